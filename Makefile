@@ -1,0 +1,52 @@
+# `make help` lists what can be made.
+PYTHON ?= python3.11
+VENV := .venv
+BIN := $(VENV)/bin
+RUN_STAMP := $(VENV)/.installed
+TEST_STAMP := $(VENV)/.installed-tests
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: help run test check bench format lock clean
+
+help: ## list the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
+
+run: $(RUN_STAMP) ## install what is needed and open the dashboard; ARGS="--model resnet18" passes options on
+	$(BIN)/python app.py $(ARGS)
+
+test: $(TEST_STAMP) ## install what is needed and run the tests; ARGS="-k sweep" passes options on
+	@sh .ci/browser
+	$(BIN)/python -m pytest $(ARGS)
+
+check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import order, tests
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/pydoclint --quiet lurk app.py
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
+
+bench: $(TEST_STAMP) ## run the benchmarks and print their tables
+	$(BIN)/python -m benchmarks.sweep
+
+format: $(TEST_STAMP) ## put the code in its format
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
+
+lock: $(TEST_STAMP) ## write requirements.lock.txt anew
+	$(BIN)/pip-compile --quiet --no-header --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+		--no-annotate -o requirements.lock.txt requirements.txt
+
+clean: ## remove the virtual environment and what tools leave behind
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .coverage
+
+$(VENV)/pyvenv.cfg:
+	$(PYTHON) -m venv $(VENV)
+
+$(RUN_STAMP): $(VENV)/pyvenv.cfg requirements.txt
+	$(BIN)/python -m pip install --quiet -r requirements.txt
+	touch $@
+
+$(TEST_STAMP): $(RUN_STAMP) requirements-test.txt
+	$(BIN)/python -m pip install --quiet -r requirements-test.txt
+	touch $@

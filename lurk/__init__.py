@@ -1,0 +1,66 @@
+"""Torchlurk: see what each unit of a trained PyTorch vision network has learned.
+
+The public Python API; each name is imported when it is first asked for, so that a process that never runs a model never
+loads torch.
+
+>>> import lurk
+>>> model = lurk.load_model("resnet18")  # doctest: +SKIP
+>>> images = lurk.load_images("path/to/folder")  # doctest: +SKIP
+>>> index = lurk.sweep(model, images, top=9, cache="cache")  # doctest: +SKIP
+>>> unit = index.unit("layer1.0.conv1", 12)  # doctest: +SKIP
+>>> unit.hits_max[0].score  # doctest: +SKIP
+3.25
+>>> page = lurk.serve(index, port=5001, block=False)  # doctest: +SKIP
+>>> page.stop()  # doctest: +SKIP
+"""
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lurk.errors import LurkError as LurkError
+    from lurk.images import load_images as load_images
+    from lurk.index import Index as Index
+    from lurk.models import Model as Model
+    from lurk.models import Preprocess as Preprocess
+    from lurk.models import load_model as load_model
+    from lurk.records import Hit as Hit
+    from lurk.records import LayerInfo as LayerInfo
+    from lurk.records import UnitRecord as UnitRecord
+    from lurk.server import serve as serve
+    from lurk.sweeping import sweep as sweep
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Hit": "lurk.records",
+    "Index": "lurk.index",
+    "LayerInfo": "lurk.records",
+    "LurkError": "lurk.errors",
+    "Model": "lurk.models",
+    "Preprocess": "lurk.models",
+    "UnitRecord": "lurk.records",
+    "load_images": "lurk.images",
+    "load_model": "lurk.models",
+    "serve": "lurk.server",
+    "sweep": "lurk.sweeping",
+}
+__all__ = [
+    "Hit",
+    "Index",
+    "LayerInfo",
+    "LurkError",
+    "Model",
+    "Preprocess",
+    "UnitRecord",
+    "load_images",
+    "load_model",
+    "serve",
+    "sweep",
+]
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'lurk' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)

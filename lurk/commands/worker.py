@@ -1,0 +1,20 @@
+"""`worker`: claims and runs the jobs of a cache until interrupted."""
+
+import argparse
+
+from lurk import supervisor
+from lurk.settings import Settings
+from lurk.stores import prepare_cache
+
+
+def run(settings: Settings, _given: argparse.Namespace) -> int:
+    """Run workers until interrupted.
+
+    Args:
+        settings: The options.
+
+    Returns:
+        Exit status.
+    """
+    supervisor.run(prepare_cache(settings.cache))
+    return 0

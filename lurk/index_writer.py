@@ -1,0 +1,163 @@
+"""How an index is written: manifest first, then checkpoint after checkpoint; killed at any moment it stays readable.
+
+A checkpoint is a new generation folder, flushed to disk before the manifest is put in its place to point to it; the
+generation before stays for readers that have it open.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from lurk.errors import CacheError, IndexFormatError
+from lurk.index import FORMAT, Index, Manifest, index_folder, read_manifest, study_file, view_file
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+class IndexWriter:
+    """The one writer of an index; made by `write_index`, which holds the lock."""
+
+    def __init__(self, folder: Path, manifest: Manifest) -> None:
+        self.folder = folder
+        self.manifest = manifest
+
+    def load(self) -> dict[str, Array]:
+        """Reducers' states of the last checkpoint, copied into memory; empty before the first."""
+        if not self.manifest.generation:
+            return {}
+        folder = self.folder / f"generation-{self.manifest.generation:06d}"
+        return {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
+
+    def checkpoint(self, states: Mapping[str, Array], **progress: Any) -> None:
+        """Publish the reducers' states.
+
+        Args:
+            states: Arrays by `<reducer>_<tensor>`, units first.
+            progress: What changes in the manifest: `done`, `complete`, `skipped`.
+        """
+        number = self.manifest.generation + 1
+        folder = self.folder / f"generation-{number:06d}"
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir()
+        for name, array in states.items():
+            with (folder / f"{name}.npy").open("wb") as file:
+                np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+                _flush(file)
+        self.manifest = replace(self.manifest, generation=number, **progress)
+        _write_manifest(self.folder, self.manifest)
+        for old in self.folder.glob("generation-*"):
+            if int(old.name.rpartition("-")[2]) not in (number, number - 1):
+                shutil.rmtree(old, ignore_errors=True)
+
+    def put_view(self, image: int, data: bytes) -> None:
+        """Keep the preprocessed view of an image."""
+        file = view_file(self.folder, image)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _replace(file, data, flush=False)
+
+    def keep_views(self, images: Iterable[int]) -> None:
+        """Drop the views of all images but these."""
+        kept = set(images)
+        for file in (self.folder / "views").glob("*/*.webp"):
+            if int(file.stem) not in kept:
+                file.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> Iterator[IndexWriter]:
+    """Open an index for writing, the one that is there or a new one.
+
+    Args:
+        cache: The cache directory.
+        manifest: What a new index begins with; its provenance is the index's identity.
+        images: (path, label) of every image, in the image set's order.
+
+    Yields:
+        The writer; its manifest tells how far an earlier sweep came.
+
+    Raises:
+        CacheError: The cache cannot be written, or another process is sweeping the same study.
+    """
+    folder = index_folder(cache, manifest.provenance.key)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the cache {str(cache)!r}: {error.strerror}; choose another with --cache"
+        ) from error
+    lock = FileLock(folder / "sweep.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise CacheError(
+            f"another process is sweeping into {str(folder)!r}; wait for it, or choose another --cache"
+        ) from error
+    with lock:
+        lock.release()
+        try:
+            manifest = read_manifest(folder)
+        except IndexFormatError:
+            _begin(folder, manifest, images)
+        yield IndexWriter(folder, manifest)
+
+
+def show_in_study(cache: Path, study: str, folder: Path) -> None:
+    """Let a study show the index in a folder from now on."""
+    file = study_file(cache, study)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _replace(file, json.dumps({"index": folder.name}).encode())
+
+
+def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> None:
+    """Write an empty index in place of whatever lies there; the manifest comes last."""
+    for old in folder.iterdir():
+        if old.is_dir():
+            shutil.rmtree(old)
+    starts = [0]
+    with (folder / "images.jsonl").open("wb") as file:
+        for path, label in images:
+            starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
+        _flush(file)
+    with (folder / "images_at.npy").open("wb") as file:
+        np.save(file, np.array(starts, np.int64), allow_pickle=False)
+        _flush(file)
+    (folder / "views").mkdir(exist_ok=True)
+    _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    value = {"format": FORMAT} | asdict(manifest)
+    _replace(folder / "manifest.json", json.dumps(value, indent=1).encode())
+
+
+def _replace(file: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file so that it is either the old one or the new one, whole."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with temporary.open("wb") as out:
+        out.write(content)
+        if flush:
+            _flush(out)
+    temporary.replace(file)
+
+
+def _flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def open_index(cache: Path, manifest: Manifest) -> Index | None:
+    """The complete index of that provenance, None where there is none yet."""
+    folder = index_folder(cache, manifest.provenance.key)
+    try:
+        found = read_manifest(folder)
+    except IndexFormatError:
+        return None
+    return Index(folder) if found.complete else None

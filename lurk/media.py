@@ -1,0 +1,92 @@
+"""Images by key: views, patches and sprites, drawn from the views that the index keeps; torch-free.
+
+Keys are `<index>/view/<image>`, `<index>/patch/<image>/<row0>_<col0>_<row1>_<col1>` and
+`<index>/sprite/<layer number>/<page>/<content hash>`. What a key names never changes.
+"""
+
+import re
+from collections.abc import Callable
+from functools import partial
+
+from lurk.errors import IndexFormatError
+from lurk.index import Index
+from lurk.records import Box
+from lurk.render import MIMETYPE, View, decode_view, encode_patch, encode_sprite, patch, thumbnail
+from lurk.stores import Renders
+from lurk.views import COLUMNS, TILE, boxes, sprite_content
+
+LONGEST_SIDE = 8192
+
+_PATTERNS = {
+    "view": re.compile(r"view/(\d{1,10})"),
+    "patch": re.compile(r"patch/(\d{1,10})/(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})"),
+    "sprite": re.compile(r"sprite/(\d{1,6})/(\d{1,6})/([0-9a-f]{32})"),
+}
+
+
+def draw(index: Index, rest: str, renders: Renders) -> tuple[bytes, str] | None:
+    """Draw the image of a key.
+
+    Args:
+        index: The index that the key names.
+        rest: The key without the index.
+        renders: Where sprites are kept.
+
+    Returns:
+        The file's bytes and its MIME type; None when the key names nothing that is there.
+    """
+    drawers: dict[str, Callable[..., bytes | None]] = {
+        "view": _view,
+        "patch": _patch,
+        "sprite": partial(_sprite, renders=renders),
+    }
+    for kind, pattern in _PATTERNS.items():
+        match = pattern.fullmatch(rest)
+        if match:
+            try:
+                data = drawers[kind](index, *match.groups())
+            except (OSError, ValueError, IndexFormatError):
+                return None
+            return None if data is None else (data, MIMETYPE)
+    return None
+
+
+def _view(index: Index, image: str) -> bytes:
+    return index.view_file(int(image)).read_bytes()
+
+
+def _patch(index: Index, image: str, *sides: str) -> bytes | None:
+    row0, col0, row1, col1 = (int(side) for side in sides)
+    if not (0 < row1 - row0 <= LONGEST_SIDE and 0 < col1 - col0 <= LONGEST_SIDE):
+        return None
+    return encode_patch(_cut(index, int(image), (row0, col0, row1, col1)))
+
+
+def _sprite(index: Index, number: str, page: str, content: str, *, renders: Renders) -> bytes | None:
+    key = f"{index.key}/sprite/{number}/{page}/{content}"
+    kept = renders.get(key)
+    if kept is not None:
+        return kept
+    if int(number) >= len(index.layers):
+        return None
+    layer = index.layers[int(number)].name
+    if sprite_content(index, layer, int(page)) != content:
+        return None
+    tiles = [None if best is None else _tile(index, *best) for best in boxes(index, layer, int(page))]
+    if not tiles:
+        return None
+    data = encode_sprite(tiles, TILE, COLUMNS)
+    renders.put(key, data)
+    return data
+
+
+def _tile(index: Index, image: int, box: Box) -> View | None:
+    try:
+        return thumbnail(_cut(index, image, box), TILE)
+    except (OSError, ValueError):
+        return None
+
+
+def _cut(index: Index, image: int, box: Box) -> View:
+    view = decode_view(index.view_file(image).read_bytes(), index.manifest.input_shape[0])
+    return patch(view, box)

@@ -1,0 +1,228 @@
+"""The frozen, torch-free values that cross borders: between processes, to the disk, to the page and to scripts."""
+
+import hashlib
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Literal
+
+import numpy as np
+
+Box = tuple[int, int, int, int]
+Scalar = str | int | float | bool | None
+UnitState = Literal["ok", "dead", "always_on", "saturated"]
+Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
+Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
+
+
+def canonical(value: object) -> str:
+    """Write a value as JSON text that is the same for equal values: sorted keys, no white space."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
+
+
+def digest(value: object) -> str:
+    """Hash a JSON value: 32 hexadecimal digits of the SHA-256 of its canonical text."""
+    return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+@dataclass(frozen=True, order=True)
+class UnitRef:
+    """One unit: a channel of a layer."""
+
+    layer: str
+    unit: int
+
+
+@dataclass(frozen=True)
+class LayerInfo:
+    """What a layer is, for the model's own input size.
+
+    Args:
+        name: Dotted module name; the second call of a module in one forward pass is `name:2`.
+        kind: Class name of the module.
+        units: Number of channels.
+        shape: Shape of one image's output, without the batch axis.
+        receptive_field: (rows, columns) in pixels, None where global.
+        jump: (rows, columns) in pixels between the boxes of neighbouring positions, None where global.
+        tap: `post`, the value after the normalisation and activation that directly follow, or `raw`, the module's
+            own output, where the model's graph could not be traced.
+        offset: (row, column) in pixels of the top left of position (0, 0)'s box, None where global.
+        grid: (rows, columns) of positions.
+        bound: Upper bound of the activation function (6.0 for ReLU6), None without one.
+    """
+
+    name: str
+    kind: str
+    units: int
+    shape: tuple[int, ...]
+    receptive_field: tuple[float, float] | None
+    jump: tuple[float, float] | None
+    tap: Literal["post", "raw"]
+    offset: tuple[float, float] | None = None
+    grid: tuple[int, int] = (1, 1)
+    bound: float | None = None
+
+    def box(self, row: int, col: int, size: tuple[int, int]) -> Box:
+        """Box of input pixels that can change a position.
+
+        Args:
+            row: Row of the position.
+            col: Column of the position.
+            size: (height, width) of the preprocessed input in pixels, the answer where the field is global.
+
+        Returns:
+            Half-open (row0, col0, row1, col1) in pixels of the preprocessed input; what lies outside is padding.
+        """
+        if self.receptive_field is None or self.jump is None or self.offset is None:
+            return (0, 0, size[0], size[1])
+        top = self.offset[0] + row * self.jump[0]
+        left = self.offset[1] + col * self.jump[1]
+        height, width = self.receptive_field
+        return (math.floor(top), math.floor(left), math.ceil(top + height), math.ceil(left + width))
+
+
+@dataclass(frozen=True)
+class Hit:
+    """One image in a unit's top list.
+
+    Args:
+        image: Position in the image set's sorted order.
+        path: Path below the image set's folder, or the data set's own name for the image.
+        label: Class number, None without classes.
+        score: Raw float32 value of the unit: its spatial max or its spatial mean.
+        row: Row of the position of the maximum.
+        col: Column of the position of the maximum.
+        box: Half-open (row0, col0, row1, col1) in pixels of the preprocessed input.
+    """
+
+    image: int
+    path: str
+    label: int | None
+    score: float
+    row: int
+    col: int
+    box: Box
+
+
+@dataclass(frozen=True)
+class UnitRecord:
+    """All that a sweep knows of one unit; `class_*` are arrays over classes, NaN for a class without images.
+
+    Args:
+        layer: Name of the layer.
+        unit: Channel number.
+        hits_max: The images with the highest spatial max, best first.
+        hits_mean: The images with the highest spatial mean, best first.
+        class_count: int64 (y,), images of each class.
+        class_max: float64 (y,), mean over the class's images of the spatial max.
+        class_mean: float64 (y,), mean over the class's images of the spatial mean.
+        class_max_std: float64 (y,), sample standard deviation (n - 1) of the spatial max.
+        class_mean_std: float64 (y,), sample standard deviation (n - 1) of the spatial mean.
+        count: Positions seen, over all images.
+        mean: Mean over all positions of all images.
+        std: Standard deviation over all positions of all images.
+        fraction_positive: Share of positions above 0, in [0, 1].
+        quantiles: Value at each probability, from the sketch.
+        state: `dead` never above 0, `always_on` above 0 at 99.9 % of positions or more, `saturated` at the bound of
+            its activation at half of its active positions or more, else `ok`.
+    """
+
+    layer: str
+    unit: int
+    hits_max: tuple[Hit, ...]
+    hits_mean: tuple[Hit, ...]
+    class_count: Ints
+    class_max: Floats
+    class_mean: Floats
+    class_max_std: Floats
+    class_mean_std: Floats
+    count: int
+    mean: float
+    std: float
+    fraction_positive: float
+    quantiles: Mapping[float, float]
+    state: UnitState
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a result comes from; change any and the result is computed again.
+
+    Args:
+        weight_hash: SHA-256 of the weights.
+        model: Model source, as given.
+        weights: `pretrained`, `untrained`, or the name of the weights file.
+        preprocessing: What is done to an image, in words that determine it.
+        image_set: Fingerprint of the image set.
+        method: `sweep`, or the name of a method.
+        method_version: Version of that method, raised when its results change.
+        parameters: The method's parameters, as (name, value) pairs sorted by name.
+        software: (package, version) pairs sorted by name.
+        seed: Seed of what is random, None where nothing is.
+    """
+
+    weight_hash: str
+    model: str
+    weights: str
+    preprocessing: str
+    image_set: str
+    method: str
+    method_version: int
+    parameters: tuple[tuple[str, Scalar], ...] = ()
+    software: tuple[tuple[str, str], ...] = ()
+    seed: int | None = None
+
+    @property
+    def key(self) -> str:
+        """Identity of the result: 32 hexadecimal digits."""
+        return digest(asdict(self))
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What a job is asked to do; equal specs are one job.
+
+    Args:
+        kind: `sweep`, `verify`, …: a name in the table of tasks.
+        study: Name of the study.
+        parameters: (name, value) pairs; sorted by name when made.
+    """
+
+    kind: str
+    study: str
+    parameters: tuple[tuple[str, Scalar], ...] = field(default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "parameters", tuple(sorted((str(k), v) for k, v in self.parameters)))
+
+    @property
+    def key(self) -> str:
+        """Identity of the job: 32 hexadecimal digits of the hash of the canonical spec."""
+        return digest(self.to_json())
+
+    def get(self, name: str) -> Scalar:
+        """Value of a parameter, None where it is not set."""
+        return dict(self.parameters).get(name)
+
+    def to_json(self) -> dict[str, object]:
+        """JSON form, read back by `from_json`."""
+        return {"kind": self.kind, "study": self.study, "parameters": dict(self.parameters)}
+
+    @classmethod
+    def from_json(cls, value: Mapping[str, object]) -> "JobSpec":
+        """Read the JSON form.
+
+        Args:
+            value: What `to_json` gave.
+
+        Returns:
+            The spec.
+
+        Raises:
+            ValueError: A part is missing or of the wrong type.
+        """
+        kind, study, parameters = value.get("kind"), value.get("study"), value.get("parameters")
+        if not isinstance(kind, str) or not isinstance(study, str) or not isinstance(parameters, Mapping):
+            raise ValueError("a job spec has a kind, a study and parameters")
+        return cls(kind, study, tuple(parameters.items()))

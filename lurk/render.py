@@ -1,0 +1,141 @@
+"""Tensor to image bytes, and image bytes to what the page shows; the only place that de-normalises. Torch-free.
+
+A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, 3), or (h, w, 1) for a network with one channel.
+"""
+
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lurk.records import Box
+
+View = np.ndarray[Any, np.dtype[np.uint8]]
+PADDING_GREY = 128
+FORMAT, MIMETYPE = "WEBP", "image/webp"
+
+
+def to_view(
+    image: np.ndarray[Any, np.dtype[np.float32]], mean: Sequence[float] | None, std: Sequence[float] | None
+) -> View:
+    """Undo the normalisation of a preprocessed image.
+
+    Args:
+        image: float32 (c, h, w), as the network gets it.
+        mean: What was subtracted from samples in [0, 1], a number a channel; None where that is not known.
+        std: What they were then divided by; None where that is not known.
+
+    Returns:
+        uint8 (h, w, 3), or (h, w, 1) for fewer than three channels; of more than three the first three. Without mean
+        and std the image's own range is stretched to 0 to 255.
+    """
+    if mean is not None and std is not None:
+        shape = (-1, 1, 1)
+        samples = image * np.asarray(std, np.float32).reshape(shape) + np.asarray(mean, np.float32).reshape(shape)
+    else:
+        low, high = float(image.min()), float(image.max())
+        samples = (image - low) / (high - low) if high > low else np.zeros_like(image)
+    samples = samples[: 3 if len(samples) >= 3 else 1]
+    view: View = np.clip(np.rint(samples * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return view
+
+
+def encode_view(view: View) -> bytes:
+    """Write a view as WebP, without loss."""
+    return _encode(_picture(view), lossless=True, quality=20, method=0)
+
+
+def decode_view(data: bytes, channels: int) -> View:
+    """Read a view back; `channels` is that of the network."""
+    with Image.open(io.BytesIO(data), formats=[FORMAT]) as picture:
+        view: View = np.asarray(picture.convert("RGB" if channels >= 3 else "L"))
+    return view.reshape(*view.shape[:2], -1)
+
+
+def patch(view: View, box: Box) -> View:
+    """Cut a box out of a view; what lies outside of the view is grey.
+
+    Args:
+        view: uint8 (h, w, c).
+        box: Half-open (row0, col0, row1, col1) in pixels; a side longer than the view is cut to it.
+
+    Returns:
+        uint8 (rows, columns, c).
+    """
+    row0, col0, row1, col1 = shown_box(box, view.shape[0], view.shape[1])
+    cut = np.full((row1 - row0, col1 - col0, view.shape[2]), PADDING_GREY, np.uint8)
+    top, left = max(row0, 0), max(col0, 0)
+    inside = view[top : max(row1, 0), left : max(col1, 0)]
+    cut[top - row0 : top - row0 + inside.shape[0], left - col0 : left - col0 + inside.shape[1]] = inside
+    return cut
+
+
+def shown_box(box: Box, height: int, width: int) -> Box:
+    """The part of a box that is drawn: a side that is longer than the view is cut to the view."""
+    row0, col0, row1, col1 = box
+    if row1 - row0 > height:
+        row0, row1 = max(row0, 0), min(row1, height)
+    if col1 - col0 > width:
+        col0, col1 = max(col0, 0), min(col1, width)
+    return row0, col0, row1, col1
+
+
+def encode_patch(view: View, least: int = 96) -> bytes:
+    """Write a patch as WebP, small ones enlarged by a whole number so that their pixels stay square and sharp."""
+    picture = _picture(view)
+    times = max(1, -(-least // max(picture.size)))
+    if times > 1:
+        picture = picture.resize((picture.width * times, picture.height * times), Image.Resampling.NEAREST)
+    return _encode(picture, quality=90, method=2)
+
+
+def thumbnail(view: View, side: int) -> View:
+    """Fit a patch into a square, keeping its proportions; what is left over is grey.
+
+    Args:
+        view: uint8 (h, w, c).
+        side: Side of the square in pixels.
+
+    Returns:
+        uint8 (side, side, 3).
+    """
+    picture = _picture(view)
+    scale = side / max(picture.size)
+    small = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
+    filter_ = Image.Resampling.NEAREST if scale >= 2 else Image.Resampling.BILINEAR
+    square = Image.new("RGB", (side, side), (PADDING_GREY,) * 3)
+    square.paste(picture.resize(small, filter_), ((side - small[0]) // 2, (side - small[1]) // 2))
+    tile: View = np.asarray(square)
+    return tile
+
+
+def encode_sprite(tiles: Sequence[View | None], side: int, columns: int) -> bytes:
+    """Lay square tiles out row by row, left to right, and write them as one WebP.
+
+    Args:
+        tiles: uint8 (side, side, 3) each, None for an empty place.
+        side: Side of a tile in pixels.
+        columns: Tiles a row.
+
+    Returns:
+        The file's bytes.
+    """
+    rows = -(-len(tiles) // columns)
+    sheet = np.full((rows * side, columns * side, 3), PADDING_GREY, np.uint8)
+    for place, tile in enumerate(tiles):
+        if tile is not None:
+            row, col = divmod(place, columns)
+            sheet[row * side : (row + 1) * side, col * side : (col + 1) * side] = tile
+    return _encode(_picture(sheet), quality=82, method=2)
+
+
+def _picture(view: View) -> Image.Image:
+    return Image.fromarray(np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view)
+
+
+def _encode(picture: Image.Image, **options: Any) -> bytes:
+    out = io.BytesIO()
+    picture.save(out, FORMAT, **options)
+    return out.getvalue()

@@ -1,0 +1,220 @@
+"""All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+from lurk import media, views
+from lurk.errors import IndexFormatError, LurkError
+from lurk.index import Index, index_folder, study_index
+from lurk.jobs import Job, Queue
+from lurk.records import JobSpec, LayerInfo
+from lurk.settings import Settings
+from lurk.stores import Renders
+from lurk.views import StudyView, UnitView
+
+LANE_NOW, LANE_SWEEP = 0, 2
+MOST_INDEXES = 8
+
+
+class Service:
+    """What the pages and the JSON API ask; one for all studies of a server."""
+
+    def __init__(self, studies: Sequence[Settings], cache: Path, queue: Queue, renders: Renders) -> None:
+        self._settings = {settings.study: settings for settings in studies}
+        self._cache, self._queue, self._renders = cache, queue, renders
+        self._open: dict[tuple[str, int], Index] = {}
+
+    def start(self) -> None:
+        """Ask for the sweep of every study; one that is complete answers at once."""
+        for settings in self._settings.values():
+            self._queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
+
+    def studies(self) -> list[StudyView]:
+        """The studies of this server."""
+        return [self._study_view(settings) for settings in self._settings.values()]
+
+    def study(self, name: str) -> StudyView | None:
+        """The study of that name."""
+        return self._study_view(self._settings[name]) if name in self._settings else None
+
+    def _study_view(self, settings: Settings) -> StudyView:
+        index = self._index(settings.study)
+        title = f"{Path(settings.model).name} on {Path(settings.data).name}"
+        weights = index.manifest.provenance.weights if index else ""
+        notice = index.manifest.notice if index else ""
+        return StudyView(settings.study, title, settings.model, settings.data, weights, notice, index is not None)
+
+    def _known(self, study: str) -> Settings:
+        if study not in self._settings:
+            raise LurkError(f"no study is called {study!r}; known are: {', '.join(self._settings) or 'none'}")
+        return self._settings[study]
+
+    def _index(self, study: str) -> Index | None:
+        """The study's index as of its last checkpoint."""
+        folder = study_index(self._cache, study)
+        return None if folder is None else self._opened(folder)
+
+    def _opened(self, folder: Path) -> Index | None:
+        """An index, opened again only when its manifest has changed."""
+        try:
+            stamp = (folder.name, (folder / "manifest.json").stat().st_mtime_ns)
+            if stamp not in self._open:
+                while len(self._open) >= MOST_INDEXES:
+                    self._open.pop(next(iter(self._open)), None)
+                self._open[stamp] = Index(folder).open_all()
+            return self._open[stamp]
+        except (OSError, IndexFormatError):
+            return None
+
+    def _ready(self, study: str) -> Index:
+        self._known(study)
+        index = self._index(study)
+        if index is None:
+            raise LurkError(f"study {study!r} has no index yet; its sweep has not begun")
+        return index
+
+    def status(self, study: str) -> dict[str, Any]:
+        """State of a study's sweep, for the header and the poller."""
+        spec = self._known(study).sweep_spec()
+        index, job = self._index(study), self._queue.get(spec.key)
+        manifest = index.manifest if index else None
+        state = _state(job, manifest is not None and manifest.complete)
+        done, total, rate = (job.done, job.total, job.rate) if job and state == "running" else (0, 0, None)
+        if manifest and state != "running":
+            done, total = manifest.done, manifest.images
+        return {
+            "study": study,
+            "ready": index is not None,
+            "state": state,
+            "done": done,
+            "total": total,
+            "rate": rate,
+            "eta_s": (total - done) / rate if rate else None,
+            "ahead": self._queue.ahead(spec.key) if job and job.state == "queued" else 0,
+            "message": _message(job),
+            "serial": _serial(index),
+            "images_indexed": manifest.done if manifest else 0,
+            "skipped": len(manifest.skipped) if manifest else 0,
+            "notice": manifest.notice if manifest else "",
+            "weights": manifest.provenance.weights if manifest else "",
+            "job": spec.key,
+            "workers": self._queue.workers_alive(),
+        }
+
+    def layers(self, study: str) -> list[LayerInfo]:
+        """Layers of a study, empty before its model was loaded."""
+        self._known(study)
+        index = self._index(study)
+        return index.layers if index else []
+
+    def grid(
+        self, study: str, layer: str, sort: str = "unit", limit: int | None = None, offset: int = 0
+    ) -> dict[str, Any]:
+        """A layer's grid; see `views.grid`."""
+        if sort not in views.SORTS:
+            raise LurkError(f"cannot sort by {sort!r}; sort by one of {', '.join(views.SORTS)}")
+        return views.grid(self._ready(study), layer, sort, limit, offset)
+
+    def unit(self, study: str, layer: str, unit: int) -> UnitView:
+        """One unit, as far as the sweep is."""
+        return UnitView(self._ready(study), layer, unit)
+
+    def skipped(self, study: str) -> list[dict[str, Any]]:
+        """The images that could not be used, each with its reason."""
+        index = self._index(study)
+        found = index.manifest.skipped if index else ()
+        return [{"image": image, "path": path, "reason": reason} for image, path, reason in found]
+
+    def cancel(self, study: str) -> None:
+        """Stop a study's sweep at its next batch; what is done stays."""
+        self._queue.cancel(self._known(study).sweep_spec().key)
+
+    def resume(self, study: str) -> None:
+        """Go on with a study's sweep."""
+        self._queue.submit(self._known(study).sweep_spec(), LANE_SWEEP, again=True)
+
+    def verify(self, study: str, layer: str, unit: int) -> str:
+        """Ask for a unit's stored hits to be computed anew; returns the job's key."""
+        self.unit(study, layer, unit)
+        spec = self._known(study).sweep_spec()
+        asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
+        return self._queue.submit(asked, LANE_NOW, again=True).key
+
+    def jobs(self) -> list[dict[str, Any]]:
+        """All jobs on record, newest first."""
+        return [self._job_view(job) for job in self._queue.jobs()]
+
+    def job(self, key: str) -> dict[str, Any] | None:
+        """One job, None when there is none of that key."""
+        job = self._queue.get(key)
+        return None if job is None else self._job_view(job)
+
+    def cancel_job(self, key: str) -> dict[str, Any] | None:
+        """Stop a job; None when there is none of that key."""
+        job = self._queue.cancel(key)
+        return None if job is None else self._job_view(job)
+
+    def _job_view(self, job: Job) -> dict[str, Any]:
+        """A job without what only the machine's owner should see."""
+        spec = job.spec
+        shown = {
+            name: value
+            for name, value in asdict(replace(job, traceback=None)).items()
+            if name not in {"traceback", "owner"}
+        }
+        return shown | {
+            "spec": {"kind": spec.kind, "study": spec.study, "layer": spec.get("layer"), "unit": spec.get("unit")},
+            "ahead": self._queue.ahead(job.key) if job.state == "queued" else 0,
+        }
+
+    def media(self, key: str) -> tuple[bytes, str] | None:
+        """Body and MIME type of the image of a key, None when there is none."""
+        name, _, rest = key.partition("/")
+        if not name.isalnum():
+            return None
+        index = self._opened(index_folder(self._cache, name))
+        return None if index is None else media.draw(index, rest, self._renders)
+
+    def health(self) -> dict[str, Any]:
+        """That the web process is alive."""
+        return {"alive": True}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every index can be read and a worker is alive, and which is not."""
+        workers = self._queue.workers_alive()
+        studies = {name: self._index(name) is not None for name in self._settings}
+        return workers > 0 and all(studies.values()), {"workers": workers, "studies": studies}
+
+    def metrics(self) -> str:
+        """Figures for Prometheus."""
+        lines = ["# TYPE lurk_workers gauge", f"lurk_workers {self._queue.workers_alive()}", "# TYPE lurk_jobs gauge"]
+        states = [job.state for job in self._queue.jobs()]
+        lines += [f'lurk_jobs{{state="{state}"}} {states.count(state)}' for state in sorted(set(states))]
+        lines.append("# TYPE lurk_sweep_images gauge")
+        for study in self._settings:
+            status = self.status(study)
+            lines.append(f'lurk_sweep_images{{study="{study}"}} {status["images_indexed"]}')
+        return "\n".join(lines) + "\n"
+
+
+def _state(job: Job | None, complete: bool) -> str:
+    """State of a sweep: waiting, starting, running, done, cancelled, failed."""
+    if job is None:
+        return "done" if complete else "waiting"
+    if job.state == "queued":
+        return "done" if complete else "waiting"
+    if job.state == "running":
+        return "done" if complete else ("running" if job.total else "starting")
+    return job.state
+
+
+def _message(job: Job | None) -> str:
+    if job is None:
+        return ""
+    return str(job.error[1]) if job.state == "failed" and job.error else job.note
+
+
+def _serial(index: Index | None) -> int:
+    return index.manifest.generation if index else 0

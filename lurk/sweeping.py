@@ -1,0 +1,311 @@
+"""The sweep: one pass of an image set through a model, all layers at once, into an index. It knows no queue.
+
+A sweep is cut into batches of consecutive images. What is on disk after a checkpoint is all that a later run needs:
+killed at any moment, it goes on from there and ends with the index that an undisturbed run leaves.
+"""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from lurk import __version__
+from lurk.errors import Cancelled, ImagesError, ModelError
+from lurk.graph import Plan
+from lurk.hooks import tapped
+from lurk.images import ImageSet
+from lurk.index import Index, Manifest, index_folder
+from lurk.index_writer import IndexWriter, open_index, write_index
+from lurk.measure import Measurement
+from lurk.models import Model, load_model
+from lurk.records import Provenance
+from lurk.render import encode_view, to_view
+from lurk.statistics import Statistics
+
+METHOD_VERSION = 1
+CPU_BATCH, GPU_BATCH = 16, 128
+FIRST_CHECKPOINT_S, LONGEST_CHECKPOINT_S = 1.0, 60.0
+CHECKPOINT_COST = 0.05
+
+
+class Progress(Protocol):
+    """What a sweep calls after each batch; it may raise Cancelled."""
+
+    def __call__(self, done: int, total: int, rate: float) -> None:
+        """Hear of the progress: images done, images in all, images a second."""
+
+
+def sweep(  # noqa: PLR0913 - the public signature: two things and their options
+    model: Model | nn.Module | str,
+    images: ImageSet,
+    *,
+    top: int = 9,
+    cache: str | Path = "cache",
+    layers: str | None = None,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    device: str = "auto",
+    progress: Progress | None = None,
+    began: Callable[[Path], None] | None = None,
+) -> Index:
+    """Run an image set through a model and keep what each unit answered to; a sweep begun earlier is resumed.
+
+    Args:
+        model: What `load_model` gives, or what it takes.
+        images: What `load_images` gives.
+        top: Length of the top lists.
+        cache: The cache directory; the index goes below it.
+        layers: Regular expression that narrows or widens the default layers.
+        batch_size: Images a forward pass; 16 on a CPU and 128 on a GPU by default.
+        workers: Threads that read and preprocess images; by default one a core, at most 8.
+        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        progress: Called after each batch.
+        began: Called with the index's folder as soon as it can be opened.
+
+    Returns:
+        The complete index; at once when it is there already.
+
+    Raises:
+        ModelError: The model cannot be run on the images.
+        ImagesError: Not one image could be used.
+        Cancelled: `progress` raised it; what was done is kept.
+    """
+    if not isinstance(model, Model):
+        model = load_model(model)
+    cache = Path(cache)
+    plan = model.plan(layers)
+    manifest = describe(model, images, plan, top=top, layers=layers)
+    ready = open_index(cache, manifest)
+    if ready is not None:
+        if began:
+            began(ready.folder)
+        return ready
+    entries = zip(images.paths, images.labels, strict=True)
+    with write_index(cache, manifest, entries) as writer:
+        if began:
+            began(writer.folder)
+        if not writer.manifest.complete:
+            place = choose_device(device)
+            threads = workers or min(8, os.cpu_count() or 1)
+            with ThreadPoolExecutor(threads, "images") as pool, _placed(model.module, place):
+                run = _Run(model, images, plan, writer, pool)
+                run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
+    return Index(index_folder(cache, manifest.provenance.key))
+
+
+def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: str | None) -> Manifest:
+    """The manifest of a sweep that has not begun.
+
+    Args:
+        model: The model.
+        images: The image set.
+        plan: The model's layers.
+        top: Length of the top lists.
+        layers: The layer expression.
+
+    Returns:
+        A manifest whose provenance is the identity of the index.
+    """
+    provenance = Provenance(
+        weight_hash=model.weight_hash,
+        model=model.source,
+        weights=model.weights,
+        preprocessing=model.preprocessing,
+        image_set=images.fingerprint,
+        method="sweep",
+        method_version=METHOD_VERSION,
+        parameters=(("layers", layers), ("top", top)),
+        software=(
+            *((name, version(name)) for name in ("numpy", "pillow", "torch", "torchvision")),
+            ("torchlurk", __version__),
+        ),
+    )
+    return Manifest(
+        provenance=provenance,
+        layers=plan.layers,
+        classes=images.classes,
+        class_note=images.note if images.classes is None else "",
+        image_set=images.name,
+        images=len(images),
+        input_shape=plan.input_shape,
+        top=top,
+        notice=model.notice,
+    )
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
+
+    Args:
+        name: Name of the device.
+
+    Returns:
+        The device.
+
+    Raises:
+        ModelError: There is no such device here.
+    """
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        torch.zeros(1, device=name)
+        return torch.device(name)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise ModelError(f"device {name!r} cannot be used ({reason}); choose another with --device") from error
+
+
+@contextmanager
+def _placed(module: nn.Module, place: torch.device) -> Iterator[None]:
+    """Put a module on a device, in full float32 precision, and back afterwards."""
+    home = next(iter(module.parameters()), torch.zeros(0)).device
+    module.to(place)
+    precise: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+    try:
+        with precise, torch.inference_mode():
+            yield
+    finally:
+        module.to(home)
+
+
+class _Run:
+    """One run of a sweep, from where the index stands to the end."""
+
+    def __init__(
+        self, model: Model, images: ImageSet, plan: Plan, writer: IndexWriter, pool: ThreadPoolExecutor
+    ) -> None:
+        self._model, self._images, self._plan, self._writer, self._pool = model, images, plan, writer, pool
+        self._measurement = Measurement(plan.layers, len(images))
+        self._statistics = Statistics(self._measurement.units, writer.manifest.top, len(images.classes or ()))
+        arrays = writer.load()
+        if arrays:
+            self._statistics.load(arrays)
+        self._skipped = list(writer.manifest.skipped)
+        self._views: list[Future[None]] = []
+
+    def through(self, batch_size: int, place: torch.device, progress: Progress | None) -> None:
+        """Take batch after batch, with a checkpoint now and then and one at the end."""
+        first, total = self._writer.manifest.done, len(self._images)
+        done, clock = first, _Clock()
+        with tapped(self._plan, self._measurement.receive) as forward:
+            for numbers, tensors in self._batches(first, batch_size):
+                self._take(numbers, tensors, lambda x: forward(x.to(place, memory_format=torch.channels_last)))
+                done = min(done + batch_size, total)
+                try:
+                    if progress:
+                        progress(done, total, clock.rate(done - first))
+                except (Cancelled, KeyboardInterrupt):
+                    self._checkpoint(done)
+                    raise
+                if done < total and clock.is_due():
+                    clock.spent(self._checkpoint(done))
+        if len(self._skipped) == total:
+            reason = f"; the first, {self._skipped[0][1]}: {self._skipped[0][2]}" if self._skipped else ""
+            raise ImagesError(f"not one of the {total} images can be used{reason}")
+        self._checkpoint(total, complete=True)
+        self._writer.keep_views(self._statistics.hit_images())
+
+    def _batches(self, first: int, size: int) -> Iterator[tuple[list[int], list[Tensor]]]:
+        """Read ahead by two batches; yields image numbers and float32 (c, h, w) tensors of those that can be used."""
+        starts = range(first, len(self._images), size)
+        ahead: list[list[Future[Tensor | str]]] = []
+        for at in range(len(starts) + 2):
+            if at < len(starts):
+                numbers = range(starts[at], min(starts[at] + size, len(self._images)))
+                ahead.append([self._pool.submit(self._read, number) for number in numbers])
+            if at >= 2:
+                yield self._usable(starts[at - 2], ahead.pop(0))
+
+    def _usable(self, start: int, futures: list[Future[Tensor | str]]) -> tuple[list[int], list[Tensor]]:
+        numbers, tensors = [], []
+        for number, future in enumerate(futures, start):
+            read = future.result()
+            if isinstance(read, str):
+                self._skip(number, read)
+            else:
+                numbers.append(number)
+                tensors.append(read)
+        return numbers, tensors
+
+    def _read(self, number: int) -> Tensor | str:
+        """A preprocessed image, or the reason why it cannot be used."""
+        try:
+            image = self._images.read(number)
+            tensor = image if isinstance(image, Tensor) else self._model.preprocess(image)
+        except ImagesError as error:
+            return str(error)
+        except (OSError, ValueError, RuntimeError) as error:
+            return f"preprocessing failed: {error}"
+        if tuple(tensor.shape) != self._plan.input_shape:
+            return f"is {tuple(tensor.shape)} after preprocessing; the model takes {self._plan.input_shape}"
+        return tensor.float()
+
+    def _skip(self, number: int, reason: str) -> None:
+        self._skipped.append((number, self._images.paths[number], reason))
+
+    def _take(self, numbers: list[int], tensors: list[Tensor], forward: Callable[[Tensor], object]) -> None:
+        """Measure a batch; images to which the network answers with NaN or infinity are skipped."""
+        while numbers:
+            images = torch.tensor(numbers)
+            self._measurement.begin(images)
+            try:
+                forward(torch.stack(tensors))
+            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+                reason = str(error).strip().splitlines() or [type(error).__name__]
+                raise ModelError(f"the model fails on a batch of {len(numbers)} images: {reason[0]}") from error
+            unusable = self._measurement.unusable()
+            if not unusable:
+                break
+            for number, layer in unusable.items():
+                self._skip(number, f"the network answers with NaN or infinity at layer {layer}")
+            usable = [at for at, number in enumerate(numbers) if number not in unusable]
+            numbers, tensors = [numbers[at] for at in usable], [tensors[at] for at in usable]
+        if numbers:
+            labels = [self._images.labels[number] for number in numbers]
+            batch = self._measurement.batch(torch.tensor([-1 if label is None else label for label in labels]))
+            self._measurement.add_to(self._statistics.sketch)
+            entered = self._statistics.add(batch)
+            for number, tensor in zip(numbers, tensors, strict=True):
+                if number in entered:
+                    self._views.append(self._pool.submit(self._keep_view, number, tensor))
+
+    def _keep_view(self, number: int, tensor: Tensor) -> None:
+        self._writer.put_view(number, encode_view(to_view(tensor.numpy(), self._model.mean, self._model.std)))
+
+    def _checkpoint(self, done: int, *, complete: bool = False) -> float:
+        """Write a checkpoint; returns the seconds that it took."""
+        began = time.monotonic()
+        for view in self._views:
+            view.result()
+        self._views.clear()
+        self._writer.checkpoint(self._statistics.states(), done=done, complete=complete, skipped=tuple(self._skipped))
+        return time.monotonic() - began
+
+
+class _Clock:
+    """Says how fast a sweep goes and when a checkpoint is due: soon at first, then at a bounded share of the time."""
+
+    def __init__(self) -> None:
+        self._began = self._last = time.monotonic()
+        self._interval_s = FIRST_CHECKPOINT_S
+
+    def rate(self, images: int) -> float:
+        """Images a second since the start."""
+        return images / max(time.monotonic() - self._began, 1e-6)
+
+    def is_due(self) -> bool:
+        """Whether it is time for a checkpoint."""
+        return time.monotonic() - self._last >= self._interval_s
+
+    def spent(self, seconds: float) -> None:
+        """Note a checkpoint and what it cost."""
+        self._last = time.monotonic()
+        grown = min(self._interval_s * 1.5, LONGEST_CHECKPOINT_S)
+        self._interval_s = max(grown, seconds / CHECKPOINT_COST)

@@ -1,0 +1,116 @@
+"""Job kind -> sweep or method -> index: what a worker does with a job spec."""
+
+from collections.abc import Callable
+from dataclasses import asdict
+from functools import lru_cache
+from pathlib import Path
+from typing import Protocol
+
+from lurk.errors import LurkError
+from lurk.images import ImageSet, load_images
+from lurk.index import Index, study_index
+from lurk.index_writer import show_in_study
+from lurk.models import Model, load_model
+from lurk.records import JobSpec, UnitRef
+from lurk.settings import Settings
+from lurk.sweeping import sweep
+from lurk.verify import verify
+
+Result = dict[str, object]
+
+
+class Context(Protocol):
+    """What a worker gives to a task."""
+
+    @property
+    def cache(self) -> Path:
+        """The cache directory."""
+
+    def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
+        """Tell the progress; raises Cancelled when the job is to stop."""
+
+    def give_way(self) -> None:
+        """Let more urgent jobs run now."""
+
+
+def run(spec: JobSpec, context: Context) -> Result:
+    """Do what a job spec asks for.
+
+    Args:
+        spec: The spec; its kind is a name in the table of tasks.
+        context: Where results go, and who hears of the progress.
+
+    Returns:
+        What the job's record keeps, as JSON values.
+
+    Raises:
+        LurkError: There is no such kind of job, or its task found a user's mistake.
+    """
+    if spec.kind not in TASKS:
+        raise LurkError(f"no kind of job is called {spec.kind!r}; known are: {', '.join(sorted(TASKS))}")
+    return TASKS[spec.kind](spec, context)
+
+
+def _sweep(spec: JobSpec, context: Context) -> Result:
+    settings = Settings.from_spec(spec, context.cache)
+    context.report(0, 0, "loading the model")
+    model = warm_model(settings.model, settings.weights)
+    context.report(0, 0, "looking through the images")
+    images = image_set(settings)
+
+    def progress(done: int, total: int, rate: float) -> None:
+        context.report(done, total, "", rate)
+        context.give_way()
+
+    index = sweep(
+        model,
+        images,
+        top=settings.top,
+        cache=settings.cache,
+        layers=settings.layers,
+        batch_size=settings.batch_size,
+        workers=settings.workers,
+        device=settings.device,
+        progress=progress,
+        began=lambda folder: show_in_study(context.cache, spec.study, folder),
+    )
+    return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
+
+
+def _verify(spec: JobSpec, context: Context) -> Result:
+    settings = Settings.from_spec(spec, context.cache)
+    folder = study_index(context.cache, spec.study)
+    if folder is None:
+        raise LurkError(f"study {spec.study!r} has no index yet; wait for its sweep to begin")
+    index, unit = Index(folder).open_all(), UnitRef(str(spec.get("layer")), int(spec.get("unit") or 0))
+    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    checks = []
+    for check in verify(model, images, index, [unit]):
+        checks.append(check)
+        context.report(len(checks), 0)
+    wrong = [asdict(check) for check in checks if not check.agrees]
+    return {
+        "checked": len(checks),
+        "agree": len(checks) - len(wrong),
+        "wrong": wrong,
+        "generation": index.manifest.generation,
+    }
+
+
+def warm_model(source: str, weights: str | None) -> Model:
+    """The model of a study, kept in memory for the next job; loaded again when one of its files has changed."""
+    files = [Path(part) for part in (source.partition(":")[0], weights or "")]
+    return _model(source, weights, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+
+
+@lru_cache(maxsize=2)
+def _model(source: str, weights: str | None, _changed: tuple[int, ...]) -> Model:
+    return load_model(source, weights=weights)
+
+
+def image_set(settings: Settings) -> ImageSet:
+    """The image set of a study."""
+    return load_images(settings.data, classes=settings.classes, sample=settings.sample, cache=settings.cache)
+
+
+TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {"sweep": _sweep, "verify": _verify}
