@@ -1,0 +1,70 @@
+"""The sweep beside the bare forward pass on the same batches, interleaved; prints the ratio.
+
+python -m benchmarks.sweep [--model efficientnet_lite0] [--images 128] [--rounds 5]
+"""
+
+import argparse
+import statistics
+import time
+
+import torch
+
+import lurk
+from lurk.allocator import keep_freed_memory
+from lurk.hooks import tapped
+from lurk.measure import Measurement
+from lurk.statistics import Statistics
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--model", default="efficientnet_lite0")
+    parser.add_argument("--weights")
+    parser.add_argument("--images", type=int, default=128)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--classes", type=int, default=40)
+    given = parser.parse_args()
+    keep_freed_memory()
+    model = lurk.load_model(given.model, weights=given.weights)
+    plan = model.plan()
+    batches = [
+        torch.randn(given.batch, *plan.input_shape).contiguous(memory_format=torch.channels_last)
+        for _ in range(given.images // given.batch)
+    ]
+    measurement = Measurement(plan.layers, 1000)
+    totals = Statistics(measurement.units, 9, given.classes)
+
+    def bare() -> None:
+        for batch in batches:
+            model.module(batch)
+
+    def swept() -> None:
+        with tapped(plan, measurement.receive) as forward:
+            for number, batch in enumerate(batches):
+                images = torch.arange(len(batch)) + number * len(batch)
+                measurement.begin(images)
+                forward(batch)
+                measurement.unusable()
+                measurement.add_to(totals.sketch)
+                totals.add(measurement.batch(images % given.classes))
+
+    ratios, rates = [], []
+    with torch.inference_mode():
+        bare(), swept()
+        for _ in range(given.rounds):
+            began = time.perf_counter()
+            bare()
+            middle = time.perf_counter()
+            swept()
+            ended = time.perf_counter()
+            ratios.append((ended - middle) / (middle - began))
+            rates.append((given.images / (middle - began), given.images / (ended - middle)))
+    print(f"{given.model}, {torch.get_num_threads()} threads, {given.images} images, batch {given.batch}")
+    print(f"{'bare forward':16}{statistics.median(rate for rate, _ in rates):8.1f} images/s")
+    print(f"{'forward + sweep':16}{statistics.median(rate for _, rate in rates):8.1f} images/s")
+    print(f"{'ratio':16}{statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,153 @@
+"""Watching a model while it runs: the only place that registers hooks, and always undoes them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from torch import Tensor, fx, nn
+
+if TYPE_CHECKING:
+    from lurk.graph import Plan
+
+Receive = Callable[[int, Tensor], None]
+Forward = Callable[[Tensor], object]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode and leave it as it was: training flags, requires_grad and gradients."""
+    flags = [(part, part.training) for part in module.modules()]
+    weights = [(weight, weight.requires_grad, weight.grad) for weight in module.parameters()]
+    try:
+        for part, _ in flags:
+            part.training = False
+        yield
+    finally:
+        for part, was in flags:
+            part.training = was
+        for weight, needed, grad in weights:
+            weight.requires_grad_(needed)
+            weight.grad = grad
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Evaluate a module and put back whatever its code stores on itself: attributes, hooks and buffers."""
+    tables = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
+    kept = [(part, dict(part.__dict__), {t: dict(part.__dict__[t]) for t in tables}) for part in module.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    with evaluating(module):
+        try:
+            yield
+        finally:
+            for part, attributes, inner in kept:
+                part.__dict__.clear()
+                part.__dict__.update(attributes)
+                for name, entries in inner.items():
+                    if list(attributes[name].items()) != list(entries.items()):
+                        attributes[name].clear()
+                        attributes[name].update(entries)
+            for buffer, value in buffers:
+                if buffer._version:
+                    buffer.detach().copy_(value)
+
+
+@contextmanager
+def watching(module: nn.Module, names: set[str], see: Callable[[str, object], None]) -> Iterator[None]:
+    """Call `see` with the name, `name:2` for a second call, and output of each named module as it returns.
+
+    Args:
+        module: The model; run it inside only, and call `see.restart` by entering anew for each forward pass.
+        names: Dotted names of the modules to watch.
+        see: What is called.
+
+    Yields:
+        Nothing; the hooks are removed at the end.
+    """
+    calls: Counter[str] = Counter()
+
+    def seen(name: str, _part: nn.Module, _given: object, output: object) -> None:
+        calls[name] += 1
+        see(name if calls[name] == 1 else f"{name}:{calls[name]}", output)
+
+    with ExitStack() as stack:
+        for name, part in module.named_modules():
+            if name in names:
+                stack.callback(part.register_forward_hook(partial(seen, name)).remove)
+        yield
+
+
+@contextmanager
+def tapped(plan: "Plan", receive: Receive) -> Iterator[Forward]:
+    """Run a model so that each layer's activation is handed over at the moment it exists.
+
+    Args:
+        plan: The model and its layers.
+        receive: Called with the layer's position in `plan.layers` and its activation, float
+            (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
+
+    Yields:
+        The forward pass: float (n, c, h, w) to the model's own output.
+    """
+    with evaluating(plan.module):
+        yield _traced(plan, receive) if plan.graph is not None else _raw(plan, receive)
+
+
+def _handed(plan: "Plan", receive: Receive, at: int, images: list[int], value: object) -> None:
+    if isinstance(value, Tensor):
+        receive(at, plan.taps[at].layout.arranged(value, images[0]))
+
+
+def _traced(plan: "Plan", receive: Receive) -> Forward:
+    images = [0]
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    by_node: dict[str, list[int]] = {}
+    for at, tap in enumerate(plan.taps):
+        by_node.setdefault(tap.node, []).append(at)
+    targets: dict[str, object] = {}
+    assert plan.graph is not None  # noqa: S101 - told by the caller
+    for node in plan.graph.nodes:
+        copies[node] = graph.node_copy(node, copies.__getitem__)
+        if node.op in ("call_module", "get_attr"):
+            targets[str(node.target)] = plan.attribute(str(node.target))
+        for at in by_node.get(node.name, ()):
+            graph.call_function(partial_named(partial(_handed, plan, receive, at, images)), (copies[node],))
+    run = fx.GraphModule(targets, graph)
+
+    def forward(batch: Tensor) -> object:
+        images[0] = batch.shape[0]
+        return run(batch)
+
+    return forward
+
+
+def partial_named(call: Callable[[object], None]) -> Callable[[object], None]:
+    """Give a call the names that a graph needs to print it."""
+
+    def receive_tap(value: object) -> None:
+        call(value)
+
+    return receive_tap
+
+
+def _raw(plan: "Plan", receive: Receive) -> Forward:
+    wanted: dict[str, list[int]] = {}
+    for at, tap in enumerate(plan.taps):
+        wanted.setdefault(tap.node, []).append(at)
+    names = {name.partition(":")[0] for name in wanted}
+
+    def forward(batch: Tensor) -> object:
+        images = [batch.shape[0]]
+
+        def see(name: str, output: object) -> None:
+            for at in wanted.get(name, ()):
+                _handed(plan, receive, at, images, output)
+
+        with watching(plan.module, names, see):
+            output: object = plan.module(batch)
+        return output
+
+    return forward

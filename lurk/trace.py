@@ -1,0 +1,251 @@
+"""The graph of a model: torch.fx with a real value behind every proxy, so that shapes may steer the code.
+
+A branch on a shape is followed as it falls for this input shape; a branch on the content of a tensor cannot be, and
+the model then counts as untraceable.
+"""
+
+import contextlib
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.proxy import Attribute, TraceError
+
+from lurk.receptive import Field
+from lurk.recorder import Recorder, tensors_in
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+SHAPELY = frozenset(
+    "size dim numel ndimension nelement stride element_size is_floating_point is_complex is_contiguous type get_device "
+    "shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training itemsize".split()
+)
+
+
+@dataclass
+class Call:
+    """One call of a module in the forward pass."""
+
+    name: str
+    path: str
+    parent: "Call | None"
+    inputs: list[fx.Node]
+    output: fx.Node | None = None
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a node's value: its tensor shape, None for what is no tensor, and what made it."""
+
+    shape: tuple[int, ...] | None
+    field: Field | None
+    done: tuple[tuple[str, float | None], ...]
+    owner: Call | None
+    static: bool
+
+
+@dataclass
+class Trace:
+    """The graph of one forward pass, the calls in it, and what is known of each node."""
+
+    graph: fx.Graph
+    calls: list[Call]
+    values: dict[fx.Node, Value]
+    output: object
+    constants: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Valued(fx.Proxy):
+    """A proxy that knows its value."""
+
+    value: object
+
+    def __getattr__(self, name: str) -> Attribute:
+        tracer = cast("_Tracer", self.tracer)
+        if callable(getattr(type(self.value), name, None)) or name.startswith("__"):
+            return Attribute(self, name)
+        if not hasattr(self.value, name):
+            raise AttributeError(name)
+        return cast(Attribute, tracer.create_proxy("call_function", getattr, (self, name), {}))
+
+    def __len__(self) -> int:
+        return len(self.value)  # type: ignore[arg-type]  # as for the value itself: a TypeError where it has none
+
+    def __index__(self) -> int:
+        return int(cast(int, cast("_Tracer", self.tracer).known(self)))
+
+    __int__ = __index__
+
+    def __float__(self) -> float:
+        return float(cast(float, cast("_Tracer", self.tracer).known(self)))
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, probe: Tensor, recorder: Recorder, whole: bool) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.values: dict[fx.Node, Value] = {}
+        self._probe, self._recorder, self._whole = probe, recorder, whole
+        self._running = False
+        self._stack: list[Call] = []
+        self._counts: Counter[str] = Counter()
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., object], is_module: bool, concrete_args: object = None
+    ) -> tuple[Callable[..., object], list[object]]:
+        return root_fn, [self.root, self.create_proxy("placeholder", "image", (), {})]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        leaf = super().is_leaf_module(m, module_qualified_name)
+        opened = not self._whole and any(True for _ in m.children())
+        return leaf and not (opened and not isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS)))
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        if self._running:
+            return forward(*args, **kwargs)
+        path = self.path_of_module(m)
+        self._counts[path] += 1
+        name = path if self._counts[path] == 1 else f"{path}:{self._counts[path]}"
+        given = [value.node for value in _flat([args, kwargs]) if isinstance(value, fx.Proxy)]
+        call = Call(name, path, self._stack[-1] if self._stack else None, given)
+        self._stack.append(call)
+        try:
+            output = super().call_module(m, forward, args, kwargs)
+        finally:
+            self._stack.pop()
+        if isinstance(output, fx.Proxy):
+            call.output = output.node
+        self.calls.append(call)
+        return output
+
+    def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return _Valued(node, self)
+
+    def create_proxy(self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object) -> fx.Proxy:
+        given = _flat([args, kwargs])
+        proxies = [item for item in given if isinstance(item, fx.Proxy)]
+        self._recorder.done.clear()
+        value = self._run(kind, target, _real(args), _real(kwargs))
+        done = tuple(self._recorder.done)
+        made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
+        vars(made)["value"] = value
+        steady = not isinstance(value, Tensor) and all(
+            self._steady(item) or (kind != "call_module" and _name(target, given) in SHAPELY) for item in proxies
+        )
+        shape = tuple(value.shape) if isinstance(value, Tensor) else None
+        reach = self._recorder.field(value) if isinstance(value, Tensor) else None
+        self.values[made.node] = Value(shape, reach, done, self._stack[-1] if self._stack else None, steady)
+        return made
+
+    def _steady(self, proxy: fx.Proxy) -> bool:
+        return self.values[proxy.node].static or (
+            not isinstance(_real(proxy), Tensor) and not tensors_in(_real(proxy)) and False
+        )
+
+    def _run(self, kind: str, target: object, args: object, kwargs: object) -> object:
+        positional, named = cast(tuple[object, ...], args), cast(dict[str, object], kwargs)
+        if kind == "placeholder":
+            return self._probe
+        if kind == "get_attr":
+            return _attribute(self.root, str(target))
+        self._running = True
+        try:
+            with self._recorder:
+                if kind == "call_module":
+                    return self.root.get_submodule(str(target))(*positional, **named)
+                if kind == "call_method":
+                    return getattr(positional[0], str(target))(*positional[1:], **named)
+                return cast(Callable[..., object], target)(*positional, **named)
+        finally:
+            self._running = False
+
+    def known(self, proxy: fx.Proxy) -> object:
+        """Value of a proxy that only depends on shapes."""
+        if not self.values[proxy.node].static:
+            raise TraceError("the forward pass depends on the content of a tensor")
+        return _real(proxy)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        return bool(self.known(obj))
+
+    def iter(self, obj: fx.Proxy) -> Iterator[object]:
+        value = _real(obj)
+        if isinstance(value, dict):
+            return iter(list(value))
+        return (obj[i] for i in range(len(value)))  # type: ignore[arg-type]  # as for the value itself
+
+
+def _flat(value: object) -> list[object]:
+    if isinstance(value, dict):
+        return [item for part in value.values() for item in _flat(part)]
+    if isinstance(value, slice):
+        return _flat([value.start, value.stop, value.step])
+    return [item for part in value for item in _flat(part)] if isinstance(value, (tuple, list)) else [value]
+
+
+def _real(value: object) -> object:
+    """Put the values in the place of the proxies."""
+    if isinstance(value, Attribute):
+        return getattr(_real(value.root), value.attr)
+    if isinstance(value, fx.Proxy):
+        return vars(value)["value"]
+    if isinstance(value, dict):
+        return {_real(key): _real(item) for key, item in value.items()}
+    if isinstance(value, slice):
+        return slice(_real(value.start), _real(value.stop), _real(value.step))
+    if isinstance(value, tuple):
+        items = [_real(item) for item in value]
+        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+    return [_real(item) for item in value] if isinstance(value, list) else value
+
+
+def _name(target: object, given: list[object]) -> str:
+    if target is getattr and len(given) > 1:
+        return str(given[1])
+    return target if isinstance(target, str) else ""
+
+
+def _attribute(root: nn.Module, target: str) -> object:
+    value: object = root
+    for part in target.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
+    """Trace a module's forward pass.
+
+    Args:
+        module: The model, in evaluation mode; nothing may run in it meanwhile.
+        probe: float (n, c, h, w), what it runs on.
+        recorder: Follows the fields; knows that of the probe.
+
+    Returns:
+        The trace, None where the module cannot be traced.
+    """
+    for whole in (False, True):
+        tracer = _Tracer(probe, recorder, whole)
+        with contextlib.suppress(Exception), torch.no_grad():  # a user's forward may fail on a proxy in any way
+            graph = tracer.trace(module)
+            output = next(iter(reversed(graph.nodes)))
+            constants = {
+                str(node.target): cast(Tensor, _attribute(module, str(node.target)))
+                for node in graph.nodes
+                if node.op == "get_attr" and str(node.target).startswith("_tensor_constant")
+            }
+            _prune(graph, tracer.values)
+            return Trace(graph, tracer.calls, tracer.values, output, constants)
+    return None
+
+
+def _prune(graph: fx.Graph, values: dict[fx.Node, Value]) -> None:
+    for node in reversed(graph.nodes):
+        if node in values and values[node].static and not node.users and node.op in ("call_function", "call_method"):
+            graph.erase_node(node)

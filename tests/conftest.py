@@ -1,0 +1,74 @@
+"""What several tests need: a small finished index made without a model."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from lurk.index import Index, Manifest
+from lurk.index_writer import IndexWriter, write_index
+from lurk.records import LayerInfo, Provenance
+from lurk.reducers import Batch
+from lurk.render import encode_view
+from lurk.statistics import Statistics
+
+LAYERS = (
+    LayerInfo("conv", "Conv2d", 3, (3, 4, 4), (3, 3), (2, 2), "post", offset=(-1, -1), grid=(4, 4), bound=6.0),
+    LayerInfo("fc", "Linear", 2, (2,), None, None, "post"),
+)
+
+
+def make_manifest(images: int = 6, **changes) -> Manifest:
+    provenance = Provenance("hash", "toy", "pretrained", "none", "images", "sweep", 1, (("layers", None), ("top", 4)))
+    given = {
+        "provenance": provenance,
+        "layers": LAYERS,
+        "classes": ("cat", "dog", "owl"),
+        "class_note": "",
+        "image_set": "toy images",
+        "images": images,
+        "input_shape": (3, 8, 8),
+        "top": 4,
+    }
+    return Manifest(**{**given, **changes})
+
+
+def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
+    """Units 0 to 2 are conv's, 3 and 4 fc's; unit 1 is never above 0, unit 2 is at its bound wherever above 0."""
+    generator = torch.Generator().manual_seed(0)
+    maximum = torch.randn(images, 5, generator=generator)
+    maximum[:, 1] = -maximum[:, 1].abs()
+    maximum[:, 2] = 6
+    batch = Batch(
+        images=torch.arange(images),
+        labels=torch.arange(images) % 2,
+        maximum=maximum,
+        position=torch.arange(images, dtype=torch.int32)[:, None].repeat(1, 5)
+        * torch.tensor([1, 1, 1, 0, 0], dtype=torch.int32),
+        mean=maximum / 2,
+        square=maximum**2 * 16,
+        positive=torch.tensor([7.0, 0, 8, 1, 1]).repeat(images, 1),
+        bounded=torch.tensor([0.0, 0, 8, 0, 0]).repeat(images, 1),
+        positions=torch.tensor([16, 16, 16, 1, 1]),
+    )
+    statistics = Statistics(5, 4, 3)
+    statistics.add(batch)
+    statistics.sketch.add(maximum)
+    return statistics, batch
+
+
+def finish(writer: IndexWriter, images: int = 6) -> None:
+    statistics, _ = make_statistics(images)
+    for image in range(images):
+        writer.put_view(image, encode_view(np.full((8, 8, 3), 10 * image, np.uint8)))
+    writer.checkpoint(statistics.states(), done=images, complete=True, skipped=())
+
+
+@pytest.fixture
+def toy_index(tmp_path: Path) -> Index:
+    """A finished index of two layers, six images and three classes, the last without images."""
+    entries = [(f"{'cat' if i % 2 == 0 else 'dog'}/{i}.png", i % 2) for i in range(6)]
+    with write_index(tmp_path, make_manifest(), entries) as writer:
+        finish(writer)
+        return Index(writer.folder)
