@@ -92,59 +92,61 @@ def tapped(plan: "Plan", receive: Receive) -> Iterator[Forward]:
         The forward pass: float (n, c, h, w) to the model's own output.
     """
     with evaluating(plan.module):
-        yield _traced(plan, receive) if plan.graph is not None else _raw(plan, receive)
+        yield _raw(plan, receive) if plan.graph is None else _traced(plan, plan.graph, receive)
 
 
-def _handed(plan: "Plan", receive: Receive, at: int, images: list[int], value: object) -> None:
-    if isinstance(value, Tensor):
-        receive(at, plan.taps[at].layout.arranged(value, images[0]))
+def _receiver(plan: "Plan", receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
+    """Make what takes the value of one tap; `images` holds the number of images in the batch."""
+    layout = plan.taps[at].layout
+
+    def take(value: object) -> None:
+        if isinstance(value, Tensor):
+            receive(at, layout.arranged(value, images[0]))
+
+    return take
 
 
-def _traced(plan: "Plan", receive: Receive) -> Forward:
+def _by_node(plan: "Plan") -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for at, tap in enumerate(plan.taps):
+        found.setdefault(tap.node, []).append(at)
+    return found
+
+
+def _traced(plan: "Plan", source: fx.Graph, receive: Receive) -> Forward:
     images = [0]
+    taps = _by_node(plan)
     graph = fx.Graph()
     copies: dict[fx.Node, fx.Node] = {}
-    by_node: dict[str, list[int]] = {}
-    for at, tap in enumerate(plan.taps):
-        by_node.setdefault(tap.node, []).append(at)
-    targets: dict[str, object] = {}
-    assert plan.graph is not None  # noqa: S101 - told by the caller
-    for node in plan.graph.nodes:
-        copies[node] = graph.node_copy(node, copies.__getitem__)
+    parts: dict[str, object] = {}
+    for node in source.nodes:
+        copy = copies[node] = graph.node_copy(node, copies.__getitem__)
         if node.op in ("call_module", "get_attr"):
-            targets[str(node.target)] = plan.attribute(str(node.target))
-        for at in by_node.get(node.name, ()):
-            graph.call_function(partial_named(partial(_handed, plan, receive, at, images)), (copies[node],))
-    run = fx.GraphModule(targets, graph)
+            copy.target = f"part{len(parts)}"
+            parts[copy.target] = plan.attribute(str(node.target))
+        for at in taps.get(node.name, ()):
+            graph.call_function(_receiver(plan, receive, at, images), (copy,))
+    run = fx.GraphModule(parts, graph)
 
     def forward(batch: Tensor) -> object:
         images[0] = batch.shape[0]
-        return run(batch)
+        return run.forward(batch)
 
     return forward
 
 
-def partial_named(call: Callable[[object], None]) -> Callable[[object], None]:
-    """Give a call the names that a graph needs to print it."""
-
-    def receive_tap(value: object) -> None:
-        call(value)
-
-    return receive_tap
-
-
 def _raw(plan: "Plan", receive: Receive) -> Forward:
-    wanted: dict[str, list[int]] = {}
-    for at, tap in enumerate(plan.taps):
-        wanted.setdefault(tap.node, []).append(at)
+    images = [0]
+    wanted = _by_node(plan)
+    takers = [_receiver(plan, receive, at, images) for at in range(len(plan.taps))]
     names = {name.partition(":")[0] for name in wanted}
 
     def forward(batch: Tensor) -> object:
-        images = [batch.shape[0]]
+        images[0] = batch.shape[0]
 
         def see(name: str, output: object) -> None:
             for at in wanted.get(name, ()):
-                _handed(plan, receive, at, images, output)
+                takers[at](output)
 
         with watching(plan.module, names, see):
             output: object = plan.module(batch)

@@ -20,15 +20,15 @@ class Layout:
         order: Its axes as images, channels, then positions.
         grid: (rows, columns) of positions.
         first: The first position that counts: 1 where a class token is kept apart.
-        last: The position after the last that counts.
+        last: The position after the last that counts, None where all count.
         shape: Shape of one image's raw output.
     """
 
     order: tuple[int, ...]
     grid: Grid
-    first: int
-    last: int
     shape: tuple[int, ...]
+    first: int = 0
+    last: int | None = None
 
     @property
     def units(self) -> int:
@@ -45,12 +45,10 @@ class Layout:
         Returns:
             float (n, channels, rows, cols).
         """
-        if value.shape[self.order[0]] != images and self.order[0] == 0:
+        if value.dim() < len(self.order):
             value = value.reshape(images, -1, *value.shape[1:])
-        if self.order == (0, 1, 2, 3) and self.last == -1:
-            return value
-        value = value.permute(self.order).flatten(2) if value.dim() > 2 else value.unsqueeze(-1)
-        if self.last != -1:
+        value = value.permute(self.order)
+        if self.last is not None:
             value = value[:, :, self.first : self.last]
         return value.reshape(value.shape[0], value.shape[1], *self.grid)
 
@@ -87,7 +85,7 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, grids: Sequence[Grid]
     sizes = [shape[i] for i in rest]
     if len(sizes) != 1:
         grid = (prod(sizes[:-1]), sizes[-1]) if sizes else (1, 1)
-        return [Layout(order, grid, 0, -1, alone)]
+        return [Layout(order, grid, alone)]
     return _tokens(order, sizes[0], alone, grids)
 
 
@@ -95,9 +93,9 @@ def _tokens(order: tuple[int, ...], count: int, alone: tuple[int, ...], grids: S
     for extra in (0, 1):
         grid = next((g for g in reversed(grids) if g[0] * g[1] == count - extra and count > extra), None)
         if grid is not None:
-            body = Layout(order, grid, extra, count, alone)
-            return [body, Layout(order, (1, 1), 0, 1, alone)] if extra else [body]
-    return [Layout(order, (count, 1), 0, count, alone)]
+            body = Layout(order, grid, alone, extra, count)
+            return [body, Layout(order, (1, 1), alone, 0, 1)] if extra else [body]
+    return [Layout(order, (count, 1), alone)]
 
 
 def axes_of(field: Field, default: Axes) -> Axes:
@@ -133,8 +131,9 @@ def located(field: Field, layout: Layout) -> tuple[Pair, Pair, Pair] | None:
     Returns:
         (size, jump, offset); None where the field is global or does not run along the layout's rows and columns.
     """
-    found = [_along(field, layout, which) for which in (0, 1)]
-    one, two = found
+    if len(field.dims) != len(layout.order):
+        return None
+    one, two = (_along(field, layout, which) for which in (0, 1))
     if one is None or two is None:
         return None
     return ((one[0], two[0]), (one[1], two[1]), (one[2], two[2]))
@@ -159,10 +158,10 @@ def _along(field: Field, layout: Layout, which: int) -> tuple[float, float, floa
 
 def _runs(field: Field, layout: Layout, which: int) -> bool:
     rest = layout.order[2:]
-    if len(rest) == 2 and layout.last == -1:
-        atom = lone(field, rest[which]) if max(rest) < len(field.dims) else None
+    if len(rest) == 2:
+        atom = lone(field, rest[which])
         return atom is not None and atom.kind == AXES[which] and atom.size == layout.grid[which]
-    if len(rest) != 1 or layout.first or rest[0] >= len(field.dims):
+    if len(rest) != 1 or layout.first:
         return False
     atoms = [atom for atom in field.dims[rest[0]] if atom.size > 1]
     sizes = [(atom.kind, atom.size) for atom in atoms]

@@ -68,6 +68,8 @@ class Recorder(TorchDispatchMode):
         name = func._schema.name.rpartition("::")[2]
         changed = [arguments[slot.name] for slot in func._schema.arguments if slot.alias_info and slot.alias_info.is_write]
         name = name[:-1] if changed and name.endswith("_") and not name.endswith("strided_") else name
+        if name == "index" and any(tensor.dtype == torch.bool for tensor in operands[1:]):
+            name = "masked_select"
         outputs = tensors_in(result)
         self._forget_reused(operands, outputs)
         if fields:

@@ -15,7 +15,7 @@ from torch import Tensor, fx, nn
 from torch.fx.proxy import Attribute, TraceError
 
 from lurk.receptive import Field
-from lurk.recorder import Recorder, tensors_in
+from lurk.recorder import Recorder
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 SHAPELY = frozenset(
@@ -23,10 +23,20 @@ SHAPELY = frozenset(
     "shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training itemsize".split()
 )
 
+RAGGED = frozenset("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave".split())
 
-@dataclass
+
+@dataclass(eq=False)
 class Call:
-    """One call of a module in the forward pass."""
+    """One call of a module in the forward pass.
+
+    Args:
+        name: Dotted name of the module, `name:2` for its second call.
+        path: Dotted name of the module.
+        parent: The call in whose code this one was made.
+        inputs: Nodes of its arguments.
+        output: Node of its output, None where that is no single value.
+    """
 
     name: str
     path: str
@@ -37,13 +47,27 @@ class Call:
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a node's value: its tensor shape, None for what is no tensor, and what made it."""
+    """What is known of a node's value.
+
+    Args:
+        shape: Shape of the tensor, None for what is no tensor.
+        field: Its field, None where it does not depend on the image.
+        done: The operations that made it, each with the upper bound that it sets.
+        owner: The call in whose code it was made.
+        static: Whether it is no tensor and depends on shapes only.
+        same: The node whose tensor it passes on or changed in place.
+        floating: Whether it is a tensor of floating-point numbers.
+        ragged: Whether its shape depends on the content of a tensor.
+    """
 
     shape: tuple[int, ...] | None
     field: Field | None
     done: tuple[tuple[str, float | None], ...]
     owner: Call | None
     static: bool
+    same: fx.Node | None
+    floating: bool
+    ragged: bool
 
 
 @dataclass
@@ -89,13 +113,19 @@ class _Tracer(fx.Tracer):
         self.values: dict[fx.Node, Value] = {}
         self._probe, self._recorder, self._whole = probe, recorder, whole
         self._running = False
+        self.output: object = None
         self._stack: list[Call] = []
         self._counts: Counter[str] = Counter()
 
     def create_args_for_root(
         self, root_fn: Callable[..., object], is_module: bool, concrete_args: object = None
     ) -> tuple[Callable[..., object], list[object]]:
-        return root_fn, [self.root, self.create_proxy("placeholder", "image", (), {})]
+        def forward(*args: object) -> object:
+            output = root_fn(*args)
+            self.output = _real(output)
+            return output
+
+        return forward, [self.root, self.create_proxy("placeholder", "image", (), {})]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         leaf = super().is_leaf_module(m, module_qualified_name)
@@ -136,27 +166,25 @@ class _Tracer(fx.Tracer):
         done = tuple(self._recorder.done)
         made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
         vars(made)["value"] = value
-        steady = not isinstance(value, Tensor) and all(
-            self._steady(item) or (kind != "call_module" and _name(target, given) in SHAPELY) for item in proxies
-        )
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         reach = self._recorder.field(value) if isinstance(value, Tensor) else None
-        self.values[made.node] = Value(shape, reach, done, self._stack[-1] if self._stack else None, steady)
+        ragged = any(name in RAGGED for name, _ in done) or any(self.values[p.node].ragged for p in proxies)
+        asked = kind != "call_module" and _name(target, given) in SHAPELY and not ragged
+        steady = not isinstance(value, Tensor) and (asked or all(self.values[p.node].static for p in proxies))
+        same = next((p.node for p in proxies if shape is not None and _real(p) is value), None)
+        owner = self._stack[-1] if self._stack else None
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        self.values[made.node] = Value(shape, reach, done, owner, steady, same, floating, ragged)
         return made
-
-    def _steady(self, proxy: fx.Proxy) -> bool:
-        return self.values[proxy.node].static or (
-            not isinstance(_real(proxy), Tensor) and not tensors_in(_real(proxy)) and False
-        )
 
     def _run(self, kind: str, target: object, args: object, kwargs: object) -> object:
         positional, named = cast(tuple[object, ...], args), cast(dict[str, object], kwargs)
         if kind == "placeholder":
             return self._probe
-        if kind == "get_attr":
-            return _attribute(self.root, str(target))
         self._running = True
         try:
+            if kind == "get_attr":
+                return attribute(self.root, str(target))
             with self._recorder:
                 if kind == "call_module":
                     return self.root.get_submodule(str(target))(*positional, **named)
@@ -212,7 +240,8 @@ def _name(target: object, given: list[object]) -> str:
     return target if isinstance(target, str) else ""
 
 
-def _attribute(root: nn.Module, target: str) -> object:
+def attribute(root: nn.Module, target: str) -> object:
+    """Value under a dotted name."""
     value: object = root
     for part in target.split("."):
         value = getattr(value, part)
@@ -234,14 +263,11 @@ def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None
         tracer = _Tracer(probe, recorder, whole)
         with contextlib.suppress(Exception), torch.no_grad():  # a user's forward may fail on a proxy in any way
             graph = tracer.trace(module)
-            output = next(iter(reversed(graph.nodes)))
-            constants = {
-                str(node.target): cast(Tensor, _attribute(module, str(node.target)))
-                for node in graph.nodes
-                if node.op == "get_attr" and str(node.target).startswith("_tensor_constant")
-            }
+            read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+            made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}
+            constants = {name: value for name, value in made.items() if isinstance(value, Tensor)}
             _prune(graph, tracer.values)
-            return Trace(graph, tracer.calls, tracer.values, output, constants)
+            return Trace(graph, tracer.calls, tracer.values, tracer.output, constants)
     return None
 
 

@@ -1,0 +1,75 @@
+"""Answers of the web process: JSON that every parser reads, and errors in plain words without a traceback."""
+
+import json
+import logging
+import math
+from collections.abc import Mapping
+from dataclasses import fields, is_dataclass
+from typing import Any
+
+import numpy as np
+from flask import Flask, Response, request
+from werkzeug.exceptions import BadRequest, HTTPException
+
+from lurk.errors import LurkError
+
+LOG = logging.getLogger("lurk.ui")
+JSON_PATHS = ("/api/", "/media/", "/_dash", "/readyz", "/metrics", "/healthz")
+WORDS = {
+    404: "there is nothing at this address",
+    405: "this address does not take that method",
+    413: "the body is larger than 12 MB",
+    415: "the body is not sent as application/json",
+}
+
+
+def plain(value: Any) -> Any:
+    """Turn a value into what JSON can hold: dataclasses by field, NaN and infinity as null."""
+    if isinstance(value, float | np.floating):
+        return float(value) if math.isfinite(value) else None
+    if value is None or isinstance(value, str | bool | int):
+        return value
+    if isinstance(value, np.generic | np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, Mapping):
+        return {str(name): plain(item) for name, item in value.items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return [plain(item) for item in value]
+
+
+def answer(value: object, status: int = 200) -> Response:
+    """Answer with JSON that nobody keeps."""
+    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return Response(text + "\n", status, {"Cache-Control": "no-store"}, mimetype="application/json")
+
+
+def error(message: str, status: int) -> Response:
+    """Answer with an error, as JSON to a program and as a line of text to a person."""
+    if request.path.startswith(JSON_PATHS):
+        return answer({"error": message}, status)
+    return Response(message[:1].upper() + message[1:] + ".\n", status, mimetype="text/plain")
+
+
+def register(server: Flask) -> None:
+    """Answer every error of an app in plain words."""
+    server.register_error_handler(LurkError, _users_mistake)
+    server.register_error_handler(HTTPException, _http)
+    server.register_error_handler(Exception, _ours)
+
+
+def _users_mistake(mistake: LurkError) -> Response:
+    return error(str(mistake), 404)
+
+
+def _http(problem: HTTPException) -> Response:
+    code = problem.code or 500
+    if problem.response is not None or code < 400:
+        return Response(status=code) if problem.response is None else problem.get_response()  # type: ignore[return-value]  # a redirect is one
+    words = problem.description if isinstance(problem, BadRequest) else None
+    return error(WORDS.get(code) or words or problem.name.lower(), code)
+
+
+def _ours(problem: Exception) -> Response:
+    LOG.error("request %s %s failed", request.method, request.path, exc_info=problem)
+    return error("something went wrong in the server; its log says what", 500)
