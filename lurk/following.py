@@ -4,18 +4,20 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from lurk.rules import POINTWISE
+from lurk.rules import POINTWISE, words
 from lurk.trace import Call, Trace, Value
 
-NORMS = frozenset(
-    "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit _native_batch_norm_legit_no_training "
-    "_batch_norm_no_update _batch_norm_with_update native_layer_norm native_group_norm _fused_rms_norm rms_norm".split()
+NORMS = words(
+    "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit "
+    "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update native_layer_norm "
+    "native_group_norm _fused_rms_norm rms_norm"
 )
-LINEAR = frozenset("add sub rsub mul div neg permute transpose view unsqueeze expand rsqrt pow mean".split())
-NONLINEAR = POINTWISE - frozenset(
+LINEAR = words("add sub rsub mul div neg permute transpose view unsqueeze expand rsqrt pow mean")
+STRAIGHT = words(
     "abs add sub rsub mul div neg addcdiv addcmul lerp native_dropout where masked_fill square pow sqrt rsqrt "
-    "reciprocal exp log eq ne lt le gt ge native_channel_shuffle channel_shuffle".split()
-) - frozenset("alias clone detach lift_fresh _to_copy".split())
+    "reciprocal exp log eq ne lt le gt ge native_channel_shuffle channel_shuffle alias clone detach lift_fresh _to_copy"
+)
+NONLINEAR = POINTWISE - STRAIGHT
 LONGEST = 24
 
 
@@ -141,7 +143,7 @@ class Follower:
         return all(user in region for member in inner for user in self.users(member)) and bool(self._done(region[-1]))
 
     def is_residual(self, call: Call) -> bool:
-        """Whether a module's output is a sum, or an activation of one, that it makes itself from its own input."""
+        """Whether a module's output is a sum that it makes from its own input, normalised, activated or not."""
         output = call.output
         if output is None:
             return False
@@ -161,9 +163,13 @@ class Follower:
             users = self.users(shown[-1])
             if len(users) == 1 and self._passes(users[0]):
                 shown.append(users[0])
+        norm = self._norm(shown[-1], self.users(shown[-1]))
+        shown += [] if norm is None else [norm]
         active = self._activation(shown[-1], self.users(shown[-1]))
         shown += [] if active is None else [active]
-        return [member for item in shown for member in self._members[self._creator(item)] if self._same_value(item, member)]
+        return [
+            member for item in shown for member in self._members[self._creator(item)] if self._same_value(item, member)
+        ]
 
     def _same_value(self, one: fx.Node, two: fx.Node) -> bool:
         low, high = sorted((self.order[one], self.order[two]))

@@ -1,7 +1,8 @@
 """What layers a model has: where each one's activation is found, its shape and its receptive field."""
 
 import re
-from collections.abc import Mapping
+import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import torch
@@ -9,12 +10,12 @@ from torch import Tensor, fx, nn
 
 from lurk.errors import LayerError, ModelError
 from lurk.following import Follower
-from lurk.hooks import undisturbed, watching
+from lurk.hooks import tapped, undisturbed, watching
 from lurk.layout import Axes, Grid, Layout, arrange, axes_of, located
-from lurk.receptive import Field, everywhere, image_field, lone, unlabelled
-from lurk.records import LayerInfo
+from lurk.receptive import Field, image_field, lone
 from lurk.recorder import Recorder, tensors_in
-from lurk.trace import CONVOLUTIONS, Call, Trace, attribute, traced
+from lurk.records import LayerInfo
+from lurk.trace import CONVOLUTIONS, Trace, attribute, traced
 
 IMAGES = 2
 SHOWN = 5
@@ -72,7 +73,7 @@ class _Found:
 
 
 def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
-    """Find a module's layers.
+    """Find a module's layers; a `ModelError` where the model does not run on that shape.
 
     Args:
         module: The model; it is left as it was.
@@ -85,10 +86,10 @@ def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str |
 
     Raises:
         LayerError: The expression is no regular expression, or nothing is left.
-        ModelError: The model does not run on that shape.
     """
     wanted = _compiled(expression)
-    with undisturbed(module):
+    with undisturbed(module), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         probe = _probe(module, input_shape)
         trace = _trusted(module, probe)
         found = _traced_layers(module, trace) if trace is not None else _raw_layers(module, probe)
@@ -122,7 +123,8 @@ def _nothing(found: list[_Found], expression: str | None) -> str:
     names = [item.info.name for item in found if item.default] or [item.info.name for item in found]
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     if expression is None:
-        return f"the model has no convolution, linear layer or residual block; choose with --layers among: {listed or 'none'}"
+        lacking = "the model has no convolution, linear layer or residual block"
+        return f"{lacking}; choose with --layers among: {listed or 'none'}"
     return f"--layers {expression!r} matches no layer; the layers are: {listed or 'none'}"
 
 
@@ -139,17 +141,20 @@ def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
     trace = traced(module, probe, recorder)
     if trace is None:
         return None
-    graph = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
-    targets = {n.target: graph.attribute(str(n.target)) for n in trace.graph.nodes if n.op in ("call_module", "get_attr")}
     one = probe[-1:].clone()
+    whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
     try:
-        with torch.no_grad():
-            again = tensors_in(fx.GraphModule(targets, trace.graph)(one.clone()))
-    except Exception:  # a graph made for another batch size may fail in any way
+        with torch.no_grad(), tapped(whole, _ignore) as forward:
+            again = tensors_in(forward(one.clone()))
+    except Exception:  # a graph that holds for one batch size only may fail in any way
         return None
     own = tensors_in(_run(module, one))
     same = len(own) == len(again) and all(_agrees(a, b) for a, b in zip(own, again, strict=True))
     return trace if same and own else None
+
+
+def _ignore(_at: int, _activation: Tensor) -> None:
+    """Receive nothing."""
 
 
 def _run(module: nn.Module, batch: Tensor) -> object:
@@ -180,26 +185,30 @@ def _traced_layers(module: nn.Module, trace: Trace) -> list[_Found]:
     for call in calls:
         part = module.get_submodule(call.path)
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
-        assert call.output is not None  # noqa: S101 - chosen so above
-        node = follower.settled(call.output)
-        value, raw = trace.values[node], trace.values[call.output]
-        if value.field is None or value.shape is None or raw.shape is None:
+        node = follower.settled(call.output) if call.output is not None else trace.graph.output_node()
+        value = trace.values[node]
+        if value.field is None or value.shape is None or not value.floating:
             continue
         axes = axes_of(value.field, _usual(part, len(value.shape)))
         known = [grid for at, grid in grids if at <= follower.order[node]] + _own_grid(value.field)
+        layouts = arrange(value.shape, axes, IMAGES, known)
         bound = value.done[0][1] if len(value.done) == 1 else None
-        for layout in arrange(value.shape, axes, IMAGES, known):
-            found.append(_post(call, type(part).__name__, layout, value.field, node, bound, default))
+        infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
+        for info, layout in zip(infos, layouts, strict=True):
+            size = located(value.field, layout)
+            if size is not None:
+                info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
+            found.append(_Found(info, Tap(node.name, layout), call.path, default))
     return found
 
 
-def _post(call: Call, kind: str, layout: Layout, fields: Field, node: fx.Node, bound: float | None, default: bool) -> _Found:
-    token = layout.last == 1 and layout.shape[0] > 1 and False
-    size = located(fields, layout)
-    info = LayerInfo(call.name, kind, layout.units, layout.shape, None, None, "post", None, layout.grid, bound)
-    if size is not None and not token:
-        info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])
-    return _Found(info, Tap(node.name, layout), call.path, default)
+def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
+    """Fill in what the layouts of a layer say; the second is that of its class token."""
+    names = (info.name, f"{info.name}:class")
+    return [
+        replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
+        for name, layout in zip(names, layouts, strict=False)
+    ]
 
 
 def _grids(trace: Trace) -> list[tuple[int, Grid]]:
@@ -245,13 +254,7 @@ def _raw_layers(module: nn.Module, probe: Tensor) -> list[_Found]:
         if len(shape) < 2:
             continue
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear))
-        for layout in arrange(shape, _usual(part, len(shape)), IMAGES, grids):
-            call = Call(name, path, None, [])
-            blank = everywhere(Field(unlabelled(shape), None, None))
-            found.append(_raw_found(call, type(part).__name__, layout, blank, default))
+        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, grids)
+        infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts)
+        found += [_Found(i, Tap(name, layout), path, default) for i, layout in zip(infos, layouts, strict=True)]
     return found
-
-
-def _raw_found(call: Call, kind: str, layout: Layout, blank: Field, default: bool) -> _Found:
-    info = LayerInfo(call.name, kind, layout.units, layout.shape, None, None, "raw", None, layout.grid)
-    return _Found(info, Tap(call.name, layout), call.path, default)

@@ -6,7 +6,8 @@ from math import prod
 
 from torch import Tensor
 
-from lurk.receptive import AXES, Axis, Field, Kind, lone
+from lurk.axes import AXES, Axis, Kind
+from lurk.receptive import Field, lone
 
 Grid = tuple[int, int]
 Pair = tuple[float, float]
@@ -137,9 +138,6 @@ def located(field: Field, layout: Layout) -> tuple[Pair, Pair, Pair] | None:
     if one is None or two is None:
         return None
     return ((one[0], two[0]), (one[1], two[1]), (one[2], two[2]))
-
-
-
 
 
 def _along(field: Field, layout: Layout, which: int) -> tuple[float, float, float] | None:

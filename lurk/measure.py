@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from lurk.errors import ModelError
 from lurk.records import LayerInfo
 from lurk.reducers import Batch
 from lurk.sketch import Sketch, bin_values, sample, sampled_positions
@@ -71,7 +72,20 @@ class Measurement:
         return found
 
     def batch(self, labels: Tensor) -> Batch:
-        """All layers side by side; int64 (n,) labels, -1 for none."""
+        """All layers side by side.
+
+        Args:
+            labels: int64 (n,), -1 for none.
+
+        Returns:
+            The batch.
+
+        Raises:
+            ModelError: A layer did not run: the model takes another way for some images.
+        """
+        for number, layer in enumerate(self._layers):
+            if number not in self._parts:
+                raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
         columns = [
             torch.cat(parts, 1) for parts in zip(*(self._parts[i] for i in range(len(self._layers))), strict=True)
         ]

@@ -5,21 +5,9 @@ from dataclasses import replace
 
 from torch import Tensor
 
-from lurk.receptive import (
-    AXES,
-    Atom,
-    Axis,
-    Field,
-    contracted,
-    everywhere,
-    hull,
-    lone,
-    lost,
-    picked,
-    regrouped,
-    unlabelled,
-)
-from lurk.rules import Operation, _aligned, rule, unknown
+from lurk.axes import AXES, Atom, Axis, regrouped, unlabelled
+from lurk.receptive import Field, contracted, everywhere, hull, lone, lost, picked
+from lurk.rules import Operation, aligned, rule, unknown
 
 Fields = list[Field | None]
 VIEWS = frozenset({"view", "_unsafe_view", "expand", "as_strided"})
@@ -66,7 +54,7 @@ def _squeeze(op: Operation) -> Field:
 
 @rule("expand", "expand_copy")
 def _expand(op: Operation) -> Field:
-    return replace(op.data, dims=tuple(_aligned([op.data], op.shape)))
+    return replace(op.data, dims=tuple(aligned([op.data], op.shape)))
 
 
 @rule("repeat")
@@ -75,7 +63,7 @@ def _repeat(op: Operation) -> Field:
     for dim in range(-len(field.dims), 0):
         if field.shape[dim] not in (1, op.shape[dim]):
             field = lost(field, dim + len(field.dims))
-    return replace(field, dims=tuple(_aligned([field], op.shape)))
+    return replace(field, dims=tuple(aligned([field], op.shape)))
 
 
 @rule("slice", "slice_copy")
@@ -108,11 +96,12 @@ def _select(op: Operation) -> Field:
 
 @rule("split", "split_with_sizes", "chunk", "unsafe_split", "unsafe_chunk", "unsafe_split_with_sizes", "split_copy")
 def _split(op: Operation) -> Fields:
-    dim, first, out = op.axis("dim", len(op.shape)), 0, []
+    dim, first = op.axis("dim", len(op.shape)), 0
+    out: Fields = []
     for output in op.outputs:
         out.append(_cut(op.data, dim, first, 1, output.shape[dim]))
         first += output.shape[dim]
-    return list(out)
+    return out
 
 
 @rule("unbind", "unbind_copy")
@@ -130,14 +119,14 @@ def _cat(op: Operation) -> Field:
         fields = [lost(field, dim) for field in fields]
     atom = Atom("c" if kinds <= {"c"} else "?", op.shape[dim])
     bare = [replace(field, dims=(*field.dims[:dim], (atom,), *field.dims[dim + 1 :])) for field in fields]
-    return hull(bare, _aligned(bare, op.shape))
+    return hull(bare, aligned(bare, op.shape))
 
 
 @rule("stack")
 def _stack(op: Operation) -> Field:
     dim = op.axis("dim", len(op.shape))
     fields = list(op.fields.values())
-    dims = list(_aligned(fields, op.shape[:dim] + op.shape[dim + 1 :]))
+    dims = list(aligned(fields, op.shape[:dim] + op.shape[dim + 1 :]))
     dims.insert(dim, (Atom("?", op.shape[dim]),))
     return hull(fields, dims) if fields else op.data
 

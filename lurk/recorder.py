@@ -1,30 +1,34 @@
 """Following fields through a forward pass: every basic operation that runs is looked up in the table of rules."""
 
+import dataclasses
+import weakref
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils.weak import WeakIdKeyDictionary
 
-from lurk import rearrange
-from lurk.receptive import Field, everywhere, unlabelled
+from lurk import rearrange, resampling  # noqa: F401 - both enter their rules
+from lurk.axes import unlabelled
+from lurk.receptive import Field, everywhere
 from lurk.rules import CONSTANT, Operation, apply
 
 PLUMBING = CONSTANT | {"alias", "detach", "clone", "lift_fresh", "as_strided_", "_to_copy", "empty", *rearrange.VIEWS}
 
 
 def tensors_in(value: object) -> list[Tensor]:
-    """Every tensor in nested tuples, lists and mappings, in order."""
+    """Every tensor in nested tuples, lists, mappings and dataclasses, in order."""
     if isinstance(value, Tensor):
         return [value]
     if isinstance(value, Mapping):
         value = list(value.values())
+    elif dataclasses.is_dataclass(value):
+        value = list(vars(value).values())
     return [tensor for item in value for tensor in tensors_in(item)] if isinstance(value, (tuple, list)) else []
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class is untyped
     """Knows the field of every tensor made while it is active, and which operations made it.
 
     >>> recorder = Recorder()
@@ -34,26 +38,25 @@ class Recorder(TorchDispatchMode):
     """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]  # torch's own class is untyped
         self.done: list[tuple[str, float | None]] = []
-        self._fields = WeakIdKeyDictionary()
+        self._fields: dict[int, tuple[weakref.ref[Tensor], Field, int]] = {}
         self._written: Counter[int] = Counter()
 
     def follow(self, tensor: Tensor, field: Field | None) -> None:
         """Say what a tensor's field is; None makes it constant."""
         if field is None:
-            self._fields.pop(tensor, None)
+            self._fields.pop(id(tensor), None)
         else:
-            self._fields[tensor] = (field, self._written[_storage(tensor)])
+            self._fields[id(tensor)] = (weakref.ref(tensor), field, self._written[_storage(tensor)])
 
     def field(self, tensor: Tensor) -> Field | None:
         """Field of a tensor, None where it does not depend on the image."""
         version = self._written[_storage(tensor)]
-        known = self._fields.get(tensor)
-        if known is None:
+        known = self._fields.get(id(tensor))
+        if known is None or known[0]() is not tensor:
             return Field(unlabelled(tensor.shape), None, None) if version else None
-        field: Field = known[0]
-        return field if known[1] == version else everywhere(field)
+        return known[1] if known[2] == version else everywhere(known[1])
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: object, args: Sequence[object] = (), kwargs: object = None
@@ -66,7 +69,9 @@ class Recorder(TorchDispatchMode):
         operands = tensors_in(list(arguments.values()))
         fields = {id(t): field for t in operands if (field := self.field(t)) is not None}
         name = func._schema.name.rpartition("::")[2]
-        changed = [arguments[slot.name] for slot in func._schema.arguments if slot.alias_info and slot.alias_info.is_write]
+        changed = [
+            arguments[slot.name] for slot in func._schema.arguments if slot.alias_info and slot.alias_info.is_write
+        ]
         name = name[:-1] if changed and name.endswith("_") and not name.endswith("strided_") else name
         if name == "index" and any(tensor.dtype == torch.bool for tensor in operands[1:]):
             name = "masked_select"
@@ -93,7 +98,7 @@ class Recorder(TorchDispatchMode):
 
 
 def _storage(tensor: Tensor) -> int:
-    return tensor.untyped_storage()._cdata
+    return int(tensor.untyped_storage()._cdata)
 
 
 def _bound(name: str, arguments: Mapping[str, object]) -> float | None:

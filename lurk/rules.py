@@ -2,28 +2,11 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from fractions import Fraction
 
 from torch import Tensor
 
-from lurk.receptive import (
-    AXES,
-    Atom,
-    Axis,
-    Field,
-    Window,
-    contracted,
-    everywhere,
-    hull,
-    lost,
-    picked,
-    resized,
-    settle,
-    spread,
-    stretched,
-    unlabelled,
-    windowed,
-)
+from lurk.axes import AXES, Atom, Axis, unlabelled
+from lurk.receptive import Field, Window, contracted, everywhere, hull, lost, settle, spread, windowed
 
 
 @dataclass(frozen=True)
@@ -83,20 +66,26 @@ class Operation:
         return [dim % rank for dim in given] if given else list(range(rank))
 
 
-Rule = Callable[[Operation], "Field | list[Field] | None"]
+def words(text: str) -> frozenset[str]:
+    """Set of the words of a text."""
+    return frozenset(text.split())
+
+
+Rule = Callable[[Operation], "Field | list[Field | None] | None"]
 RULES: dict[str, Rule] = {}
 
-POINTWISE = frozenset(
-    "abs add addcdiv addcmul alias atan bitwise_and bitwise_not bitwise_or ceil celu clamp clamp_max clamp_min clone cos "
-    "detach div elu eq erf exp exp2 expm1 floor fmod ge gelu gt hardshrink hardsigmoid hardswish hardtanh isnan "
-    "le leaky_relu lerp lift_fresh log log10 log1p log2 log_sigmoid_forward logical_and logical_not logical_or lt "
-    "masked_fill maximum minimum mish mul nan_to_num native_dropout ne neg pow prelu _prelu_kernel reciprocal relu relu6 "
-    "remainder round rrelu_with_noise rsqrt rsub sgn sigmoid sign silu sin softplus softshrink sqrt square sub tan tanh "
-    "threshold _to_copy trunc where native_channel_shuffle channel_shuffle".split()
+POINTWISE = words(
+    "abs add addcdiv addcmul alias atan bitwise_and bitwise_not bitwise_or ceil celu clamp clamp_max clamp_min "
+    "clone cos detach div elu eq erf exp exp2 expm1 floor fmod ge gelu gt hardshrink hardsigmoid hardswish "
+    "hardtanh isnan le leaky_relu lerp lift_fresh log log10 log1p log2 log_sigmoid_forward logical_and "
+    "logical_not logical_or lt masked_fill maximum minimum mish mul nan_to_num native_dropout ne neg pow prelu "
+    "_prelu_kernel reciprocal relu relu6 remainder round rrelu_with_noise rsqrt rsub sgn sigmoid sign silu sin "
+    "softplus softshrink sqrt square sub tan tanh threshold _to_copy trunc where native_channel_shuffle "
+    "channel_shuffle"
 )
-CONSTANT = frozenset(
+CONSTANT = words(
     "empty_like zeros_like ones_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
-    "new_empty_strided fill zero".split()
+    "new_empty_strided fill zero"
 )
 
 
@@ -132,10 +121,11 @@ def apply(op: Operation) -> list[Field | None]:
 def _checked(op: Operation, field: Field | None, output: Tensor) -> Field | None:
     if field is None or field.shape == tuple(output.shape):
         return field
-    return _unknown(op, tuple(output.shape))
+    return blurred(op, tuple(output.shape))
 
 
-def _unknown(op: Operation, shape: tuple[int, ...]) -> Field:
+def blurred(op: Operation, shape: tuple[int, ...]) -> Field:
+    """Global field of an output; its axes are taken from an operand of the same shape where there is one."""
     for field in op.fields.values():
         if field.shape == shape:
             return everywhere(field)
@@ -147,10 +137,11 @@ def _unknown(op: Operation, shape: tuple[int, ...]) -> Field:
 
 def unknown(op: Operation) -> list[Field | None]:
     """Global, the axes labelled as those of an operand of the same shape."""
-    return [_unknown(op, tuple(output.shape)) for output in op.outputs]
+    return [blurred(op, tuple(output.shape)) for output in op.outputs]
 
 
-def _aligned(fields: Sequence[Field], shape: tuple[int, ...]) -> list[Axis]:
+def aligned(fields: Sequence[Field], shape: tuple[int, ...]) -> list[Axis]:
+    """Axes of a broadcast result, each from the first operand that knows what it means."""
     dims: list[Axis] = []
     for back in range(len(shape), 0, -1):
         size = shape[-back]
@@ -163,38 +154,45 @@ def _aligned(fields: Sequence[Field], shape: tuple[int, ...]) -> list[Axis]:
 def pointwise(op: Operation) -> Field:
     """Hull of the operands, which are broadcast."""
     fields = list(op.fields.values())
-    return hull(fields, _aligned(fields, op.shape))
+    return hull(fields, aligned(fields, op.shape))
 
 
 @rule("copy")
 def _copy(op: Operation) -> Field | None:
     source = op.field("src")
-    return None if source is None else hull([source], _aligned([source], op.shape))
+    return None if source is None else hull([source], aligned([source], op.shape))
 
 
 @rule("as_strided_", "set")
 def _restrided(op: Operation) -> Field:
-    return op.data if op.data.shape == op.shape else _unknown(op, op.shape)
+    return op.data if op.data.shape == op.shape else blurred(op, op.shape)
 
 
 @rule("convolution", "convolution_overrideable", "cudnn_convolution", "mkldnn_convolution")
 def _convolution(op: Operation) -> Field:
     field = op.field("input")
     if field is None or op.field("weight") is not None:
-        return _unknown(op, op.shape)
+        return blurred(op, op.shape)
     weight = op.arguments["weight"]
     kernel = tuple(weight.shape[2:]) if isinstance(weight, Tensor) else ()
     count = len(kernel)
     field = contracted(field, 1, flattened=False)
     stride, padding = op.spread_over("stride", count, 1), op.spread_over("padding", count, 0)
     dilation = op.spread_over("dilation", count, 1)
+    field = settle(field) if op.arguments.get("transposed") else field
     slide = spread if op.arguments.get("transposed") else windowed
     for i in range(count):
         field = slide(field, 2 + i, Window(kernel[i], stride[i], padding[i], dilation[i]), op.shape[2 + i])
     return replace(field, dims=(field.dims[0], (Atom("c", op.shape[1]),), *field.dims[2:]))
 
 
-POOLS = ("max_pool2d_with_indices", "max_pool3d_with_indices", "mkldnn_max_pool2d", "max_pool2d", "avg_pool1d")
+POOLS: tuple[str, ...] = (
+    "max_pool2d_with_indices",
+    "max_pool3d_with_indices",
+    "mkldnn_max_pool2d",
+    "max_pool2d",
+    "avg_pool1d",
+)
 POOLS += ("avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool3d")
 
 
@@ -211,21 +209,9 @@ def _pool(op: Operation) -> Field:
     return field
 
 
-@rule("_adaptive_avg_pool2d", "_adaptive_avg_pool3d", "adaptive_max_pool2d", "adaptive_max_pool3d")
-@rule("adaptive_avg_pool1d", "adaptive_max_pool1d", "adaptive_avg_pool2d", "adaptive_avg_pool3d")
-def _adaptive(op: Operation) -> Field:
-    field = op.data
-    for dim, (before, after) in enumerate(zip(field.shape, op.shape, strict=True)):
-        if after == before:
-            continue
-        if after > 1 and before % after == 0:
-            field = windowed(field, dim, Window(before // after, before // after), after)
-        else:
-            field = resized(lost(field, dim), dim, after)
-    return field
-
-
-@rule("native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index")
+@rule(
+    "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index"
+)
 @rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update", "_batch_norm_with_update")
 def _batch_norm(op: Operation) -> list[Field | None]:
     uses_batch = bool(op.arguments.get("training")) or op.name.endswith("with_update")
@@ -265,72 +251,11 @@ def _reduce(op: Operation) -> Field:
     dims = op.axes("dim", len(field.dims))
     for dim in dims:
         field = contracted(field, dim, flattened=False)
-    kept = [_single(a) if i in dims else a for i, a in enumerate(field.dims) if op.arguments.get("keepdim") or i not in dims]
+    kept = [
+        _single(a) if i in dims else a for i, a in enumerate(field.dims) if op.arguments.get("keepdim") or i not in dims
+    ]
     return replace(field, dims=tuple(kept))
 
 
 def _single(axis: Axis) -> Axis:
     return (Atom(axis[0].kind, 1, axis[0].jump),) if len(axis) == 1 else (Atom("?", 1),)
-
-
-@rule("upsample_nearest1d", "upsample_nearest2d", "upsample_nearest3d", "_upsample_nearest_exact2d")
-@rule("_upsample_nearest_exact1d", "upsample_linear1d", "upsample_bilinear2d", "upsample_bicubic2d")
-def _upsample(op: Operation) -> Field:
-    field = op.data
-    scales = {2: op.arguments.get("scales_h", op.arguments.get("scales")), 3: op.arguments.get("scales_w")}
-    taps = {"nearest": (0, 0), "linear": (0, 1), "bilinear": (0, 1), "bicubic": (-1, 2)}
-    low, high = next(value for word, value in taps.items() if f"_{word}" in op.name)
-    for dim in range(2, len(op.shape)):
-        before, after = field.shape[dim], op.shape[dim]
-        given = scales.get(dim)
-        step = Fraction(1 / given).limit_denominator(4096) if isinstance(given, float) else Fraction(before, after)
-        shift = Fraction(0)
-        if op.arguments.get("align_corners"):
-            step = Fraction(before - 1, after - 1) if after > 1 else Fraction(0)
-        elif "exact" in op.name or (low, high) != (0, 0):
-            shift = (step - 1) / 2 if (low, high) != (0, 0) else step / 2
-        grain = max(step.denominator, shift.denominator)
-        reads = (step, shift + low - Fraction(grain - 1, grain), shift + high)
-        field = stretched(field, dim, reads, after)
-    return field
-
-
-@rule("pixel_shuffle")
-def _pixel_shuffle(op: Operation) -> Field:
-    field, factor = op.data, op.number("upscale_factor")
-    for dim in (-2, -1):
-        at = len(op.shape) + dim
-        field = stretched(field, at, (Fraction(1, factor), Fraction(1 - factor, factor), Fraction(0)), op.shape[at])
-    return resized(field, len(op.shape) - 3, op.shape[-3])
-
-
-@rule("pixel_unshuffle")
-def _pixel_unshuffle(op: Operation) -> Field:
-    field, factor = op.data, op.number("downscale_factor")
-    for dim in (len(op.shape) - 2, len(op.shape) - 1):
-        field = windowed(field, dim, Window(factor, factor), op.shape[dim])
-    return resized(field, len(op.shape) - 3, op.shape[-3])
-
-
-@rule("constant_pad_nd")
-def _pad(op: Operation) -> Field:
-    field, pads = op.data, op.numbers("pad")
-    for i in range(len(pads) // 2):
-        dim = len(op.shape) - 1 - i
-        if pads[2 * i] or pads[2 * i + 1]:
-            field = picked(field, dim, -pads[2 * i], 1, op.shape[dim])
-    return field
-
-
-@rule(*(f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)))
-def _mirror(op: Operation) -> Field:
-    field, pads = op.data, op.numbers("padding")
-    for i in range(len(pads) // 2):
-        dim, before, after = len(op.shape) - 1 - i, pads[2 * i], pads[2 * i + 1]
-        field = picked(field, dim, -before, 1, op.shape[dim])
-        slack = max(before, after) * (2 if op.name.startswith("reflection") else 1)
-        for kind in AXES:
-            reach = field.reach(kind)
-            if reach is not None and kind in field.kinds(dim):
-                field = field.reaching(kind, replace(reach, slack=slack))
-    return field

@@ -5,6 +5,7 @@ the model then counts as untraceable.
 """
 
 import contextlib
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -16,14 +17,16 @@ from torch.fx.proxy import Attribute, TraceError
 
 from lurk.receptive import Field
 from lurk.recorder import Recorder
+from lurk.rules import words
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-SHAPELY = frozenset(
-    "size dim numel ndimension nelement stride element_size is_floating_point is_complex is_contiguous type get_device "
-    "shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training itemsize".split()
+SHAPELY = words(
+    "size dim numel ndimension nelement stride element_size is_floating_point is_complex is_contiguous type "
+    "get_device shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training "
+    "itemsize"
 )
 
-RAGGED = frozenset("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave".split())
+RAGGED = words("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave")
 
 
 @dataclass(eq=False)
@@ -86,13 +89,20 @@ class _Valued(fx.Proxy):
 
     value: object
 
-    def __getattr__(self, name: str) -> Attribute:
+    @property  # type: ignore[misc]  # a forward pass may ask whether it was given a tensor
+    def __class__(self) -> type:
+        return Tensor if isinstance(vars(self).get("value"), Tensor) else type(self)
+
+    def __getattr__(self, name: str) -> object:  # type: ignore[override]  # a real value, where it cannot vary
         tracer = cast("_Tracer", self.tracer)
         if callable(getattr(type(self.value), name, None)) or name.startswith("__"):
             return Attribute(self, name)
         if not hasattr(self.value, name):
             raise AttributeError(name)
-        return cast(Attribute, tracer.create_proxy("call_function", getattr, (self, name), {}))
+        found = getattr(self.value, name)
+        if isinstance(found, (torch.device, torch.dtype, torch.layout, bool)) or name == "ndim":
+            return found
+        return tracer.create_proxy("call_function", getattr, (self, name), {})
 
     def __len__(self) -> int:
         return len(self.value)  # type: ignore[arg-type]  # as for the value itself: a TypeError where it has none
@@ -137,7 +147,10 @@ class _Tracer(fx.Tracer):
     ) -> object:
         if self._running:
             return forward(*args, **kwargs)
-        path = self.path_of_module(m)
+        try:
+            path = self.path_of_module(m)
+        except NameError:  # made on the fly, not a part of the model
+            return forward(*args, **kwargs)
         self._counts[path] += 1
         name = path if self._counts[path] == 1 else f"{path}:{self._counts[path]}"
         given = [value.node for value in _flat([args, kwargs]) if isinstance(value, fx.Proxy)]
@@ -155,10 +168,18 @@ class _Tracer(fx.Tracer):
     def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
         return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
 
+    def create_arg(self, a: object) -> object:
+        return a.node if type(a) is _Valued else super().create_arg(a)  # a `_Valued` passes for a constant tensor
+
+    def create_arg(self, a: object) -> object:  # type: ignore[override]  # fx's own types are narrower
+        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)
+
     def proxy(self, node: fx.Node) -> fx.Proxy:
         return _Valued(node, self)
 
-    def create_proxy(self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object) -> fx.Proxy:
+    def create_proxy(
+        self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object
+    ) -> fx.Proxy:
         given = _flat([args, kwargs])
         proxies = [item for item in given if isinstance(item, fx.Proxy)]
         self._recorder.done.clear()
@@ -207,7 +228,8 @@ class _Tracer(fx.Tracer):
         value = _real(obj)
         if isinstance(value, dict):
             return iter(list(value))
-        return (obj[i] for i in range(len(value)))  # type: ignore[arg-type]  # as for the value itself
+        items = range(len(value))  # type: ignore[arg-type]  # a TypeError where it has none, as for the value itself
+        return (self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in items)
 
 
 def _flat(value: object) -> list[object]:
@@ -229,8 +251,8 @@ def _real(value: object) -> object:
     if isinstance(value, slice):
         return slice(_real(value.start), _real(value.stop), _real(value.step))
     if isinstance(value, tuple):
-        items = [_real(item) for item in value]
-        return type(value)(*items) if hasattr(value, "_fields") else tuple(items)
+        items = tuple(_real(item) for item in value)
+        return items if type(value) is tuple else type(value)._make(items)  # type: ignore[attr-defined]  # named tuple
     return [_real(item) for item in value] if isinstance(value, list) else value
 
 
@@ -248,6 +270,28 @@ def attribute(root: nn.Module, target: str) -> object:
     return value
 
 
+@contextlib.contextmanager
+def _whole_functions() -> Iterator[None]:
+    """Take each custom autograd function as one node of the graph."""
+    original = torch.autograd.Function.__dict__["apply"]
+
+    def apply(cls: type, /, *args: object, **kwargs: object) -> object:
+        proxies = [item for item in _flat([args, kwargs]) if isinstance(item, fx.Proxy)]
+        if not proxies:
+            return original.__get__(None, cls)(*args, **kwargs)
+
+        def whole(*given: object, **named: object) -> object:
+            return original.__get__(None, cls)(*given, **named)
+
+        return proxies[0].tracer.create_proxy("call_function", whole, args, kwargs)
+
+    torch.autograd.Function.apply = classmethod(apply)
+    try:
+        yield
+    finally:
+        torch.autograd.Function.apply = original
+
+
 def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
     """Trace a module's forward pass.
 
@@ -261,7 +305,7 @@ def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None
     """
     for whole in (False, True):
         tracer = _Tracer(probe, recorder, whole)
-        with contextlib.suppress(Exception), torch.no_grad():  # a user's forward may fail on a proxy in any way
+        with contextlib.suppress(Exception), torch.no_grad(), _whole_functions():  # a proxy may fail in any way
             graph = tracer.trace(module)
             read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
             made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}

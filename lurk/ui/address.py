@@ -46,7 +46,7 @@ def read(path: str) -> Place:
     if parts[0] != "s" or not 2 <= len(parts) <= 4 or "" in parts:
         return MISSING
     if len(parts) < 4:
-        return Place("study", *parts[1:])
+        return Place("study", parts[1], parts[2] if len(parts) > 2 else None)
     number = parts[3]
     if not (number.isascii() and number.isdigit() and len(number) <= LONGEST_NUMBER):
         return MISSING

@@ -2,6 +2,7 @@
 
 URL = "url"
 STUDIES = "studies"
+PAGE = "page"
 STUDY = "study"
 LAYER = "layer"
 UNIT = "unit"

@@ -1,0 +1,189 @@
+"use strict";
+/* The grid of units: real buttons cut from sprites, one listener for all of them, one of them in the tab order. */
+(function () {
+  const lurk = (window.lurk = window.lurk || {});
+  window.dash_clientside = window.dash_clientside || {};
+  const page = (window.dash_clientside.lurk = window.dash_clientside.lurk || {});
+
+  const GAP = 4;
+  const SIDES = [96, 88, 80, 72];
+  const PATIENCE_MS = 200;
+  const SKELETONS = 60;
+
+  let cells = new Map();
+  let waiting = 0;
+  let current = null;
+  let selected = null;
+
+  const element = () => document.getElementById("grid");
+
+  function fit(grid, count, tile) {
+    const width = grid.clientWidth;
+    const height = window.innerHeight - grid.getBoundingClientRect().top - window.scrollY - 24;
+    const columns = (side) => Math.max(1, Math.floor((width + GAP) / (side + GAP)));
+    const fits = SIDES.find((side) => side <= tile * 1.5 && Math.ceil(count / columns(side)) * (side + GAP) <= height);
+    const least = fits || Math.min(tile, 64);
+    const full = Math.floor((width + GAP) / columns(least)) - GAP;
+    grid.style.setProperty("--side", `${Math.max(32, full)}px`);
+  }
+
+  function skeleton(grid, count) {
+    lurk.drawn = null;
+    cells = new Map();
+    current = selected = null;
+    const tiles = Array.from({ length: count }, () => {
+      const tile = document.createElement("span");
+      tile.className = "tile";
+      return tile;
+    });
+    grid.replaceChildren(...tiles);
+    grid.classList.add("waiting");
+    grid.setAttribute("aria-busy", "true");
+    fit(grid, count, 64);
+  }
+
+  function button(unit, data) {
+    const tile = document.createElement("button");
+    const at = unit % data.per_sprite;
+    tile.type = "button";
+    tile.dataset.unit = unit;
+    tile.tabIndex = -1;
+    tile.style.backgroundImage = `var(--sprite-${Math.floor(unit / data.per_sprite)})`;
+    tile.style.setProperty("--x", at % data.columns);
+    tile.style.setProperty("--y", Math.floor(at / data.columns));
+    return tile;
+  }
+
+  function build(grid, data) {
+    cells = new Map(data.order.map((unit) => [unit, button(unit, data)]));
+    current = selected = null;
+    for (const name of Array.from(grid.style)) if (name.startsWith("--sprite-")) grid.style.removeProperty(name);
+    grid.style.setProperty("--columns", data.columns);
+    grid.replaceChildren(...cells.values());
+    grid.classList.remove("waiting");
+    grid.removeAttribute("aria-busy");
+    fit(grid, data.order.length, data.tile);
+    grid.scrollTop = 0;
+  }
+
+  function reorder(grid, data) {
+    grid.replaceChildren(...data.order.map((unit) => cells.get(unit)));
+  }
+
+  function describe(data) {
+    data.order.forEach((unit, at) => {
+      const tile = cells.get(unit);
+      const state = data.score[at] === null ? "empty" : data.state[at];
+      if (tile.className !== `tile ${state}`) tile.className = `tile ${state}`;
+      if (tile.title !== data.labels[at]) {
+        tile.title = data.labels[at];
+        tile.setAttribute("aria-label", data.labels[at]);
+      }
+    });
+  }
+
+  function paint(grid, data) {
+    data.sprites.forEach((url, number) => {
+      const name = `--sprite-${number}`;
+      const value = `url("${url}")`;
+      if (grid.style.getPropertyValue(name) === value) return;
+      const image = new Image();
+      image.src = url;
+      image.decode().then(
+        () => {
+          if (lurk.drawn && lurk.drawn.sprites[number] === url) grid.style.setProperty(name, value);
+        },
+        () => {
+          /* a newer checkpoint has replaced this sprite; its own address comes with the next data */
+        },
+      );
+    });
+  }
+
+  function rove(unit) {
+    const next = cells.get(unit) || cells.values().next().value;
+    if (!next) return;
+    if (current && current !== next) current.tabIndex = -1;
+    current = next;
+    current.tabIndex = 0;
+  }
+
+  function select(place) {
+    const next = place ? cells.get(place.unit) : null;
+    if (selected && selected !== next) selected.removeAttribute("aria-current");
+    if (next && selected !== next) {
+      next.setAttribute("aria-current", "true");
+      next.scrollIntoView({ block: "nearest" });
+    }
+    selected = next || null;
+    rove(place ? place.unit : current ? Number(current.dataset.unit) : undefined);
+  }
+
+  function hold(grid, place) {
+    const info = place && lurk.layers.find((one) => one.name === place.layer);
+    const count = info ? Math.min(info.units, 2048) : SKELETONS;
+    window.clearTimeout(waiting);
+    waiting = window.setTimeout(() => skeleton(grid, count), lurk.drawn ? PATIENCE_MS : 0);
+    return "";
+  }
+
+  page.drawGrid = function (data, place, unit) {
+    const grid = element();
+    if (!grid) return "";
+    if (!data || !place || data.layer !== place.layer || data.study !== place.study) return hold(grid, place);
+    window.clearTimeout(waiting);
+    const old = lurk.drawn;
+    const sameUnits = old && old.layer === data.layer && old.study === data.study && cells.size === data.order.length;
+    lurk.drawn = data;
+    if (!sameUnits) build(grid, data);
+    else if (!lurk.same(old.order, data.order)) reorder(grid, data);
+    describe(data);
+    paint(grid, data);
+    select(unit && unit.layer === data.layer && unit.study === data.study ? unit : null);
+    return note(data);
+  };
+
+  function note(data) {
+    const dead = data.state.filter((state, at) => state === "dead" && data.score[at] !== null).length;
+    const words = `${data.units.toLocaleString("en")} ${data.units === 1 ? "unit" : "units"}`;
+    return dead ? `${words}, ${dead.toLocaleString("en")} dead` : words;
+  }
+
+  lurk.focusUnit = function (unit) {
+    const tile = cells.get(unit);
+    if (!tile || lurk.here().unit !== undefined) return;
+    rove(unit);
+    tile.focus();
+  };
+
+  function step(key, grid) {
+    const columns = window.getComputedStyle(grid).gridTemplateColumns.split(" ").length;
+    return { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns, Home: -Infinity, End: Infinity }[key];
+  }
+
+  document.addEventListener("keydown", (event) => {
+    const tile = event.target.closest("#grid button.tile");
+    if (!tile || !lurk.drawn) return;
+    const by = step(event.key, element());
+    if (by === undefined) return;
+    event.preventDefault();
+    const { order } = lurk.drawn;
+    const at = order.indexOf(Number(tile.dataset.unit)) + by;
+    if (Number.isFinite(at) && (at < 0 || at >= order.length)) return;
+    const unit = order[Math.max(0, Math.min(order.length - 1, at))];
+    rove(unit);
+    current.focus();
+  });
+
+  document.addEventListener("click", (event) => {
+    const tile = event.target.closest("#grid button.tile");
+    if (!tile || !lurk.drawn) return;
+    rove(Number(tile.dataset.unit));
+    lurk.go(lurk.write(lurk.drawn.study, lurk.drawn.layer, tile.dataset.unit));
+  });
+
+  window.addEventListener("resize", () => {
+    const grid = element();
+    if (grid && lurk.drawn) fit(grid, lurk.drawn.order.length, lurk.drawn.tile);
+  });
+})();

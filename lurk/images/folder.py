@@ -1,0 +1,129 @@
+"""A folder of images: a sub-folder per class, or flat and without classes."""
+
+import os
+from collections.abc import Iterable
+from functools import partial
+from pathlib import Path
+
+from lurk.errors import ImagesError
+from lurk.images import SOURCES, ImageSet, decode
+
+COMPANIONS = frozenset(
+    ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .cfg .ini .log .html .htm .css .js .py .ipynb .sh .m "
+    ".mat .npy .npz .pkl .pt .pth .h5 .hdf5 .parquet .db .sqlite .zip .tar .gz .tgz .bz2 .xz .7z .rar .pdf .doc .docx "
+    ".xls .xlsx .lnk .url .part .crdownload .sha256 .md5".split()
+)
+COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
+FLAT = "the folder has no sub-folders, so its images have no classes: put those of a class into a folder of its own"
+Parts = tuple[str, ...]
+
+
+class Folder:
+    """A folder by its path."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether `--data` is a folder."""
+        return Path(source).expanduser().is_dir()
+
+    def names(self) -> Iterable[str]:
+        """None: they are paths."""
+        return ()
+
+    def load(self, source: str, cache: Path) -> ImageSet:
+        """List a folder's images.
+
+        Args:
+            source: Path of the folder.
+            cache: Not used.
+
+        Returns:
+            The image set.
+
+        Raises:
+            ImagesError: The folder cannot be read or holds no image.
+        """
+        return list_folder(Path(source).expanduser())
+
+
+def list_folder(root: Path, name: str = "") -> ImageSet:
+    """List a folder's images, sorted by the parts of their paths; hidden files and those beside images are left out.
+
+    Args:
+        root: The folder; the first part of an image's path below it is the image's class.
+        name: What to call the set; by default as the folder is.
+
+    Returns:
+        The image set.
+
+    Raises:
+        ImagesError: The folder cannot be read or holds no image.
+    """
+    found: list[tuple[Parts, str]] = []
+    try:
+        _walk(root, (), (), found)
+    except OSError as error:
+        raise ImagesError(f"--data {str(root)!r}: cannot be read: {error.strerror}") from error
+    if not found:
+        raise ImagesError(f"--data {str(root)!r}: there are no images in it")
+    found.sort()
+    folders = sorted({parts[0] for parts, _ in found if len(parts) > 1})
+    number = {folder: place for place, folder in enumerate(folders)}
+    loose = sum(len(parts) == 1 for parts, _ in found)
+    note = FLAT if not folders else ""
+    if folders and loose:
+        note = f"{loose} images lie beside the class folders and have no class"
+    return ImageSet(
+        name or root.resolve().name or str(root),
+        tuple("/".join(parts) for parts, _ in found),
+        tuple(number.get(parts[0]) if len(parts) > 1 else None for parts, _ in found),
+        tuple(folders) or None,
+        partial(_read, root, tuple(parts for parts, _ in found)),
+        tuple(stamp for _, stamp in found),
+        tuple(range(len(found))),
+        note,
+    )
+
+
+def _read(root: Path, paths: tuple[Parts, ...], place: int) -> object:
+    return decode(root.joinpath(*paths[place]))
+
+
+def _walk(folder: Path, below: Parts, above: tuple[tuple[int, int], ...], found: list[tuple[Parts, str]]) -> None:
+    """Collect the images below a folder; a link back to a folder above is not followed."""
+    status = folder.stat()
+    here = (status.st_dev, status.st_ino)
+    if here in above:
+        return
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            parts = (*below, entry.name)
+            if entry.name.startswith(".") or entry.name == "__MACOSX":
+                continue
+            if _is_folder(entry):
+                _walk(folder / entry.name, parts, (*above, here), found)
+            elif _is_candidate(entry.name):
+                found.append((parts, stamp(folder / entry.name)))
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_candidate(name: str) -> bool:
+    stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122 - a path object a file is slow
+    return suffix not in COMPANIONS and name.lower() not in COMPANION_NAMES and (bool(suffix) or stem not in COMPANION_NAMES)
+
+
+def stamp(file: Path) -> str:
+    """Size in bytes and time of the last change in nanoseconds; `missing` where there is no such file."""
+    try:
+        status = file.stat()
+    except (OSError, ValueError):
+        return "missing"
+    return f"{status.st_size}:{status.st_mtime_ns}"
+
+
+SOURCES.register("folder")(Folder())

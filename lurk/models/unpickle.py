@@ -1,0 +1,91 @@
+"""Reading what `torch.save` wrote, with tensors and a few harmless types allowed and everything else refused."""
+
+import argparse
+import pathlib
+import pickle
+import re
+import struct
+import warnings
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from lurk.errors import WeightsError
+
+HARMLESS = [
+    argparse.Namespace,
+    pathlib.PosixPath,
+    np.dtype,
+    np.ndarray,
+    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
+    np._core.multiarray.scalar,
+    *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
+]
+MAX_RATIO, SLACK_BYTES = 2, 64_000_000
+DAMAGE = (
+    RuntimeError,
+    OSError,
+    EOFError,
+    ValueError,
+    TypeError,
+    KeyError,
+    IndexError,
+    AttributeError,
+    AssertionError,
+    OverflowError,
+    MemoryError,
+    ImportError,
+    RecursionError,
+    struct.error,
+    zipfile.BadZipFile,
+    NotImplementedError,
+)
+
+
+def read_pickled(file: Path) -> object:
+    """Read a file that `torch.save` wrote, on the CPU.
+
+    Args:
+        file: The file.
+
+    Returns:
+        What was saved: tensors, numbers, text, and lists and mappings of these.
+
+    Raises:
+        WeightsError: It is damaged, holds other objects, or unpacks to far more than its size.
+    """
+    _check_archive(file)
+    try:
+        with torch.serialization.safe_globals(HARMLESS), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            value: object = torch.load(file, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        raise WeightsError(f"--weights: {file.name} {_reason(str(error))}") from error
+    except DAMAGE as error:
+        raise WeightsError(f"--weights: {file.name} is damaged or no file of weights") from error
+    return value
+
+
+def _check_archive(file: Path) -> None:
+    """Refuse an archive that would fill the memory, and one that holds a program."""
+    if not zipfile.is_zipfile(file):
+        return
+    try:
+        with zipfile.ZipFile(file) as archive:
+            entries = archive.infolist()
+    except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error) as error:
+        raise WeightsError(f"--weights: {file.name} is a damaged archive") from error
+    unpacked, size = sum(entry.file_size for entry in entries), file.stat().st_size
+    if unpacked > MAX_RATIO * size + SLACK_BYTES:
+        raise WeightsError(f"--weights: {file.name} has {size:,} bytes and unpacks to {unpacked:,}: refused")
+    if any(entry.filename.endswith("/constants.pkl") for entry in entries):
+        raise WeightsError(f"--weights: {file.name} is a TorchScript program; save the network's state_dict()")
+
+
+def _reason(message: str) -> str:
+    found = re.search(r"(?:GLOBAL|global|class|type)[: ]+'?([A-Za-z_][\w.]*\.\w+)", message)
+    if found:
+        return f"holds Python objects ({found[1]}), which are not read; save the network's state_dict()"
+    return "is damaged, or holds Python objects, which are not read; save the network's state_dict()"

@@ -1,0 +1,105 @@
+"""The page of jobs: what is asked for, how far it is, and what went wrong."""
+
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from functools import partial
+from typing import Any
+
+from dash import Dash, Input, Output, dcc, html
+from dash.development.base_component import Component
+
+from lurk.service import Service
+from lurk.ui import ids
+from lurk.ui.address import write
+from lurk.ui.panels import PANELS
+from lurk.ui.scripts import attributes
+
+OPEN = ("queued", "running")
+KINDS = {"sweep": "Sweep", "verify": "Check"}
+COLUMNS = ("job", "state", "progress", "asked for", "")
+MOST = 200
+
+
+def table(service: Service, _tick: object, shown: object) -> Component | None:
+    """All jobs.
+
+    Args:
+        service: Who knows them.
+        _tick: Number of the poller's answer; a new one draws the table anew.
+        shown: Name of the page that is shown.
+
+    Returns:
+        A table; None on another page.
+    """
+    if shown != "jobs":
+        return None
+    found = service.jobs()[:MOST]
+    if not found:
+        return html.P("Nothing has been asked for yet.", className="why")
+    head = html.Thead(html.Tr([html.Th(word, scope="col") if word else html.Td() for word in COLUMNS]))
+    rows = html.Tbody([_row(job) for job in found])
+    return html.Div([html.H1("Jobs"), html.Table([head, rows], className="plain jobs")])
+
+
+def _row(job: Mapping[str, Any]) -> Component:
+    state = html.Span(state_words(job), className=f"job-state {job['state']}")
+    buttons = []
+    if job["state"] in OPEN:
+        words = f"Cancel {KINDS.get(job['spec']['kind'], job['spec']['kind'])}"
+        buttons = [
+            html.Button("Cancel", type="button", className="worded", **attributes(words, data_cancel=job["key"]))
+        ]
+    return html.Tr(
+        [
+            html.Td(_what(job["spec"])),
+            html.Td([state, *_trouble(job)]),
+            html.Td(progress_words(job), className="number"),
+            html.Td(time_words(job.get("submitted")), className="number"),
+            html.Td(buttons),
+        ]
+    )
+
+
+def _what(spec: Mapping[str, Any]) -> list[Component | str]:
+    kind, layer = KINDS.get(spec["kind"], spec["kind"]), spec.get("layer")
+    if layer is None:
+        return [f"{kind} of ", dcc.Link(spec["study"], href=write(spec["study"]))]
+    place: list[Component | str] = [html.Span(layer, className="name"), f" unit {spec.get('unit')}"]
+    return [f"{kind} of ", dcc.Link(place, href=write(spec["study"], str(layer), int(spec.get("unit") or 0)))]
+
+
+def state_words(job: Mapping[str, Any]) -> str:
+    """State of a job in words, with how many are ahead of it."""
+    if job["state"] == "queued" and job.get("ahead"):
+        return f"waiting, {job['ahead']} ahead"
+    return {"queued": "waiting", "failed": "failed"}.get(job["state"], str(job["state"]))
+
+
+def _trouble(job: Mapping[str, Any]) -> list[Component]:
+    error = job.get("error")
+    if job["state"] != "failed" or not error:
+        return []
+    return [html.Div(str(error[1]), className="trouble")]
+
+
+def progress_words(job: Mapping[str, Any]) -> str:
+    """How far a job is, and how fast it goes."""
+    words = f"{job['done']:,} of {job['total']:,}" if job.get("total") else ""
+    if job["state"] == "running" and job.get("rate"):
+        words += f" · {job['rate']:,.0f} a second"
+    return words or (str(job.get("note") or "") if job["state"] == "running" else "")
+
+
+def time_words(moment: object) -> str:
+    """A moment as the jobs page writes it: seconds since 1970 or ISO text, in UTC."""
+    if isinstance(moment, int | float):
+        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return str(moment or "").replace("T", " ")[:19]
+
+
+@PANELS.register("jobs")
+def register(app: Dash, service: Service) -> None:
+    """Bind the panel to an app."""
+    app.callback(Output(ids.JOBS_PAGE, "children"), Input(ids.TICK, "data"), Input(ids.PAGE, "data"))(
+        partial(table, service)
+    )
