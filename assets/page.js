@@ -72,6 +72,8 @@
   }
 
   page.showLayer = function (place, known, oldChoice) {
+    /* Dash's dropdown hides this element from assistive technology, yet leaves it in the tab order. */
+    for (const one of document.querySelectorAll("input.dash-dropdown-focus-target")) one.tabIndex = -1;
     const count = known ? known.layers.length : 0;
     if (!place) return [lurk.changed(null, oldChoice), Math.max(count - 1, 0), 0, ""];
     const number = known.layers.findIndex((one) => one.name === place.layer);

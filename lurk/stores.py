@@ -141,7 +141,7 @@ def open_queue(cache: Path) -> Texts:
 
 
 class Renders:
-    """Images by key, least recently used first to go; a damaged store is set aside and begun anew; `notice` then says so."""
+    """Images by key, least recently used first to go; a damaged store is set aside and begun anew, as `notice` says."""
 
     def __init__(self, folder: Path, limit_bytes: int = RENDER_LIMIT_BYTES) -> None:
         """Open the store, or begin it.

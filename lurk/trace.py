@@ -13,8 +13,10 @@ from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
-from torch.fx.proxy import Attribute, TraceError
+from torch.fx.node import Argument
+from torch.fx.proxy import TraceError
 
+from lurk.proxies import Valued, flat, real, whole_functions
 from lurk.receptive import Field
 from lurk.recorder import Recorder
 from lurk.rules import words
@@ -84,38 +86,6 @@ class Trace:
     constants: dict[str, Tensor] = field(default_factory=dict)
 
 
-class _Valued(fx.Proxy):
-    """A proxy that knows its value."""
-
-    value: object
-
-    @property  # type: ignore[misc]  # a forward pass may ask whether it was given a tensor
-    def __class__(self) -> type:
-        return Tensor if isinstance(vars(self).get("value"), Tensor) else type(self)
-
-    def __getattr__(self, name: str) -> object:  # type: ignore[override]  # a real value, where it cannot vary
-        tracer = cast("_Tracer", self.tracer)
-        if callable(getattr(type(self.value), name, None)) or name.startswith("__"):
-            return Attribute(self, name)
-        if not hasattr(self.value, name):
-            raise AttributeError(name)
-        found = getattr(self.value, name)
-        if isinstance(found, (torch.device, torch.dtype, torch.layout, bool)) or name == "ndim":
-            return found
-        return tracer.create_proxy("call_function", getattr, (self, name), {})
-
-    def __len__(self) -> int:
-        return len(self.value)  # type: ignore[arg-type]  # as for the value itself: a TypeError where it has none
-
-    def __index__(self) -> int:
-        return int(cast(int, cast("_Tracer", self.tracer).known(self)))
-
-    __int__ = __index__
-
-    def __float__(self) -> float:
-        return float(cast(float, cast("_Tracer", self.tracer).known(self)))
-
-
 class _Tracer(fx.Tracer):
     def __init__(self, probe: Tensor, recorder: Recorder, whole: bool) -> None:
         super().__init__()
@@ -132,7 +102,7 @@ class _Tracer(fx.Tracer):
     ) -> tuple[Callable[..., object], list[object]]:
         def forward(*args: object) -> object:
             output = root_fn(*args)
-            self.output = _real(output)
+            self.output = real(output)
             return output
 
         return forward, [self.root, self.create_proxy("placeholder", "image", (), {})]
@@ -153,7 +123,7 @@ class _Tracer(fx.Tracer):
             return forward(*args, **kwargs)
         self._counts[path] += 1
         name = path if self._counts[path] == 1 else f"{path}:{self._counts[path]}"
-        given = [value.node for value in _flat([args, kwargs]) if isinstance(value, fx.Proxy)]
+        given = [value.node for value in flat([args, kwargs]) if isinstance(value, fx.Proxy)]
         call = Call(name, path, self._stack[-1] if self._stack else None, given)
         self._stack.append(call)
         try:
@@ -168,22 +138,19 @@ class _Tracer(fx.Tracer):
     def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
         return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
 
-    def create_arg(self, a: object) -> object:
-        return a.node if type(a) is _Valued else super().create_arg(a)  # a `_Valued` passes for a constant tensor
-
-    def create_arg(self, a: object) -> object:  # type: ignore[override]  # fx's own types are narrower
+    def create_arg(self, a: object) -> Argument:
         return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)
 
     def proxy(self, node: fx.Node) -> fx.Proxy:
-        return _Valued(node, self)
+        return Valued(node, self)
 
     def create_proxy(
         self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object
     ) -> fx.Proxy:
-        given = _flat([args, kwargs])
+        given = flat([args, kwargs])
         proxies = [item for item in given if isinstance(item, fx.Proxy)]
         self._recorder.done.clear()
-        value = self._run(kind, target, _real(args), _real(kwargs))
+        value = self._run(kind, target, real(args), real(kwargs))
         done = tuple(self._recorder.done)
         made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
         vars(made)["value"] = value
@@ -192,7 +159,7 @@ class _Tracer(fx.Tracer):
         ragged = any(name in RAGGED for name, _ in done) or any(self.values[p.node].ragged for p in proxies)
         asked = kind != "call_module" and _name(target, given) in SHAPELY and not ragged
         steady = not isinstance(value, Tensor) and (asked or all(self.values[p.node].static for p in proxies))
-        same = next((p.node for p in proxies if shape is not None and _real(p) is value), None)
+        same = next((p.node for p in proxies if shape is not None and real(p) is value), None)
         owner = self._stack[-1] if self._stack else None
         floating = isinstance(value, Tensor) and value.is_floating_point()
         self.values[made.node] = Value(shape, reach, done, owner, steady, same, floating, ragged)
@@ -219,41 +186,17 @@ class _Tracer(fx.Tracer):
         """Value of a proxy that only depends on shapes."""
         if not self.values[proxy.node].static:
             raise TraceError("the forward pass depends on the content of a tensor")
-        return _real(proxy)
+        return real(proxy)
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return bool(self.known(obj))
 
     def iter(self, obj: fx.Proxy) -> Iterator[object]:
-        value = _real(obj)
+        value = real(obj)
         if isinstance(value, dict):
             return iter(list(value))
         items = range(len(value))  # type: ignore[arg-type]  # a TypeError where it has none, as for the value itself
         return (self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in items)
-
-
-def _flat(value: object) -> list[object]:
-    if isinstance(value, dict):
-        return [item for part in value.values() for item in _flat(part)]
-    if isinstance(value, slice):
-        return _flat([value.start, value.stop, value.step])
-    return [item for part in value for item in _flat(part)] if isinstance(value, (tuple, list)) else [value]
-
-
-def _real(value: object) -> object:
-    """Put the values in the place of the proxies."""
-    if isinstance(value, Attribute):
-        return getattr(_real(value.root), value.attr)
-    if isinstance(value, fx.Proxy):
-        return vars(value)["value"]
-    if isinstance(value, dict):
-        return {_real(key): _real(item) for key, item in value.items()}
-    if isinstance(value, slice):
-        return slice(_real(value.start), _real(value.stop), _real(value.step))
-    if isinstance(value, tuple):
-        items = tuple(_real(item) for item in value)
-        return items if type(value) is tuple else type(value)._make(items)  # type: ignore[attr-defined]  # named tuple
-    return [_real(item) for item in value] if isinstance(value, list) else value
 
 
 def _name(target: object, given: list[object]) -> str:
@@ -270,28 +213,6 @@ def attribute(root: nn.Module, target: str) -> object:
     return value
 
 
-@contextlib.contextmanager
-def _whole_functions() -> Iterator[None]:
-    """Take each custom autograd function as one node of the graph."""
-    original = torch.autograd.Function.__dict__["apply"]
-
-    def apply(cls: type, /, *args: object, **kwargs: object) -> object:
-        proxies = [item for item in _flat([args, kwargs]) if isinstance(item, fx.Proxy)]
-        if not proxies:
-            return original.__get__(None, cls)(*args, **kwargs)
-
-        def whole(*given: object, **named: object) -> object:
-            return original.__get__(None, cls)(*given, **named)
-
-        return proxies[0].tracer.create_proxy("call_function", whole, args, kwargs)
-
-    torch.autograd.Function.apply = classmethod(apply)
-    try:
-        yield
-    finally:
-        torch.autograd.Function.apply = original
-
-
 def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
     """Trace a module's forward pass.
 
@@ -305,7 +226,7 @@ def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None
     """
     for whole in (False, True):
         tracer = _Tracer(probe, recorder, whole)
-        with contextlib.suppress(Exception), torch.no_grad(), _whole_functions():  # a proxy may fail in any way
+        with contextlib.suppress(Exception), torch.no_grad(), whole_functions():  # a proxy may fail in any way
             graph = tracer.trace(module)
             read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
             made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}

@@ -44,8 +44,8 @@ class ClassNames:
             found = self.in_order
         else:
             raise ImagesError(
-                f"--classes {self.file}: has none of the {len(classes)} classes, such as {classes[0]!r}, and is no list "
-                f"of {len(classes)} names, one a line"
+                f"--classes {self.file}: has none of the {len(classes)} classes, such as {classes[0]!r}, and is no "
+                f"list of {len(classes)} names, one a line"
             )
         seen = Counter(found)
         return tuple(f"{new} ({old})" if seen[new] > 1 else new for new, old in zip(found, classes, strict=True))

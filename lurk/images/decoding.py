@@ -126,7 +126,9 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.copy() if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _scaled(samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]]) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
+def _scaled(
+    samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
+) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
     """Samples of an unknown range as 8 bits: 0 to 1, 0 to 255 and 0 to 65535 as such, any other from least to most."""
     known = samples[np.isfinite(samples)]
     if not known.size:

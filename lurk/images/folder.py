@@ -8,11 +8,12 @@ from pathlib import Path
 from lurk.errors import ImagesError
 from lurk.images import SOURCES, ImageSet, decode
 
-COMPANIONS = frozenset(
+COMPANIONS = (
     ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .cfg .ini .log .html .htm .css .js .py .ipynb .sh .m "
     ".mat .npy .npz .pkl .pt .pth .h5 .hdf5 .parquet .db .sqlite .zip .tar .gz .tgz .bz2 .xz .7z .rar .pdf .doc .docx "
-    ".xls .xlsx .lnk .url .part .crdownload .sha256 .md5".split()
+    ".xls .xlsx .lnk .url .part .crdownload .sha256 .md5"
 )
+COMPANION_SUFFIXES = frozenset(COMPANIONS.split())
 COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
 FLAT = "the folder has no sub-folders, so its images have no classes: put those of a class into a folder of its own"
 Parts = tuple[str, ...]
@@ -38,9 +39,6 @@ class Folder:
 
         Returns:
             The image set.
-
-        Raises:
-            ImagesError: The folder cannot be read or holds no image.
         """
         return list_folder(Path(source).expanduser())
 
@@ -114,7 +112,11 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 def _is_candidate(name: str) -> bool:
     stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122 - a path object a file is slow
-    return suffix not in COMPANIONS and name.lower() not in COMPANION_NAMES and (bool(suffix) or stem not in COMPANION_NAMES)
+    return (
+        suffix not in COMPANION_SUFFIXES
+        and name.lower() not in COMPANION_NAMES
+        and (bool(suffix) or stem not in COMPANION_NAMES)
+    )
 
 
 def stamp(file: Path) -> str:

@@ -43,7 +43,7 @@ class ImageSet:
     def __len__(self) -> int:
         return len(self.paths)
 
-    def read(self, number: int) -> Any:  # noqa: ANN401 - a torch tensor here would import torch
+    def read(self, number: int) -> Any:
         """Read an image.
 
         Args:

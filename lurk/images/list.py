@@ -11,8 +11,12 @@ from lurk.images import SOURCES, ImageSet, decode
 from lurk.images.folder import stamp
 
 SUFFIXES = (".csv", ".tsv", ".txt")
-PATH_TITLES = frozenset("path file filename file_name filepath file_path image image_path img img_path name".split())
-LABEL_TITLES = frozenset("label labels class class_name classname category target y class_id label_id".split())
+PATH_TITLES = frozenset(
+    ("path", "file", "filename", "file_name", "filepath", "file_path", "image", "images", "image_path", "img", "name")
+)
+LABEL_TITLES = frozenset(
+    ("label", "labels", "class", "class_name", "classname", "category", "target", "y", "class_id", "label_id")
+)
 MAX_CLASSES = 1_000_000
 UNLABELLED = "the list has no labels, so its images have no classes: add a label after each path"
 Row = tuple[int, str, str]
@@ -97,7 +101,9 @@ def _rows(file: Path) -> Iterator[Row]:
 def _cells(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
     """Line number and cells of each line that is neither empty nor a comment."""
     lines = text.splitlines()
-    kept = [(number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")]
+    kept = [
+        (number, line) for number, line in enumerate(lines, 1) if line.strip() and not line.lstrip().startswith("#")
+    ]
     if file.suffix.lower() == ".txt":
         for number, line in kept:
             yield number, _split(line.strip(), file.parent)
@@ -118,9 +124,9 @@ def _split(line: str, folder: Path) -> list[str]:
         path, found, label = line.rpartition(sign)
         if found and not _is_there(folder, line):
             return [path.strip(), label.strip()]
-    path, *label = line.rsplit(None, 1)
-    if label and not _is_there(folder, line) and re.search(r"\.\w{2,5}$", path):
-        return [path, *label]
+    words = line.rsplit(None, 1)
+    if len(words) == 2 and not _is_there(folder, line) and re.search(r"\.\w{2,5}$", words[0]):
+        return words
     return [line]
 
 

@@ -74,7 +74,7 @@ class LocalQueue:
         return entry.job
 
     def claim(self, owner: str, *, below: int | None = None) -> Job | None:
-        """Take the next job of the lanes `below`; `owner` is the worker\'s name, a slash and a number; see `Queue`."""
+        """Take the next job of the lanes `below`; `owner` is the worker's name, a slash and a number; see `Queue`."""
         span = ("wait:0", f"wait:{LANES if below is None else below}")
         if not self._texts.span(*span, 1):
             return None
@@ -94,7 +94,7 @@ class LocalQueue:
         return None
 
     def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
-        """Renew a lease and tell the progress; False when the job is to stop or is no longer the owner\'s; see `Queue`."""
+        """Renew a lease and tell the progress; False when the job is to stop or is not the owner's; see `Queue`."""
         with self._texts.transaction():
             entry = self._owned(key, owner)
             if entry is None:
@@ -281,7 +281,8 @@ class LocalQueue:
         self._texts.drop(f"run:{entry.job.key}")
         self._texts.put(_over(entry), entry.job.key)
         self._keep(entry)
-        for name, key in self._texts.span("over:", "over;", self._texts.count("over:", "over;") - KEPT):
+        too_many = max(0, self._texts.count("over:", "over;") - KEPT)
+        for name, key in self._texts.span("over:", "over;", too_many):
             self._texts.drop(name)
             self._texts.drop(f"job:{key}")
 

@@ -122,7 +122,7 @@ class Model:
         return plan(self.module, self.input_shape, expression)
 
 
-def load_model(  # noqa: PLR0913 - the public signature: a thing and its options
+def load_model(
     source: str | PathLike[str] | nn.Module | Model | Callable[..., object],
     *,
     weights: str | None = None,
@@ -194,7 +194,11 @@ def _from_name(source: str, weights: str | None) -> Network:
 
     known = sorted({name for kind in SOURCES for name in SOURCES[kind].names()})
     close = difflib.get_close_matches(source.lower(), known, n=3)
-    hint = f"did you mean {' or '.join(close)}?" if close else f"known are: {', '.join(known[:6])} and {len(known) - 6} more,"
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"known are: {', '.join(known[:6])} and {len(known) - 6} more,"
+    )
     more = "" if close else " torchvision's classification networks, package.module:factory and file.py:factory"
     if Path(source).is_file():
         hint, more = "a file of weights goes with --weights, beside a --model", ""
@@ -231,5 +235,5 @@ def hash_weights(module: nn.Module) -> str:
     for name, tensor in sorted(tensors.items()):
         total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
         values = tensor.detach().cpu().contiguous().reshape(-1)
-        total.update(memoryview(values.view(torch.uint8).numpy()))
+        total.update(values.view(torch.uint8).numpy().data)
     return total.hexdigest()

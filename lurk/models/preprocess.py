@@ -1,4 +1,4 @@
-"""The usual preprocessing of a picture: resize, centre crop, normalise; to the last bit what torchvision's presets do."""
+"""The usual preprocessing of a picture: resize, centre crop, normalise; bit for bit what torchvision's presets do."""
 
 from dataclasses import dataclass
 

@@ -154,10 +154,17 @@ def _said(transform: object) -> tuple[Numbers, Numbers] | None:
     if isinstance(steps, (list, tuple)):
         return _said(steps[-1]) if steps else None
     mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-    if type(transform).__name__ not in ("Preprocess", "ImageClassification", "Normalize") or mean is None or std is None:
+    if (
+        type(transform).__name__ not in ("Preprocess", "ImageClassification", "Normalize")
+        or mean is None
+        or std is None
+    ):
         return None
     as_numbers = [tuple(torch.as_tensor(value).double().flatten().tolist()) for value in (mean, std)]
-    exact = [tuple(value) if isinstance(value, (list, tuple)) else known for value, known in zip((mean, std), as_numbers, strict=True)]
+    exact = [
+        tuple(value) if isinstance(value, (list, tuple)) else known
+        for value, known in zip((mean, std), as_numbers, strict=True)
+    ]
     return exact[0], exact[1]
 
 

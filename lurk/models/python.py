@@ -105,7 +105,9 @@ def with_weights(network: Network, weights: str | None) -> Network:
     if weights is None:
         return network
     if not is_file_name(weights):
-        raise WeightsError(f"--weights {weights!r} is no file; a network of your own takes its weights from a file only")
+        raise WeightsError(
+            f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"
+        )
     module = copy.deepcopy(network.module)
     filled = fill(module, weights)
     return replace(network, module=module, weights=filled.name, weight_hash=filled.sha256, notice=filled.note)
@@ -193,7 +195,9 @@ def _attribute(module: ModuleType, name: str, source: str) -> object:
     value: object = module
     for part in name.split("."):
         if not hasattr(value, part):
-            own = [k for k, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__]
+            own = [
+                k for k, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__
+            ]
             known = f"; it has {', '.join(own[:8])}" if own else ""
             raise ModelError(f"--model {source!r}: there is no {name!r}{known}")
         value = getattr(value, part)
@@ -223,7 +227,7 @@ def _network(made: object, source: str, name: str) -> Network:
         name,
         preprocess,  # type: ignore[arg-type]  # what is no function is refused where it is tried
         None if classes is None else tuple(str(item) for item in classes),
-        input_shape=tuple(shape) if isinstance(shape, (tuple, list)) else None,  # type: ignore[arg-type]  # likewise
+        input_shape=tuple(shape) if isinstance(shape, (tuple, list)) else None,
     )
 
 

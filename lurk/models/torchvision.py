@@ -116,7 +116,7 @@ def _untrained(name: str, weights: WeightsEnum, notice: str) -> Network:
     return _network(name, _module(name, weights, trained=False), weights, UNTRAINED, None, notice)
 
 
-def _network(  # noqa: PLR0913 - a record's fields
+def _network(
     name: str, module: nn.Module, weights: WeightsEnum, label: str, sha256: str | None = None, notice: str = ""
 ) -> Network:
     preset = weights.transforms()

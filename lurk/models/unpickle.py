@@ -7,20 +7,22 @@ import re
 import struct
 import warnings
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import torch
+from numpy._core import multiarray
 
 from lurk.errors import WeightsError
 
-HARMLESS = [
+HARMLESS: list[Callable[..., object] | tuple[Callable[..., object], str]] = [
     argparse.Namespace,
     pathlib.PosixPath,
     np.dtype,
     np.ndarray,
-    (np._core.multiarray.scalar, "numpy.core.multiarray.scalar"),
-    np._core.multiarray.scalar,
+    (multiarray.scalar, "numpy.core.multiarray.scalar"),
+    multiarray.scalar,
     *{type(np.dtype(kind)) for kind in "?bBhHiIlLqQefd"},
 ]
 MAX_RATIO, SLACK_BYTES = 2, 64_000_000

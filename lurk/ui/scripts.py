@@ -11,7 +11,7 @@ def bind(app: Dash, function: str, *parts: Output | Input | State, at_start: boo
     Args:
         app: The app.
         function: Name of the function in `window.dash_clientside.lurk`.
-        parts: Outputs, inputs and states, as for a callback.
+        *parts: Outputs, inputs and states, as for a callback.
         at_start: Whether it is called when the page opens.
     """
     app.clientside_callback(  # type: ignore[no-untyped-call]  # Dash leaves it untyped

@@ -14,7 +14,8 @@ from lurk.views import SORTS, StudyView
 
 NAMES = (
     "tench|great white shark|hammerhead|cock|goldfinch|snowbird, junco|bald eagle|tree frog|loggerhead|iguana"
-    "|triceratops|tarantula|peacock|toucan|flamingo|king penguin|basenji|Siamese cat|snow leopard|<b>ladybug</b> & friends|monarch"
+    "|triceratops|tarantula|peacock|toucan|flamingo|king penguin|basenji|Siamese cat|snow leopard"
+    "|<b>ladybug</b> & friends|monarch"
     "|sea urchin|African elephant|giant panda|accordion|aircraft carrier|ambulance|barn|beacon, lighthouse"
     "|bookcase|castle|dome|fire engine|golf ball|hot air balloon, seen from below and afar|jeep|monastery|pier"
     "|strawberry|volcano"

@@ -69,11 +69,8 @@ def title(service: Service, study: object) -> Component | str:
     view = service.study(name(study)) if study is not None else None
     if view is None:
         return ""
-    words: list[Component | str] = [
-        html.Span(view.model, className="name"),
-        html.Span(" on ", className="on"),
-        view.images,
-    ]
+    model, on = html.Span(view.model, className="name"), html.Span(" on ", className="on")
+    words: list[Component | str] = [model, on, view.images]
     return html.H1(words, title=view.title)
 
 

@@ -1,0 +1,186 @@
+"""A torch data set as an image set. Torch-free until an item turns out to be a tensor."""
+
+import hashlib
+import re
+from collections.abc import Callable, Mapping, Sequence, Sized
+from functools import partial
+from pathlib import Path
+from typing import Any, Protocol, cast
+
+import numpy as np
+from PIL import Image
+
+from lurk.errors import ImagesError
+from lurk.images.decoding import DAMAGE, to_rgb
+from lurk.images.folder import stamp
+from lurk.images.imageset import ImageSet, Labels
+
+IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")
+LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
+PROBES = 16
+UNLABELLED = "the data set has no labels, so its images have no classes"
+
+
+class Dataset(Protocol):
+    """What is asked of a data set: a length, and items by number."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, number: int) -> object: ...
+
+
+def from_dataset(source: object, name: str = "") -> ImageSet:
+    """Take a torch data set, or anything else with a length and items by number.
+
+    Args:
+        source: Items are pictures, (picture, label, …), or mappings with an image and a label; a picture is PIL's, an
+            uint8 array or tensor, or a float tensor (c, h, w) that is preprocessed already.
+        name: What to call it; by default as its class is.
+
+    Returns:
+        The image set, in the data set's order.
+
+    Raises:
+        ImagesError: It has no length or no items, or its items hold no picture.
+    """
+    if not hasattr(source, "__getitem__") or not isinstance(source, Sized) or isinstance(source, (Mapping, bytes)):
+        kind = type(source).__name__
+        raise ImagesError(f"an image set is a path or a data set with a length and items by number, not {kind}")
+    dataset, count = cast(Dataset, source), len(source)
+    if not count:
+        raise ImagesError(f"the data set {type(source).__name__} is empty")
+    labels = _labels(dataset, count)
+    classes = _classes(source, labels)
+    width = len(str(count - 1))
+    files = _files(source, count)
+    paths = [path for path, _ in files] if files else [f"{number:0{width}}" for number in range(count)]
+    stamps = tuple(mark for _, mark in files) if files else _content(dataset, count)
+    return ImageSet(
+        name or type(source).__name__,
+        tuple(paths),
+        labels if classes is not None else (None,) * count,
+        classes,
+        partial(_read, dataset),
+        stamps,
+        tuple(range(count)),
+        UNLABELLED if classes is None else "",
+    )
+
+
+def _item(dataset: Dataset, number: int) -> tuple[object, object]:
+    """Picture and label of an item."""
+    item = dataset[number]
+    if isinstance(item, Mapping):
+        picture = next((item[key] for key in IMAGE_KEYS if key in item), None)
+        return picture, next((item[key] for key in LABEL_KEYS if key in item), None)
+    if isinstance(item, (tuple, list)) and item:
+        return item[0], item[1] if len(item) > 1 else None
+    return item, None
+
+
+def _read(dataset: Dataset, number: int) -> object:
+    try:
+        picture, _ = _item(dataset, number)
+        return _picture(picture)
+    except DAMAGE as error:
+        reason = (str(error).strip().splitlines() or [""])[0]
+        raise ImagesError(f"the data set fails: {type(error).__name__}: {reason}") from error
+
+
+def _picture(value: object) -> object:
+    """A picture of mode RGB, or the float tensor that the data set gives."""
+    if isinstance(value, Image.Image):
+        return to_rgb(value)
+    samples = value
+    if type(value).__module__.startswith("torch"):
+        tensor = cast(Any, value)
+        if tensor.is_floating_point():
+            return tensor
+        samples = tensor.cpu().numpy()
+        samples = samples.transpose(1, 2, 0) if samples.ndim == 3 and samples.shape[0] in (1, 3, 4) else samples
+    if not isinstance(samples, np.ndarray) or samples.dtype != np.uint8 or samples.ndim not in (2, 3):
+        raise ImagesError(f"the data set gives {type(value).__name__}, which is no picture")
+    return to_rgb(Image.fromarray(samples[:, :, 0] if samples.ndim == 3 and samples.shape[2] == 1 else samples))
+
+
+def _labels(dataset: object, count: int) -> Labels:
+    """Class numbers, from the data set's own table where it has one, else from its items."""
+    for attribute in LABEL_ATTRIBUTES:
+        table: Any = getattr(dataset, attribute, None)
+        table = table.tolist() if hasattr(table, "tolist") else table
+        if isinstance(table, Sequence) and len(table) == count:
+            return tuple(_number(value) for value in table)
+    whole, chosen = getattr(dataset, "dataset", None), getattr(dataset, "indices", None)
+    if isinstance(whole, Sized) and isinstance(chosen, (Sequence, np.ndarray)):
+        inner = _labels(whole, len(whole))
+        return tuple(inner[int(number)] for number in chosen)
+    return tuple(_label(cast(Dataset, dataset), number) for number in range(count))
+
+
+def _label(dataset: Dataset, number: int) -> int | None:
+    try:
+        return _number(_item(dataset, number)[1])
+    except DAMAGE:
+        return None
+
+
+def _number(value: object) -> int | None:
+    """A class number; None for what is none."""
+    single: Callable[[], object] | None = getattr(value, "item", None)
+    if single is not None and getattr(value, "ndim", 0) == 0:
+        value = single()
+    return value if isinstance(value, int) and value >= 0 else None
+
+
+def _classes(dataset: object, labels: Labels) -> tuple[str, ...] | None:
+    """Class names: the data set's own where there is one for each number, else the numbers."""
+    top = max((label for label in labels if label is not None), default=-1)
+    if top < 0:
+        return None
+    names = getattr(dataset, "classes", None) or getattr(getattr(dataset, "dataset", None), "classes", None)
+    if isinstance(names, (list, tuple)) and len(names) > top:
+        return tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
+    return tuple(str(number) for number in range(top + 1))
+
+
+def _files(dataset: object, count: int) -> list[tuple[str, str]]:
+    """Path and stamp of each image, where the data set keeps a list of files; else nothing."""
+    table = getattr(dataset, "samples", None) or getattr(dataset, "imgs", None)
+    if not isinstance(table, list) or len(table) != count or not all(isinstance(row, (tuple, list)) for row in table):
+        return []
+    if not all(row and isinstance(row[0], (str, Path)) for row in table):
+        return []
+    root, made = Path(str(getattr(dataset, "root", "."))), _words(dataset)
+    files = [Path(row[0]) for row in table]
+    names = [file.relative_to(root) if file.is_relative_to(root) else file for file in files]
+    return [(name.as_posix(), f"{stamp(file)} {made}") for name, file in zip(names, files, strict=True)]
+
+
+def _content(dataset: Dataset, count: int) -> tuple[str, ...]:
+    """Of each image, what tells that it changed: its own samples where they lie in memory, else those of a few."""
+    table = getattr(dataset, "data", None)
+    made = _words(dataset)
+    if isinstance(table, np.ndarray) or hasattr(table, "numpy"):
+        samples = np.asarray(table)
+        if len(samples) == count:
+            return tuple(f"{hashlib.sha256(np.ascontiguousarray(row).data).hexdigest()[:16]} {made}" for row in samples)
+    few = sorted({round(place * (count - 1) / PROBES) for place in range(PROBES + 1)})
+    marks = {number: _mark(dataset, number) for number in few}
+    return tuple(f"{marks.get(number, '')} {made}" for number in range(count))
+
+
+def _mark(dataset: Dataset, number: int) -> str:
+    """Hash of an item's samples; empty for one that cannot be read or is not the same twice."""
+    found = set()
+    for _ in range(2):
+        try:
+            samples = np.asarray(_read(dataset, number))
+        except ImagesError:
+            return ""
+        found.add(hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()[:16])
+    return found.pop() if len(found) == 1 else ""
+
+
+def _words(dataset: object) -> str:
+    """A data set in its own words, without addresses in memory."""
+    return re.sub(r"\s+", " ", re.sub(r"0x[0-9a-fA-F]+", "", repr(dataset)))[:500]

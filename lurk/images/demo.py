@@ -1,0 +1,129 @@
+"""The embedded image set: 40 classes of 25 images, made on first use, the same bytes on every machine."""
+
+import io
+import os
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+from lurk.errors import CacheError
+from lurk.images import SOURCES, ImageSet
+from lurk.images.folder import list_folder
+from lurk.images.photographs import FILES, photograph
+from lurk.images.stimuli import FIELDS, stimulus
+
+NAME, VERSION = "demo", 1
+EACH = 25
+MARK = ".version"
+
+
+class Demo:
+    """The demo set."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether `--data` names it."""
+        return source == NAME
+
+    def names(self) -> Iterable[str]:
+        """Its name."""
+        return (NAME,)
+
+    def load(self, source: str, cache: Path) -> ImageSet:
+        """Make the set where it is not there, and list it.
+
+        Args:
+            source: Its name.
+            cache: The cache directory, below which it is made.
+
+        Returns:
+            The image set.
+
+        Raises:
+            CacheError: It cannot be written there.
+        """
+        folder = cache / NAME
+        if not _is_whole(folder):
+            try:
+                _make(folder)
+            except OSError as error:
+                raise CacheError(
+                    f"the demo set cannot be written below {str(cache)!r}: {error.strerror}; choose another place with "
+                    "--cache, or other images with --data"
+                ) from error
+        images = list_folder(folder, NAME)
+        return replace(images, stamps=(f"{NAME} {VERSION}",) * len(images))
+
+
+def pictures() -> Iterator[tuple[str, bytes]]:
+    """Path and content of every file of the set, in sorted order."""
+    for name in sorted((*FILES, *FIELDS)):
+        for number in range(EACH):
+            out = io.BytesIO()
+            if name in FILES:
+                photograph(name, number).save(out, "JPEG", quality=92, subsampling=0)
+            else:
+                stimulus(name, number).save(out, "GIF")
+            yield _path(name, number), out.getvalue()
+
+
+def _path(name: str, number: int) -> str:
+    return f"{name}/{number:02}.{'jpg' if name in FILES else 'gif'}"
+
+
+def _is_whole(folder: Path) -> bool:
+    """Whether the folder holds this version of the set, and all of it."""
+    try:
+        if (folder / MARK).read_text() != str(VERSION):
+            return False
+    except (OSError, ValueError):
+        return False
+    wanted = {_path(name, number) for name in (*FILES, *FIELDS) for number in range(EACH)}
+    there = {
+        f"{below.name}/{file.name}"
+        for below in folder.iterdir()
+        if below.is_dir()
+        for file in os.scandir(below)
+        if file.stat().st_size
+    }
+    return wanted == there
+
+
+def _make(folder: Path) -> None:
+    """Make the set in a folder beside and put it into place whole; one that another process made is as good."""
+    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    made = Path(tempfile.mkdtemp(prefix=f".{NAME}-", dir=folder.parent))
+    try:
+        for path, content in pictures():
+            file = made / path
+            file.parent.mkdir(mode=0o700, exist_ok=True)
+            _write(file, content)
+        _write(made / MARK, str(VERSION).encode())
+        _put_into_place(made, folder)
+    finally:
+        shutil.rmtree(made, ignore_errors=True)
+
+
+def _write(file: Path, content: bytes) -> None:
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123 - takes a mode
+        out.write(content)
+
+
+def _put_into_place(made: Path, folder: Path) -> None:
+    for _ in range(3):
+        try:
+            made.rename(folder)
+            return
+        except OSError:
+            if _is_whole(folder):
+                return
+        aside = Path(tempfile.mkdtemp(prefix=f".{NAME}-old-", dir=folder.parent))
+        try:
+            folder.rename(aside / NAME)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    made.rename(folder)
+
+
+SOURCES.register("demo")(Demo())

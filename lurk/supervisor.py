@@ -1,0 +1,267 @@
+"""The process that keeps the workers of a cache alive, takes lost jobs back, and ends when its own parent does.
+
+`python -m lurk.supervisor --cache DIR --with-parent` is started by the web process, which holds the other end of its
+standard input; whichever of the three is killed, none is left over and no job is lost.
+"""
+
+import argparse
+import os
+import signal
+import subprocess
+import sys
+import sysconfig
+import threading
+import time
+import uuid
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import lurk
+from lurk.errors import LurkError
+from lurk.jobs.local import LocalQueue
+
+WATCH_S = 0.1
+SWEEP_S = 1.0
+QUICK_S = 5.0
+LONGEST_PAUSE_S = 3.0
+GRACE_S = 5.0
+
+
+def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+    """Start a module of this package in a process of its own, in a process group of its own.
+
+    Args:
+        module: Dotted name.
+        *arguments: Its command line.
+
+    Returns:
+        The process; the end of its standard input tells it to end.
+    """
+    root = str(Path(lurk.__file__).parents[1])
+    environment = dict(os.environ)
+    if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
+        environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
+    command = [sys.executable, "-P", "-m", module, *arguments]
+    return subprocess.Popen(
+        command, stdin=subprocess.PIPE, env=environment, process_group=0 if os.name == "posix" else None
+    )
+
+
+def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
+    """End a process that `start` began, and what it has started: kindly at first."""
+    if process.stdin:
+        with suppress(OSError):
+            process.stdin.close()
+    try:
+        process.wait(grace_s)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+    if os.name == "posix":
+        with suppress(OSError):
+            os.killpg(process.pid, signal.SIGKILL)
+
+
+class Kept:
+    """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
+
+    def __init__(self, grace_s: float = GRACE_S) -> None:
+        self._grace_s = grace_s
+        self._process: subprocess.Popen[bytes] | None = None
+        self._began = self._due = 0.0
+        self._quick = 0
+
+    def ensure(self, module: str, *arguments: str) -> int | None:
+        """Start the process where it does not run and its time has come.
+
+        Args:
+            module: Dotted name.
+            *arguments: Its command line.
+
+        Returns:
+            How it ended, as `Popen.returncode` says it, just when that is found out; else None.
+        """
+        now = time.monotonic()
+        code = None if self._process is None else self._process.poll()
+        if self._process is not None and code is not None:
+            stop(self._process)
+            self._process = None
+            self._quick = self._quick + 1 if now - self._began < QUICK_S else 0
+            self._due = now + min(LONGEST_PAUSE_S, 0.1 * 2**self._quick)
+        elif self._process is None and now >= self._due:
+            self._began = now
+            try:
+                self._process = start(module, *arguments)
+            except OSError:  # no memory or no process number left just now
+                self._due = now + LONGEST_PAUSE_S
+        return code
+
+    def stop(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            stop(self._process, self._grace_s)
+            self._process = None
+
+
+class _Post:
+    """One worker after the other, each with a name of its own."""
+
+    def __init__(self, queue: LocalQueue, arguments: Sequence[str]) -> None:
+        self._queue, self._arguments = queue, arguments
+        self._kept = Kept()
+        self._renew()
+
+    def _renew(self) -> None:
+        self._name, self._memory_kills = uuid.uuid4().hex, memory_kills()
+
+    def watch(self) -> None:
+        """See to it that a worker runs, and that the jobs of one that ended are taken back."""
+        code = self._kept.ensure("lurk.worker", *self._arguments, "--name", self._name, "--with-parent")
+        if code is not None:
+            killed = code == -signal.SIGKILL and memory_kills() == self._memory_kills
+            with suppress(LurkError):  # else the leases run out
+                self._queue.lost(self._name, how_it_ended(code), killed=killed)
+            self._renew()
+
+    def stop(self) -> None:
+        """End the worker; what it held waits again."""
+        self._kept.stop()
+        with suppress(LurkError):
+            self._queue.lost(self._name, "was stopped", killed=True)
+
+
+def memory_kills() -> int:
+    """How many processes the system has ended so far because memory ran out; 0 where it does not tell."""
+    try:
+        counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return int(counts.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
+
+
+def how_it_ended(code: int) -> str:
+    """Say in words how a process ended, from its `Popen.returncode`."""
+    if code >= 0:
+        return f"ended with exit status {code}"
+    if code == -signal.SIGKILL:
+        return "was killed (SIGKILL), as happens when memory runs out; a smaller --batch-size needs less"
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = f"signal {-code}"
+    return f"was ended by {name}, a crash outside Python"
+
+
+def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str | None = None) -> None:
+    """Keep workers alive until told to end by a signal, or by the end of standard input.
+
+    Args:
+        cache: The cache directory.
+        workers: How many.
+        with_parent: Whether to end when standard input does.
+        tasks: What runs a job, `module:function`; by default the worker's own.
+    """
+    over = threading.Event()
+    if with_parent:
+        threading.Thread(target=_set_at_end_of_input, args=(over,), name="parent", daemon=True).start()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: over.set())
+    queue = LocalQueue(cache)
+    arguments = ["--cache", str(cache), *(["--tasks", tasks] if tasks else [])]
+    posts = [_Post(queue, arguments) for _ in range(workers)]
+    due = 0.0
+    try:
+        while not over.wait(WATCH_S):
+            for post in posts:
+                post.watch()
+            if time.monotonic() >= due:
+                due = time.monotonic() + SWEEP_S
+                with suppress(LurkError):  # the queue cannot be used just now
+                    queue.sweep_leases()
+    finally:
+        ends = [threading.Thread(target=post.stop) for post in posts]
+        for end in ends:
+            end.start()
+        for end in ends:
+            end.join()
+
+
+def _set_at_end_of_input(over: threading.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    over.set()
+
+
+class Supervisor:
+    """Keeps the supervisor process of a cache alive; also a context manager that ends it.
+
+    >>> with Supervisor(Path("cache")):  # doctest: +SKIP
+    ...     serve()
+    """
+
+    def __init__(self, cache: Path, *, workers: int = 1, tasks: str | None = None) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            cache: The cache directory.
+            workers: How many workers.
+            tasks: What runs a job, `module:function`; by default the worker's own.
+        """
+        self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
+        self._arguments += ["--tasks", tasks] if tasks else []
+        self._kept, self._over = Kept(2 * GRACE_S), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Self:
+        """Start the process and the thread that starts it again; a second call does nothing."""
+        if self._thread is None:
+            self._over.clear()
+            self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+            self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while True:
+            self._kept.ensure("lurk.supervisor", *self._arguments)
+            if self._over.wait(WATCH_S):
+                break
+        self._kept.stop()
+
+    def stop(self) -> None:
+        """End supervisor and workers; returns when they are gone. A second call does nothing."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="lurk.supervisor", description="Keep the workers of a cache alive.")
+    parser.add_argument("--cache", type=Path, required=True, help="the cache directory")
+    parser.add_argument("--workers", type=int, default=1, help="how many workers")
+    parser.add_argument("--tasks", metavar="MODULE:FUNCTION", help="what runs a job")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
+    given = parser.parse_args(arguments)
+    try:
+        run(given.cache, workers=given.workers, with_parent=given.with_parent, tasks=given.tasks)
+    except LurkError as error:
+        print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

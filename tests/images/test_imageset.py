@@ -1,0 +1,50 @@
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from lurk.errors import ImagesError
+from lurk.images import load_images
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, count in (("cat", 12), ("dog", 3)):
+        (tmp_path / name).mkdir()
+        for number in range(count):
+            Image.new("RGB", (4, 4), (number, 0, 0)).save(tmp_path / name / f"{number:02}.png")
+    return tmp_path
+
+
+def test_a_sample_takes_so_many_of_each_class_in_order(folder):
+    images = load_images(folder, sample=5)
+    assert images.labels == (0,) * 5 + (1,) * 3
+    assert list(images.paths) == sorted(images.paths)
+    whole = load_images(folder)
+    for number, path in enumerate(images.paths):
+        assert images.read(number).getpixel((0, 0)) == whole.read(whole.paths.index(path)).getpixel((0, 0))
+
+
+def test_the_same_sample_each_time_and_a_larger_one_holds_it(folder):
+    small, large = load_images(folder, sample=2), load_images(folder, sample=4)
+    assert small.paths == load_images(folder, sample=2).paths
+    assert set(small.paths) < set(large.paths)
+    assert small.fingerprint != large.fingerprint
+
+
+def test_a_sample_does_not_depend_on_what_else_is_there(folder):
+    before = load_images(folder, sample=1).paths
+    kept = {path for path in load_images(folder).paths if path.startswith("cat") and path not in before}
+    (folder / sorted(kept)[0]).unlink()
+    assert load_images(folder, sample=1).paths == before
+
+
+def test_a_sample_of_nothing_is_refused(folder):
+    with pytest.raises(ImagesError, match="--sample"):
+        load_images(folder, sample=0)
+
+
+def test_images_without_a_class_are_sampled_as_one_group(tmp_path):
+    for number in range(6):
+        Image.new("RGB", (4, 4)).save(tmp_path / f"{number}.png")
+    assert len(load_images(tmp_path, sample=2)) == 2
