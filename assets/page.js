@@ -71,9 +71,26 @@
     return info ? `${number + 1} of ${lurk.layers.length}: ${info.name}` : "";
   }
 
+  /* Dash's dropdown puts an element into the tab order that it hides from assistive technology; its button belongs there. */
+  let mended = null;
+
+  function tabOrder() {
+    const hidden = mended.querySelector("input.dash-dropdown-focus-target");
+    const button = document.getElementById("layer-choice");
+    if (hidden && hidden.tabIndex !== -1) hidden.tabIndex = -1;
+    if (button && button.tabIndex !== 0) button.tabIndex = 0;
+  }
+
+  function mendDropdown() {
+    const frame = document.querySelector(".choice-frame");
+    if (!frame || frame === mended) return;
+    mended = frame;
+    new MutationObserver(tabOrder).observe(frame, { attributeFilter: ["tabindex"], childList: true, subtree: true });
+    tabOrder();
+  }
+
   page.showLayer = function (place, known, oldChoice) {
-    /* Dash's dropdown hides this element from assistive technology, yet leaves it in the tab order. */
-    for (const one of document.querySelectorAll("input.dash-dropdown-focus-target")) one.tabIndex = -1;
+    mendDropdown();
     const count = known ? known.layers.length : 0;
     if (!place) return [lurk.changed(null, oldChoice), Math.max(count - 1, 0), 0, ""];
     const number = known.layers.findIndex((one) => one.name === place.layer);

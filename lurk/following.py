@@ -112,16 +112,25 @@ class Follower:
 
     def _activation(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
         region: list[fx.Node] = []
-        if not users or (len(users) == 1 and not NONLINEAR & set(self._done(users[0]))):
+        if not users or (len(users) == 1 and not self._bends(users[0])):
             return None
         for candidate in self._after(node):
             if not self._acts_on(candidate, {node, *region}) or not self._alike(candidate, node):
                 continue
             region.append(candidate)
-            if self._closes(node, region):
-                curved = any(NONLINEAR & set(self._done(member)) for member in region)
-                return candidate if curved else None
+            if self._closes(node, region) and any(self._bends(member) for member in region):
+                return self._scaled(candidate) if len(region) > 1 else candidate
         return None
+
+    def _bends(self, node: fx.Node) -> bool:
+        return bool(NONLINEAR & set(self._done(node)))
+
+    def _scaled(self, node: fx.Node) -> fx.Node:
+        """The value times the constant that ends an activation written by hand."""
+        users = self.users(node)
+        if len(users) == 1 and self._done(users[0]) in (["mul"], ["div"]) and len(users[0].all_input_nodes) == 1:
+            return users[0]
+        return node
 
     def _after(self, node: fx.Node) -> Iterator[fx.Node]:
         following = node.next

@@ -1,12 +1,6 @@
-"""What a sweep leaves on disk, and how it is read; with `index_writer` the only file that knows what lies under cache/.
+"""How an index is read: memory-mapped, a unit from its own rows alone.
 
-    <cache>/studies/<study>.json              which index a study shows
-    <cache>/index/<key>/manifest.json         format, provenance, layers, classes, how far the sweep is
-    <cache>/index/<key>/images.jsonl          a line [path, label] an image; images_at.npy says where each line begins
-    <cache>/index/<key>/generation-<n>/*.npy  the reducers' states, memory-mapped, units first
-    <cache>/index/<key>/views/<a>/<image>.webp the preprocessed view of every hit image
-
-A unit is read from its own rows alone. Axes: u units, k hits, y classes.
+Axes: u units, k hits, y classes.
 """
 
 import json
@@ -21,9 +15,9 @@ import numpy as np
 
 from lurk.bins import SIDE, bin_edges, quantiles
 from lurk.errors import IndexFormatError, LayerError
-from lurk.records import Floats, Hit, Ints, LayerInfo, Provenance, UnitRecord, UnitState
+from lurk.manifest import generation_folder, read_manifest, view_file
+from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
 
-FORMAT = 1
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 ALWAYS_ON = 0.999
 SATURATED = 0.5
@@ -32,95 +26,6 @@ SMALL_BYTES = 4096
 
 Kind = Literal["max", "mean"]
 Array = np.ndarray[Any, np.dtype[Any]]
-
-
-def index_folder(cache: Path, key: str) -> Path:
-    """Folder of the index with that key."""
-    return cache / "index" / key
-
-
-def study_file(cache: Path, study: str) -> Path:
-    """File that says which index a study shows."""
-    return cache / "studies" / f"{study}.json"
-
-
-def study_index(cache: Path, study: str) -> Path | None:
-    """Folder of the index that a study shows, None before its first sweep has begun."""
-    try:
-        key = json.loads(study_file(cache, study).read_text())["index"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    folder = index_folder(cache, str(key))
-    return folder if (folder / "manifest.json").is_file() else None
-
-
-@dataclass(frozen=True)
-class Manifest:
-    """What is known of an index as a whole.
-
-    Args:
-        provenance: Where the results come from.
-        layers: The layers, in the order of the forward pass.
-        classes: Class names, None where the image set has none.
-        class_note: Why there are no classes; empty otherwise.
-        image_set: Name of the image set.
-        images: Number of images in the set.
-        input_shape: (channels, rows, columns) of the preprocessed input.
-        top: Length of the top lists.
-        notice: What nobody may miss, such as untrained weights; empty otherwise.
-        generation: Number of the last checkpoint, 0 before the first.
-        done: Images dealt with, skipped ones included.
-        complete: Whether the sweep is through.
-        skipped: (image, path, reason) of every image that could not be used.
-    """
-
-    provenance: Provenance
-    layers: tuple[LayerInfo, ...]
-    classes: tuple[str, ...] | None
-    class_note: str
-    image_set: str
-    images: int
-    input_shape: tuple[int, int, int]
-    top: int
-    notice: str = ""
-    generation: int = 0
-    done: int = 0
-    complete: bool = False
-    skipped: tuple[tuple[int, str, str], ...] = ()
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Read a manifest.
-
-    Args:
-        folder: Folder of the index.
-
-    Returns:
-        The manifest.
-
-    Raises:
-        IndexFormatError: There is none, or it is damaged or of another format version.
-    """
-    try:
-        value = json.loads((folder / "manifest.json").read_text())
-        if value.pop("format") != FORMAT:
-            raise IndexFormatError(f"{folder} was written by another version of lurk; sweep again to replace it")
-        return Manifest(**_frozen(value))
-    except IndexFormatError:
-        raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise IndexFormatError(f"{folder} holds no readable index ({error}); sweep again to replace it") from error
-
-
-def _frozen(value: dict[str, Any]) -> dict[str, Any]:
-    provenance = {name: _tuples(part) for name, part in value["provenance"].items()}
-    layers = tuple(LayerInfo(**{name: _tuples(part) for name, part in layer.items()}) for layer in value["layers"])
-    rest = {name: _tuples(part) for name, part in value.items()}
-    return rest | {"provenance": Provenance(**provenance), "layers": layers}
-
-
-def _tuples(value: Any) -> Any:
-    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
 
 
 @dataclass(frozen=True)
@@ -181,7 +86,7 @@ class Index:
     def array(self, name: str) -> Array:
         """A reducer's state, memory-mapped, units first; `<reducer>_<tensor>`."""
         if name not in self._arrays:
-            file = self.folder / f"generation-{self.manifest.generation:06d}" / f"{name}.npy"
+            file = generation_folder(self.folder, self.manifest.generation) / f"{name}.npy"
             try:
                 mode: Literal["r"] | None = "r" if file.stat().st_size > SMALL_BYTES else None
                 self._arrays[name] = np.load(file, mmap_mode=mode, allow_pickle=False)
@@ -194,7 +99,7 @@ class Index:
     def open_all(self) -> "Index":
         """Map every array now, so that a later checkpoint cannot take it away; returns itself."""
         if self.manifest.generation:
-            for file in (self.folder / f"generation-{self.manifest.generation:06d}").glob("*.npy"):
+            for file in generation_folder(self.folder, self.manifest.generation).glob("*.npy"):
                 self.array(file.stem)
         return self
 
@@ -367,11 +272,6 @@ class Index:
         size = np.abs(best) + np.abs(rest)
         index: Floats = np.divide(best - rest, size, out=np.zeros_like(size), where=size > 0)
         return index
-
-
-def view_file(folder: Path, image: int) -> Path:
-    """WebP file of the preprocessed view of an image, below the index's folder."""
-    return folder / "views" / f"{image % 256:02x}" / f"{image}.webp"
 
 
 def unit_state(count: int, positive: int, bounded: int) -> UnitState:

@@ -17,7 +17,8 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lurk.errors import CacheError, IndexFormatError
-from lurk.index import FORMAT, Index, Manifest, index_folder, read_manifest, study_file, view_file
+from lurk.index import Index
+from lurk.manifest import FORMAT, Manifest, generation_folder, index_folder, read_manifest, study_file, view_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -33,7 +34,7 @@ class IndexWriter:
         """Reducers' states of the last checkpoint, copied into memory; empty before the first."""
         if not self.manifest.generation:
             return {}
-        folder = self.folder / f"generation-{self.manifest.generation:06d}"
+        folder = generation_folder(self.folder, self.manifest.generation)
         return {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
 
     def checkpoint(self, states: Mapping[str, Array], **progress: Any) -> None:
@@ -41,10 +42,10 @@ class IndexWriter:
 
         Args:
             states: Arrays by `<reducer>_<tensor>`, units first.
-            progress: What changes in the manifest: `done`, `complete`, `skipped`.
+            **progress: What changes in the manifest: `done`, `complete`, `skipped`.
         """
         number = self.manifest.generation + 1
-        folder = self.folder / f"generation-{number:06d}"
+        folder = generation_folder(self.folder, number)
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for name, array in states.items():

@@ -7,8 +7,9 @@ from typing import Any
 
 from lurk import media, views
 from lurk.errors import IndexFormatError, LurkError
-from lurk.index import Index, index_folder, study_index
+from lurk.index import Index
 from lurk.jobs import Job, Queue
+from lurk.manifest import index_folder, study_index
 from lurk.records import JobSpec, LayerInfo
 from lurk.settings import Settings
 from lurk.stores import Renders

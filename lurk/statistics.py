@@ -46,7 +46,8 @@ class Statistics:
     def load(self, arrays: Mapping[str, Array]) -> None:
         """Restore what `states` gave."""
         tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        for name, part in (*self._parts.items(), ("sketch", self.sketch)):
+        parts: dict[str, Reducer | Sketch] = {**self._parts, "sketch": self.sketch}
+        for name, part in parts.items():
             part.load(
                 {key.removeprefix(f"{name}_"): value for key, value in tensors.items() if key.startswith(f"{name}_")}
             )

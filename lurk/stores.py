@@ -17,7 +17,7 @@ from pathlib import Path
 import diskcache
 
 from lurk.errors import CacheError
-from lurk.texts import Texts, queue_error
+from lurk.texts import Texts, is_damage, queue_error
 
 RENDER_LIMIT_BYTES = 1 << 30
 QUEUE_TIMEOUT_S = 30.0
@@ -161,7 +161,7 @@ class Renders:
         except diskcache.Timeout as error:
             raise CacheError(f"the store {folder} is held by another process") from error
         except sqlite3.DatabaseError as error:
-            if not _is_damage(error):
+            if not is_damage(error):
                 raise CacheError(f"cannot use {folder}: {error}; make room, or choose another --cache") from error
             self._begin_anew(error, None)
 
@@ -222,20 +222,13 @@ class Renders:
     def _troubled(self, error: Exception, store: diskcache.Cache) -> None:
         with suppress(sqlite3.Error):
             store.close()
-        if _is_damage(error) or self._inode() != self._file:
+        if is_damage(error) or self._inode() != self._file:
             with suppress(OSError, sqlite3.Error, diskcache.Timeout):
                 self._begin_anew(error, store)
 
 
 def _checksum(data: bytes) -> bytes:
     return hashlib.blake2b(data, digest_size=_CHECK_BYTES).digest()
-
-
-def _is_damage(error: Exception) -> bool:
-    """Whether the database is broken, rather than busy or without room."""
-    if isinstance(error, sqlite3.OperationalError):
-        return "no such" in str(error)
-    return isinstance(error, sqlite3.DatabaseError)
 
 
 def open_renders(cache: Path, limit_bytes: int = RENDER_LIMIT_BYTES) -> Renders:

@@ -28,6 +28,8 @@ SWEEP_S = 1.0
 QUICK_S = 5.0
 LONGEST_PAUSE_S = 3.0
 GRACE_S = 5.0
+HUNG_S = 60.0
+KILLED = 9
 
 
 def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
@@ -89,7 +91,8 @@ class Kept:
         if self._process is not None and code is not None:
             stop(self._process)
             self._process = None
-            self._quick = self._quick + 1 if now - self._began < QUICK_S else 0
+            is_crash = code != -KILLED and now - self._began < QUICK_S
+            self._quick = self._quick + 1 if is_crash else 0
             self._due = now + min(LONGEST_PAUSE_S, 0.1 * 2**self._quick)
         elif self._process is None and now >= self._due:
             self._began = now
@@ -98,6 +101,11 @@ class Kept:
             except OSError:  # no memory or no process number left just now
                 self._due = now + LONGEST_PAUSE_S
         return code
+
+    def kill(self) -> None:
+        """End the process at once; `ensure` will find that."""
+        if self._process is not None:
+            self._process.kill()
 
     def stop(self) -> None:
         """End the process."""
@@ -121,10 +129,16 @@ class _Post:
         """See to it that a worker runs, and that the jobs of one that ended are taken back."""
         code = self._kept.ensure("lurk.worker", *self._arguments, "--name", self._name, "--with-parent")
         if code is not None:
-            killed = code == -signal.SIGKILL and memory_kills() == self._memory_kills
+            killed = code == -KILLED and memory_kills() == self._memory_kills
             with suppress(LurkError):  # else the leases run out
                 self._queue.lost(self._name, how_it_ended(code), killed=killed)
             self._renew()
+
+    def end_if_hung(self) -> None:
+        """End a worker that has been silent for long, once its jobs are taken back; the next look starts another."""
+        if self._queue.silence_s(self._name) > HUNG_S:
+            self._queue.lost(self._name, f"gave no sign of life for {HUNG_S:g} s")
+            self._kept.kill()
 
     def stop(self) -> None:
         """End the worker; what it held waits again."""
@@ -146,7 +160,7 @@ def how_it_ended(code: int) -> str:
     """Say in words how a process ended, from its `Popen.returncode`."""
     if code >= 0:
         return f"ended with exit status {code}"
-    if code == -signal.SIGKILL:
+    if code == -KILLED:
         return "was killed (SIGKILL), as happens when memory runs out; a smaller --batch-size needs less"
     try:
         name = signal.Signals(-code).name
@@ -173,21 +187,27 @@ def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str 
     queue = LocalQueue(cache)
     arguments = ["--cache", str(cache), *(["--tasks", tasks] if tasks else [])]
     posts = [_Post(queue, arguments) for _ in range(workers)]
-    due = 0.0
     try:
-        while not over.wait(WATCH_S):
-            for post in posts:
-                post.watch()
-            if time.monotonic() >= due:
-                due = time.monotonic() + SWEEP_S
-                with suppress(LurkError):  # the queue cannot be used just now
-                    queue.sweep_leases()
+        _watch(queue, posts, over)
     finally:
         ends = [threading.Thread(target=post.stop) for post in posts]
         for end in ends:
             end.start()
         for end in ends:
             end.join()
+
+
+def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event) -> None:
+    due = 0.0
+    while not over.wait(WATCH_S):
+        for post in posts:
+            post.watch()
+        if time.monotonic() >= due:
+            due = time.monotonic() + SWEEP_S
+            with suppress(LurkError):  # the queue cannot be used just now
+                queue.sweep_leases()
+                for post in posts:
+                    post.end_if_hung()
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:

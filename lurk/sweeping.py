@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -21,8 +20,9 @@ from lurk.errors import Cancelled, ImagesError, ModelError
 from lurk.graph import Plan
 from lurk.hooks import tapped
 from lurk.images import ImageSet
-from lurk.index import Index, Manifest, index_folder
+from lurk.index import Index
 from lurk.index_writer import IndexWriter, open_index, write_index
+from lurk.manifest import Manifest, index_folder
 from lurk.measure import Measurement
 from lurk.models import Model, load_model
 from lurk.records import Provenance
@@ -31,15 +31,11 @@ from lurk.statistics import Statistics
 
 METHOD_VERSION = 1
 CPU_BATCH, GPU_BATCH = 16, 128
-FIRST_CHECKPOINT_S, LONGEST_CHECKPOINT_S = 1.0, 60.0
-CHECKPOINT_COST = 0.05
+FIRST_CHECKPOINT_S, LONGEST_CHECKPOINT_S = 1.0, 30.0
+CHECKPOINT_COST = 0.1
 
 
-class Progress(Protocol):
-    """What a sweep calls after each batch; it may raise Cancelled."""
-
-    def __call__(self, done: int, total: int, rate: float) -> None:
-        """Hear of the progress: images done, images in all, images a second."""
+Progress = Callable[[int, int, float], None]
 
 
 def sweep(  # noqa: PLR0913 - the public signature: two things and their options
@@ -66,7 +62,8 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         batch_size: Images a forward pass; 16 on a CPU and 128 on a GPU by default.
         workers: Threads that read and preprocess images; by default one a core, at most 8.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        progress: Called after each batch.
+        progress: Called after each batch with the images done, the images in all and the images a second; it may raise
+            Cancelled.
         began: Called with the index's folder as soon as it can be opened.
 
     Returns:
@@ -162,6 +159,11 @@ def choose_device(name: str) -> torch.device:
         raise ModelError(f"device {name!r} cannot be used ({reason}); choose another with --device") from error
 
 
+def _layout(place: torch.device) -> torch.memory_format:
+    """Order of an image's samples in memory: on a CPU the one whose forward pass rounds least, on a GPU the fastest."""
+    return torch.contiguous_format if place.type == "cpu" else torch.channels_last
+
+
 @contextmanager
 def _placed(module: nn.Module, place: torch.device) -> Iterator[None]:
     """Put a module on a device, in full float32 precision, and back afterwards."""
@@ -196,7 +198,7 @@ class _Run:
         done, clock = first, _Clock()
         with tapped(self._plan, self._measurement.receive) as forward:
             for numbers, tensors in self._batches(first, batch_size):
-                self._take(numbers, tensors, lambda x: forward(x.to(place, memory_format=torch.channels_last)))
+                self._take(numbers, tensors, lambda x: forward(x.to(place, memory_format=_layout(place))))
                 done = min(done + batch_size, total)
                 try:
                     if progress:

@@ -8,8 +8,9 @@ from typing import Protocol
 
 from lurk.errors import LurkError
 from lurk.images import ImageSet, load_images
-from lurk.index import Index, study_index
+from lurk.index import Index
 from lurk.index_writer import show_in_study
+from lurk.manifest import study_index
 from lurk.models import Model, load_model
 from lurk.records import JobSpec, UnitRef
 from lurk.settings import Settings

@@ -1,6 +1,7 @@
 """Texts in a store, in the order of their names, changed by transactions: what the queue is built on."""
 
 import sqlite3
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -19,16 +20,29 @@ class Texts:
     @contextmanager
     def transaction(self) -> Iterator[None]:
         """Change several texts at once; no other process or thread reads or changes them halfway."""
-        with self._told(), self._cache.transact():
-            yield
+        told: QueueError | None = None
+        try:
+            with self._cache.transact():
+                try:
+                    yield
+                except QueueError as error:
+                    told = error
+                    raise
+        except (diskcache.Timeout, sqlite3.Error) as error:  # the way back fails too where the database has taken it
+            self.close()
+            raise told or queue_error(Path(self._cache.directory), error) from error
+        except QueueError:
+            self.close()
+            raise
 
     @contextmanager
     def _told(self) -> Iterator[None]:
-        """Turn the database's errors into QueueError; the thread's connection goes, with what was begun on it."""
+        """Turn the database's errors into QueueError; outside a transaction, the thread's connection goes with them."""
         try:
             yield
         except (diskcache.Timeout, sqlite3.Error) as error:
-            self.close()
+            if self._cache._txn_id != threading.get_ident():
+                self.close()
             raise queue_error(Path(self._cache.directory), error) from error
 
     def get(self, name: str) -> str | None:
@@ -90,9 +104,16 @@ def queue_error(folder: Path, error: Exception) -> QueueError:
     """Say what is wrong with the queue's store, and what to do."""
     if isinstance(error, diskcache.Timeout):
         return QueueError(f"the job queue in {folder} is held by another process for too long; try again")
-    if isinstance(error, sqlite3.OperationalError) and "no such" not in str(error):
+    if not is_damage(error):
         return QueueError(f"cannot use the job queue in {folder}: {error}; make room, or choose another --cache")
     return QueueError(
         f"the job queue in {folder} is damaged ({error}); stop lurk, move that folder away and start again: "
         f"waiting jobs are lost, results are not"
     )
+
+
+def is_damage(error: Exception) -> bool:
+    """Whether the database is broken, rather than busy, without room or used wrongly."""
+    if isinstance(error, sqlite3.OperationalError):
+        return "no such" in str(error)
+    return type(error) is sqlite3.DatabaseError

@@ -64,7 +64,8 @@ def verify(model: Model, images: ImageSet, index: Index, units: Sequence[UnitRef
         scale[unit] = max((abs(hit.score) for _, hit in stored_hits), default=0.0)
         for kind, hit in stored_hits:
             hits.setdefault(hit.image, []).append((unit, kind, hit))
-    plan = model.plan(dict(index.manifest.provenance.parameters)["layers"])
+    expression = dict(index.manifest.provenance.parameters)["layers"]
+    plan = model.plan(None if expression is None else str(expression))
     numbers = {layer.name: number for number, layer in enumerate(plan.layers)}
     maps: dict[int, Tensor] = {}
     wanted = {numbers[unit.layer] for unit in units}
@@ -92,7 +93,7 @@ def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], o
     except ImagesError as error:
         return f"the image cannot be read: {error}"
     tensor = read if isinstance(read, Tensor) else model.preprocess(read)
-    forward(tensor[None].float().contiguous(memory_format=torch.channels_last))
+    forward(tensor[None].float().contiguous())
     return ""
 
 

@@ -51,8 +51,12 @@ class Context:
         Raises:
             Cancelled: The job is to stop.
         """
-        self._held.progress = (int(done), int(total), str(note), None if rate is None else float(rate))
-        if self._held.is_stopped:
+        held = self._held
+        is_first = done > 0 and not held.progress[0]
+        held.progress = (int(done), int(total), str(note), None if rate is None else float(rate))
+        if is_first:  # that a job got somewhere decides whether its tries count, so it is told at once
+            held.news.set()
+        if held.is_stopped:
             raise Cancelled
 
     def give_way(self) -> None:
@@ -69,8 +73,8 @@ class Context:
 class _Held:
     """A job that this process runs, its progress, and whether it is to stop; shared with the heartbeat."""
 
-    def __init__(self, job: Job) -> None:
-        self.job, self.owner = job, job.owner or ""
+    def __init__(self, job: Job, news: threading.Event) -> None:
+        self.job, self.owner, self.news = job, job.owner or "", news
         self.progress: tuple[int, int, str, float | None] = (0, 0, "", None)
         self.is_stopped = False
 
@@ -90,7 +94,7 @@ class Worker:
         self._held: list[_Held] = []
         self._lock = threading.Lock()
         self._claims = 0
-        self._ending = threading.Event()
+        self._ending, self._news = threading.Event(), threading.Event()
 
     def once(self, *, below: int | None = None) -> bool:
         """Run the next job, of the lanes `below` where that is given; whether there was one."""
@@ -101,7 +105,7 @@ class Worker:
             job = self._queue.claim(f"{self.name}/{self._claims}", below=below)
             if job is None:
                 return False
-            held = _Held(job)
+            held = _Held(job, self._news)
             self._held.append(held)
         try:
             self._settle(held, self._run(held))
@@ -162,7 +166,8 @@ class Worker:
                     self._queue.present(self.name)
                     shown = time.monotonic()
                 self.beat()
-            self._ending.wait(BEAT_S)
+            self._news.wait(BEAT_S)
+            self._news.clear()
 
     def work(self) -> None:
         """Claim and run jobs until told to end."""
@@ -219,6 +224,7 @@ def run(cache: Path, *, tasks: Task | str = TASKS, name: str | None = None, with
         _end_with_input(worker)
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, lambda _number, _frame: worker.end())
+    sys.addaudithook(_own_up)
     worker.start_beating()
     if isinstance(tasks, str):
         with suppress(ImportError, OSError):  # loaded before a job is held; what is wrong with it, the first job tells
@@ -242,6 +248,12 @@ def _end_with_input(worker: Worker) -> None:
         end_family()
 
     threading.Thread(target=watch, name="parent", daemon=True).start()
+
+
+def _own_up(event: str, arguments: tuple[object, ...]) -> None:
+    """Turn a kill that a task gives its own process into an exit, so that somebody else's kill can be told from it."""
+    if event == "os.kill" and arguments == (os.getpid(), signal.SIGKILL):
+        os._exit(128 + signal.SIGKILL)
 
 
 def end_family() -> None:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from lurk.index import Index, Manifest
+from lurk.index import Index
 from lurk.index_writer import IndexWriter, write_index
+from lurk.manifest import Manifest
 from lurk.records import LayerInfo, Provenance
 from lurk.reducers import Batch
 from lurk.render import encode_view

@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from lurk.errors import CacheError, IndexFormatError, LayerError
-from lurk.index import Index, study_index, unit_state
+from lurk.index import Index, unit_state
 from lurk.index_writer import open_index, show_in_study, write_index
+from lurk.manifest import study_index
 from tests.conftest import finish, make_manifest, make_statistics
 
 

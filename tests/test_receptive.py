@@ -1,4 +1,3 @@
-import math
 from collections.abc import Iterator
 from fractions import Fraction
 from functools import cache
@@ -9,7 +8,7 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lurk.axes import Atom, regrouped
+from lurk.axes import Atom
 from lurk.graph import Plan, plan
 from lurk.hooks import tapped
 from lurk.receptive import Window, contracted, hull, image_field, picked, settle, windowed
@@ -295,20 +294,3 @@ def test_summing_an_axis_of_one_position_stays_local() -> None:
 def test_settling_without_slack_changes_nothing() -> None:
     field = image_field((2, 3, 5, 7))
     assert settle(field) is field
-
-
-def test_view_splits_and_joins_axes_exactly() -> None:
-    dims = image_field((2, 3, 8, 6)).dims
-    split = regrouped(dims, (2, 3, 4, 2, 6))
-    assert split is not None
-    assert split[2] == (Atom("row", 4, Fraction(2)),)
-    assert split[3] == (Atom("row", 2, Fraction(1)),)
-    assert regrouped(split, (2, 3, 8, 6)) == dims
-    flat = regrouped(dims, (2, 144))
-    assert flat is not None
-    assert math.prod(atom.size for atom in flat[1]) == 144
-
-
-def test_view_across_an_uneven_cut_is_unknown() -> None:
-    assert regrouped(image_field((2, 3, 8, 6)).dims, (2, 3, 5, 48)) is None
-    assert regrouped(image_field((2, 3, 8, 6)).dims, (2, 4, 36)) is None

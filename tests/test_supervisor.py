@@ -9,6 +9,7 @@ import time
 
 import pytest
 
+from lurk import supervisor as supervisor_module
 from lurk.jobs.local import LocalQueue
 from lurk.records import JobSpec
 from lurk.supervisor import Supervisor, how_it_ended
@@ -17,6 +18,7 @@ from tests.acceptance.server import command_line, descendants, is_alive
 TASKS = "tests.toy_tasks:run"
 PARENT = """
 import sys, time
+from pathlib import Path
 from lurk.supervisor import Supervisor
 with Supervisor(Path(sys.argv[1]), tasks="tests.toy_tasks:run"):
     print("up", flush=True)
@@ -139,7 +141,8 @@ def test_worker_supervisor_and_parent_killed_at_once_the_next_start_goes_on(tmp_
 
 
 @pytest.mark.parametrize(
-    ("how", "words"), [("kill", "killed"), ("exit", "exit status 3"), ("segv", "SIGSEGV"), ("sys.exit", "exit status 1")]
+    ("how", "words"),
+    [("kill", "exit status 137"), ("exit", "exit status 3"), ("segv", "SIGSEGV"), ("sys.exit", "exit status 1")],
 )
 def test_poison_fails_after_three_tries_and_the_next_job_runs(tmp_path, queue, supervisor, how, words):
     bad, good = JobSpec("poison", "bad", (("how", how),)), JobSpec("count", "good", (("steps", 1),))
@@ -191,6 +194,27 @@ def test_running_job_is_cancelled_and_resumed(queue, supervisor):
     assert wait_for(ended(queue, spec)).state == "cancelled"
     queue.submit(spec, 2)
     assert wait_for(ended(queue, spec)).state == "done"
+
+
+def test_a_worker_that_hangs_is_replaced(tmp_path, queue, monkeypatch):
+    monkeypatch.setattr(supervisor_module, "HUNG_S", 4.0)
+    spec = JobSpec("count", "a", (("steps", 10),))
+    post = supervisor_module._Post(queue, ["--cache", str(tmp_path), "--tasks", TASKS])
+
+    def look():
+        post.watch()
+        post.end_if_hung()
+        return queue.workers_alive()
+
+    try:
+        wait_for(look)
+        (before,) = children("lurk.worker")
+        os.kill(before, signal.SIGSTOP)
+        queue.submit(spec, 2)
+        wait_for(lambda: look() and not is_alive(before))
+        wait_for(ended(queue, spec))
+    finally:
+        post.stop()
 
 
 def test_neither_supervisor_nor_queue_loads_torch():

@@ -8,8 +8,9 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from lurk.errors import LurkError
-from lurk.index import Index, study_index
+from lurk.index import Index
 from lurk.jobs.local import LocalQueue
+from lurk.manifest import study_index
 from lurk.records import UnitRef
 from lurk.settings import Settings
 from lurk.stores import prepare_cache

@@ -45,6 +45,7 @@ DAMAGE = (
     zlib.error,
 )
 
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 

@@ -13,7 +13,7 @@ from lurk.images.decoding import to_rgb
 
 SIDE = 256
 READ = frozenset(("handwriting", "printed page"))
-LEAST_CROP, LEAST_SHARE = 112, 0.42
+LEAST_CROP, LEAST_SHARE, MOST_SHARE = 112, 0.42, 0.95
 FACES, FACE_STEP = "lfw_subset.npy", 4
 FILES = {
     "astronaut": "astronaut.png",
@@ -56,7 +56,11 @@ def photograph(name: str, number: int) -> Image.Image:
     picture = _source(FILES[name])
     lots = random.Random(f"{name}/{number}")  # noqa: S311 - not a secret
     short = min(picture.size)
-    side = short if number == 0 else lots.randint(max(min(LEAST_CROP, short), int(LEAST_SHARE * short)), short)
+    side = (
+        short
+        if number == 0
+        else lots.randint(max(min(LEAST_CROP, short), int(LEAST_SHARE * short)), int(MOST_SHARE * short))
+    )
     left, top = (lots.randint(0, length - side) for length in picture.size)
     if number == 0:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2

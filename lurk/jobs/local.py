@@ -18,6 +18,7 @@ from lurk.stores import open_queue
 
 LEASE_S = 10.0
 ALIVE_S = 5.0
+FORGOTTEN_S = 600.0
 TRIES = 3
 KILLS = 25
 KEPT = 1000
@@ -187,7 +188,7 @@ class LocalQueue:
         Args:
             worker: Its name.
             reason: How it ended, in words that follow "the worker".
-            killed: Whether somebody else seems to have killed it, so that a job that was getting on is not to blame.
+            killed: Whether somebody else seems to have killed it, so that the job is not to blame, within reason.
 
         Returns:
             How many jobs it held.
@@ -203,7 +204,7 @@ class LocalQueue:
         if before is not None and now - before > LEASE_S / 2:
             return 0
         for name, text in self._texts.span("worker:", "worker;"):
-            if not self._is_fresh(Lease.read(text), LEASE_S):
+            if not self._is_fresh(Lease.read(text), FORGOTTEN_S):
                 self._texts.drop(name)
         if not self._texts.span("run:", "run;", 1):
             return 0
@@ -224,7 +225,7 @@ class LocalQueue:
         for entry in lost:
             if entry.job.stopping or last[entry.worker] != entry.claim:
                 self._give_back(entry)
-            elif killed and entry.best and entry.kills < KILLS:
+            elif killed and entry.kills < KILLS:
                 entry.kills += 1
                 self._give_back(entry)
             elif entry.job.tries >= TRIES:
@@ -242,10 +243,14 @@ class LocalQueue:
         """Forget a worker that ends."""
         self._texts.drop(f"worker:{worker}")
 
+    def silence_s(self, worker: str) -> float:
+        """Seconds since a worker's last sign of life; 0 where it gave none yet."""
+        text = self._texts.get(f"worker:{worker}")
+        return 0.0 if text is None else self._clock() - Lease.read(text).at
+
     def workers_alive(self) -> int:
         """How many workers gave a sign of life in the last seconds."""
-        signs = self._texts.span("worker:", "worker;")
-        return sum(self._is_fresh(Lease.read(text), ALIVE_S) for _, text in signs)
+        return sum(self._is_fresh(Lease.read(text), ALIVE_S) for _, text in self._texts.span("worker:", "worker;"))
 
     def _lease(self) -> Lease:
         return Lease(boot(), self._clock())

@@ -157,6 +157,8 @@ def load_model(
         from lurk.models.python import from_object
 
         built = from_object(source, weights)
+    if isinstance(source, Model) and preprocess is not None:
+        built = replace(built, input_shape=None)
     given = tuple(str(item) for item in classes) if classes is not None else built.classes
     shape = input_shape or built.input_shape
     if shape is not None and (len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape)):

@@ -157,10 +157,10 @@ def _count_bad(value: Tensor) -> int:
 
 def _shapes(keys: list[str], weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
     """Say what shapes differ; where it is the classifier alone, in numbers of classes."""
-    parts = {key.rpartition(".")[0] for key in keys}
-    key = keys[0]
-    same_rest = all(weights[k].ndim and weights[k].shape[1:] == wanted[k].shape[1:] for k in keys)
-    if len(parts) == 1 and same_rest and list(wanted)[-1].startswith(parts.pop()):
+    key, part = keys[0], list(wanted)[-1].rpartition(".")[0] + "."
+    is_classifier = set(keys) == {k for k in wanted if k.startswith(part)}
+    counts = {tuple(weights[k].shape[:1]) for k in keys}
+    if is_classifier and len(counts) == 1 and all(weights[k].shape[1:] == wanted[k].shape[1:] for k in keys):
         return (
             f"it was trained for {weights[key].shape[0]} classes, the model has {wanted[key].shape[0]}; "
             "build the network with as many in a factory, --model FILE.py:FACTORY"

@@ -67,7 +67,7 @@ class Torchvision:
             fill(module, _file(chosen), _present_name)
         except WeightsError as error:
             if weights is not None:
-                raise
+                raise WeightsError(f"--weights {weights}: {error}; or say --weights random, or a file") from error
             notice = f"{name} is untrained: {error}; its weights are random and its units have learned nothing"
             return _untrained(name, default, notice)
         return _network(name, module, chosen, "pretrained")
@@ -127,7 +127,7 @@ def _network(
         tuple(preset.mean),
         tuple(preset.std),
     )
-    classes = tuple(weights.meta.get("categories", CLASSES))
+    classes = tuple(weights.meta.get("categories") or CLASSES)
     return Network(module, name, name, preprocess, classes, label, sha256, notice)
 
 

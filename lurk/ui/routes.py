@@ -37,7 +37,8 @@ def register(server: Flask, service: Service) -> None:
         api.add_url_rule(path, path, partial(view, service), methods=["GET"])
     for path, view in _writers().items():
         api.add_url_rule(path, "post " + path, partial(view, service), methods=["POST"])
-    api.add_url_rule("/<path:rest>", "nothing", _nothing)
+    api.add_url_rule("/", "nothing", _nothing)
+    api.add_url_rule("/<path:rest>", "nothing more", _nothing)
     server.register_blueprint(api)
     for path, view in _others().items():
         server.add_url_rule(path, "lurk " + path, partial(view, service))
@@ -263,8 +264,8 @@ def metrics(service: Service) -> Response:
     return Response(service.metrics(), 200, {"Cache-Control": "no-store"}, content_type="text/plain; version=0.0.4")
 
 
-def _nothing(rest: str) -> Response:
-    raise LurkError(f"the API has nothing at {rest[:100]!r}")
+def _nothing(rest: str = "") -> Response:
+    raise LurkError(f"the API has nothing at {rest[:100]!r}; it begins at {API}/studies")
 
 
 def _style() -> Response:

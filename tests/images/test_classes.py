@@ -52,7 +52,11 @@ def test_names_with_commas_after_a_space_stay_whole(tmp_path, folder):
 
 def test_two_classes_of_one_name_are_told_apart(tmp_path, folder):
     (tmp_path / "a.csv").write_text("n01440764,crane\nn01443537,crane\nn01484850,shark")
-    assert load_images(folder, classes=tmp_path / "a.csv").classes == ("crane (n01440764)", "crane (n01443537)", "shark")
+    assert load_images(folder, classes=tmp_path / "a.csv").classes == (
+        "crane (n01440764)",
+        "crane (n01443537)",
+        "shark",
+    )
 
 
 def test_a_list_names_numbers_by_place(tmp_path):

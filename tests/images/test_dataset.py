@@ -72,7 +72,9 @@ def test_a_subset_has_the_labels_of_its_part(folder):
 
 def test_samples_of_8_bits_become_pictures():
     grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    images = load_images(Items([grey, torch.from_numpy(grey)[None], np.dstack([grey] * 3), {"image": grey, "label": 1}]))
+    images = load_images(
+        Items([grey, torch.from_numpy(grey)[None], np.dstack([grey] * 3), {"image": grey, "label": 1}])
+    )
     for number in range(4):
         assert np.array_equal(np.asarray(images.read(number))[:, :, 0], grey)
     assert images.labels == (None, None, None, 1)

@@ -37,7 +37,9 @@ def test_16_bit_grey_is_scaled_not_clipped(tmp_path, suffix):
     assert np.array_equal(pixels(file)[:, :, 0], np.arange(16).reshape(4, 4) * 17)
 
 
-@pytest.mark.parametrize(("top", "kind"), [(1.0, np.float32), (255, np.float32), (65535, np.float32), (65535, np.int32)])
+@pytest.mark.parametrize(
+    ("top", "kind"), [(1.0, np.float32), (255, np.float32), (65535, np.float32), (65535, np.int32)]
+)
 def test_wide_samples_are_scaled_by_their_range(tmp_path, top, kind):
     Image.fromarray((RAMP * top).astype(kind)).save(tmp_path / "a.tif")
     assert np.array_equal(pixels(tmp_path / "a.tif")[:, :, 2], np.arange(16).reshape(4, 4) * 17)
@@ -80,7 +82,7 @@ def test_every_mode_of_every_format_becomes_rgb(tmp_path, photo, mode, suffix):
     with Image.open(photo) as opened:
         try:
             opened.convert(mode).save(tmp_path / f"a.{suffix}")
-        except OSError:
+        except (OSError, ValueError):
             pytest.skip("no such mode in this format")
     picture = decode(tmp_path / f"a.{suffix}")
     assert (picture.mode, picture.size) == ("RGB", (60, 40))
@@ -103,7 +105,7 @@ def test_an_odd_colour_profile_does_not_matter(tmp_path, photo):
 def test_exif_orientation_is_applied(tmp_path, orientation):
     upright = np.zeros((4, 6, 3), np.uint8)
     upright[0, 0], upright[0, 5], upright[3, 0] = (255, 0, 0), (0, 255, 0), (0, 0, 255)
-    # what a camera stores so that the turn of TIFF's table (row 0 is at the ..., column 0 is at the ...) gives `upright`
+    # what a camera stores so that the turn of TIFF's table gives `upright`
     stored = {
         1: upright,
         2: upright[:, ::-1],
@@ -122,6 +124,7 @@ def test_exif_orientation_is_applied(tmp_path, orientation):
         assert np.array_equal(pixels(tmp_path / f"a.{suffix}"), upright), suffix
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 def test_damaged_exif_is_ignored(tmp_path, photo):
     with Image.open(photo) as opened:
         opened.save(tmp_path / "a.jpg", exif=b"Exif\x00\x00MM\x00*\x00\x00\x00\x08\xff\xff" + b"\x01\x12\x00\x03" * 3)
@@ -179,6 +182,7 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         decode(tmp_path / "a.png")
 
 
+@pytest.mark.filterwarnings("ignore::UserWarning:PIL")
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "tif", "bmp", "webp"])
 def test_damage_anywhere_gives_a_picture_or_a_reason(tmp_path, photo, suffix):
     with Image.open(photo) as opened:
@@ -193,4 +197,7 @@ def test_damage_anywhere_gives_a_picture_or_a_reason(tmp_path, photo, suffix):
         try:
             assert decode(file).mode == "RGB"
         except ImagesError as error:
-            assert str(error)
+            reason = str(error)
+        else:
+            reason = "none: it is a picture"
+        assert reason

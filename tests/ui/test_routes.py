@@ -1,3 +1,4 @@
+import io
 import json
 
 import pytest
@@ -53,7 +54,7 @@ def test_a_query_that_makes_no_sense_is_refused_in_a_line(client, query):
 
 def test_json_has_null_where_a_number_is_not_known(client):
     answer = client.get(f"{STUDY}/layers/layer1.0/units/3")
-    json.loads(answer.text, parse_constant=lambda name: pytest.fail(name))
+    json.loads(answer.text, parse_constant=pytest.fail)
     assert answer.json["mean"] is None
     assert answer.json["study"] == "resnet18-birds"
 
@@ -130,9 +131,9 @@ def test_health_says_nothing_and_ready_says_why(client):
 
 
 def test_bootstrap_is_served_by_us(client):
-    answer = client.get("/vendor/bootstrap.min.css")
-    assert answer.mimetype == "text/css"
-    assert b"Bootstrap  v5" in answer.data[:100]
+    with client.get("/vendor/bootstrap.min.css") as answer:
+        assert answer.mimetype == "text/css"
+        assert b"Bootstrap  v5" in answer.data[:100]
     assert "/vendor/bootstrap.min.css" in client.get("/").text
 
 
@@ -146,7 +147,5 @@ def test_a_body_is_cut_off_while_it_is_read(client):
     assert answer.status_code == 413
 
 
-def iter_stream(megabytes: int):
-    import io
-
+def iter_stream(megabytes: int) -> io.BytesIO:
     return io.BytesIO(b"1" * megabytes * 1024**2)

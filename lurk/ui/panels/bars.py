@@ -32,9 +32,7 @@ def bars(view: UnitView, kind: Kind) -> Component:
     found = view.bars(kind) if not view.no_classes else []
     if not found:
         why = view.no_classes or "no image of any class has been seen yet"
-        return html.Section(
-            [heading(TITLE, HELP), html.P(f"No classes to show: {why}.", className="why")], className="section"
-        )
+        return html.Section([heading(TITLE, HELP), html.P(f"No classes: {why}.", className="why")], className="section")
     overall = view.overall(kind)
     line = html.Span("" if overall is None else f"dashed: mean over all classes, {overall:.3g}", className="note small")
     return html.Section([heading(TITLE, HELP, line), _figure(found, overall)], className="section grows")

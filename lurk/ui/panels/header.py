@@ -1,6 +1,7 @@
 """The top bar: which study, how far its sweep is, and what nobody may miss. The poller's answers fill it."""
 
 from functools import partial
+from pathlib import PurePath
 
 import dash_bootstrap_components as dbc
 from dash import Dash, Input, Output, State, dcc, html
@@ -69,9 +70,14 @@ def title(service: Service, study: object) -> Component | str:
     view = service.study(name(study)) if study is not None else None
     if view is None:
         return ""
-    model, on = html.Span(view.model, className="name"), html.Span(" on ", className="on")
-    words: list[Component | str] = [model, on, view.images]
-    return html.H1(words, title=view.title)
+    model, on = html.Span(short(view.model), className="name"), html.Span(" on ", className="on")
+    words: list[Component | str] = [model, on, short(view.images)]
+    return html.H1(words, title=f"{view.model} on {view.images}")
+
+
+def short(source: str) -> str:
+    """Name of a model or image source, without the folders in front of it."""
+    return PurePath(source).name or source
 
 
 @PANELS.register("header")

@@ -35,7 +35,7 @@ def layout() -> Component:
                     id=ids.LAYER_CHOICE,
                     clearable=False,
                     placeholder="Loading the model…",
-                    optionHeight=44,
+                    optionHeight=50,
                     maxHeight=420,
                     className="layer-choice",
                 ),

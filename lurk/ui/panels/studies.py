@@ -9,6 +9,7 @@ from lurk.service import Service
 from lurk.ui import ids
 from lurk.ui.address import write
 from lurk.ui.panels import PANELS
+from lurk.ui.panels.header import short
 from lurk.views import StudyView
 
 STATES = {
@@ -47,7 +48,7 @@ def _card(service: Service, view: StudyView) -> Component:
     return html.Li(
         dcc.Link(
             [
-                html.Strong([html.Span(view.model, className="name"), f" on {view.images}"]),
+                html.Strong([html.Span(short(view.model), className="name"), f" on {short(view.images)}"]),
                 html.Span(" · ".join(part for part in (state, count) if part), className="note"),
                 *([html.Span(view.notice, className="card-notice")] if view.notice else []),
             ],

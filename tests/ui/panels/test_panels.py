@@ -22,7 +22,8 @@ from lurk.ui.panels import (
     studies,
     unit,
 )
-from tests.ui.fake import LAYERS, UNTRAINED, FakeService
+from tests.ui.fake import UNTRAINED, FakeService
+from tests.ui.made_up import LAYERS
 
 HERE = {"study": "resnet18-birds", "layer": "layer1.0.conv1"}
 

@@ -1,0 +1,119 @@
+"""Where an index lies below the cache directory, and what it says of itself.
+
+With `index` and `index_writer` all that knows of files there:
+
+    <cache>/studies/<study>.json              which index a study shows
+    <cache>/index/<key>/manifest.json         format, provenance, layers, classes, how far the sweep is
+    <cache>/index/<key>/images.jsonl          a line [path, label] an image; images_at.npy says where each line begins
+    <cache>/index/<key>/generation-<n>/*.npy  the reducers' states, memory-mapped, units first
+    <cache>/index/<key>/views/<a>/<image>.webp the preprocessed view of every hit image
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from lurk.errors import IndexFormatError
+from lurk.records import LayerInfo, Provenance
+
+FORMAT = 1
+
+
+def index_folder(cache: Path, key: str) -> Path:
+    """Folder of the index with that key."""
+    return cache / "index" / key
+
+
+def study_file(cache: Path, study: str) -> Path:
+    """File that says which index a study shows."""
+    return cache / "studies" / f"{study}.json"
+
+
+def generation_folder(folder: Path, generation: int) -> Path:
+    """Folder of a checkpoint's arrays, below the index's folder."""
+    return folder / f"generation-{generation:06d}"
+
+
+def study_index(cache: Path, study: str) -> Path | None:
+    """Folder of the index that a study shows, None before its first sweep has begun."""
+    try:
+        key = json.loads(study_file(cache, study).read_text())["index"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    folder = index_folder(cache, str(key))
+    return folder if (folder / "manifest.json").is_file() else None
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """What is known of an index as a whole.
+
+    Args:
+        provenance: Where the results come from.
+        layers: The layers, in the order of the forward pass.
+        classes: Class names, None where the image set has none.
+        class_note: Why there are no classes; empty otherwise.
+        image_set: Name of the image set.
+        images: Number of images in the set.
+        input_shape: (channels, rows, columns) of the preprocessed input.
+        top: Length of the top lists.
+        notice: What nobody may miss, such as untrained weights; empty otherwise.
+        generation: Number of the last checkpoint, 0 before the first.
+        done: Images dealt with, skipped ones included.
+        complete: Whether the sweep is through.
+        skipped: (image, path, reason) of every image that could not be used.
+    """
+
+    provenance: Provenance
+    layers: tuple[LayerInfo, ...]
+    classes: tuple[str, ...] | None
+    class_note: str
+    image_set: str
+    images: int
+    input_shape: tuple[int, int, int]
+    top: int
+    notice: str = ""
+    generation: int = 0
+    done: int = 0
+    complete: bool = False
+    skipped: tuple[tuple[int, str, str], ...] = ()
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read a manifest.
+
+    Args:
+        folder: Folder of the index.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        IndexFormatError: There is none, or it is damaged or of another format version.
+    """
+    try:
+        value = json.loads((folder / "manifest.json").read_text())
+        if value.pop("format") != FORMAT:
+            raise IndexFormatError(f"{folder} was written by another version of lurk; sweep again to replace it")
+        return Manifest(**_frozen(value))
+    except IndexFormatError:
+        raise
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise IndexFormatError(f"{folder} holds no readable index ({error}); sweep again to replace it") from error
+
+
+def _frozen(value: dict[str, Any]) -> dict[str, Any]:
+    provenance = {name: _tuples(part) for name, part in value["provenance"].items()}
+    layers = tuple(LayerInfo(**{name: _tuples(part) for name, part in layer.items()}) for layer in value["layers"])
+    rest = {name: _tuples(part) for name, part in value.items()}
+    return rest | {"provenance": Provenance(**provenance), "layers": layers}
+
+
+def _tuples(value: Any) -> Any:
+    return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def view_file(folder: Path, image: int) -> Path:
+    """WebP file of the preprocessed view of an image, below the index's folder."""
+    return folder / "views" / f"{image % 256:02x}" / f"{image}.webp"

@@ -1,0 +1,15 @@
+"""What the walks share: waiting for something to be true on a page."""
+
+import time
+
+
+def until(page, expression: str, arg=None, timeout_s: float = 15) -> None:
+    """Wait for an expression; Playwright's own `wait_for_function` needs the `eval` that the page forbids."""
+    limit = time.monotonic() + timeout_s
+    while not page.evaluate(expression, arg):
+        assert time.monotonic() < limit, f"never true: {expression}"
+        page.wait_for_timeout(30)
+
+
+def path_is(page, path: str) -> None:
+    until(page, "path => location.pathname === path", path)
