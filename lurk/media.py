@@ -6,7 +6,7 @@ Keys are `<index>/view/<image>`, `<index>/patch/<image>/<row0>_<col0>_<row1>_<co
 
 import re
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 
 from lurk.errors import IndexFormatError
 from lurk.index import Index
@@ -16,6 +16,7 @@ from lurk.stores import Renders
 from lurk.views import COLUMNS, TILE, boxes, sprite_content
 
 LONGEST_SIDE = 8192
+VIEWS_KEPT = 256
 
 _PATTERNS = {
     "view": re.compile(r"view/(\d{1,10})"),
@@ -59,7 +60,7 @@ def _patch(index: Index, image: str, *sides: str) -> bytes | None:
     row0, col0, row1, col1 = (int(side) for side in sides)
     if not (0 < row1 - row0 <= LONGEST_SIDE and 0 < col1 - col0 <= LONGEST_SIDE):
         return None
-    return encode_patch(_cut(index, int(image), (row0, col0, row1, col1)))
+    return encode_patch(patch(_view_of(index, int(image)), (row0, col0, row1, col1)))
 
 
 def _sprite(index: Index, number: str, page: str, content: str, *, renders: Renders) -> bytes | None:
@@ -72,7 +73,8 @@ def _sprite(index: Index, number: str, page: str, content: str, *, renders: Rend
     layer = index.layers[int(number)].name
     if sprite_content(index, layer, int(page)) != content:
         return None
-    tiles = [None if best is None else _tile(index, *best) for best in boxes(index, layer, int(page))]
+    view = lru_cache(VIEWS_KEPT)(partial(_view_of, index))
+    tiles = [None if best is None else _tile(view, *best) for best in boxes(index, layer, int(page))]
     if not tiles:
         return None
     data = encode_sprite(tiles, TILE, COLUMNS)
@@ -80,13 +82,12 @@ def _sprite(index: Index, number: str, page: str, content: str, *, renders: Rend
     return data
 
 
-def _tile(index: Index, image: int, box: Box) -> View | None:
+def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:
     try:
-        return thumbnail(_cut(index, image, box), TILE)
+        return thumbnail(patch(view(image), box), TILE)
     except (OSError, ValueError):
         return None
 
 
-def _cut(index: Index, image: int, box: Box) -> View:
-    view = decode_view(index.view_file(image).read_bytes(), index.manifest.input_shape[0])
-    return patch(view, box)
+def _view_of(index: Index, image: int) -> View:
+    return decode_view(index.view_file(image).read_bytes(), index.manifest.input_shape[0])

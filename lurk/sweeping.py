@@ -92,6 +92,8 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
             place = choose_device(device)
             threads = workers or min(8, os.cpu_count() or 1)
             with ThreadPoolExecutor(threads, "images") as pool, _placed(model.module, place):
+                if place.type != "cpu":
+                    plan = model.plan(layers)  # a trace holds for the device that it was made on
                 run = _Run(model, images, plan, writer, pool)
                 run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
     return Index(index_folder(cache, manifest.provenance.key))

@@ -81,6 +81,7 @@ def test_stop_gives_the_job_back_and_forgets_the_worker(tmp_path, queue):
     assert not children("lurk.")
 
 
+@pytest.mark.slow
 def test_twenty_kills_of_the_worker_lose_nothing(tmp_path, queue, supervisor):
     specs = [JobSpec("count", name, (("steps", 40),)) for name in "abc"]
     for spec in specs:
@@ -127,6 +128,7 @@ def test_whatever_ends_the_parent_leaves_no_orphan_and_the_job_waits(tmp_path, q
     assert queue.workers_alive() == 0
 
 
+@pytest.mark.slow
 def test_worker_supervisor_and_parent_killed_at_once_the_next_start_goes_on(tmp_path, queue):
     spec = JobSpec("count", "a", (("steps", 30),))
     queue.submit(spec, 2)

@@ -12,6 +12,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
 
     Args:
         settings: The options.
+        _given: Flags of this command alone; it has none.
 
     Returns:
         Exit status.

@@ -56,11 +56,8 @@ def photograph(name: str, number: int) -> Image.Image:
     picture = _source(FILES[name])
     lots = random.Random(f"{name}/{number}")  # noqa: S311 - not a secret
     short = min(picture.size)
-    side = (
-        short
-        if number == 0
-        else lots.randint(max(min(LEAST_CROP, short), int(LEAST_SHARE * short)), int(MOST_SHARE * short))
-    )
+    least, most = max(LEAST_CROP, int(LEAST_SHARE * short)), int(MOST_SHARE * short)
+    side = short if number == 0 else lots.randint(least, most)
     left, top = (lots.randint(0, length - side) for length in picture.size)
     if number == 0:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
