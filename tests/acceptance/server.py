@@ -91,7 +91,7 @@ def real_server(folder: Path, *arguments: str, environment: Sequence[tuple[str, 
     command = [sys.executable, str(ROOT / "app.py"), "--no-browser", "--cache", str(folder / "cache"), *arguments]
     if "--port" not in arguments:
         command += ["--port", "0"]
-    with log.open("a") as out:
+    with log.open("w") as out:
         process = subprocess.Popen(
             command, stdout=out, stderr=out, cwd=ROOT, text=True, env={**os.environ, **dict(environment)}
         )
