@@ -88,7 +88,7 @@ def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str |
         LayerError: The expression is no regular expression, or nothing is left.
     """
     wanted = _compiled(expression)
-    with undisturbed(module), warnings.catch_warnings():
+    with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         probe = _probe(module, input_shape)
         trace = _trusted(module, probe)

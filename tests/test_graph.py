@@ -330,3 +330,12 @@ def test_an_image_that_does_not_fit_is_told_in_one_line() -> None:
     with pytest.raises(ModelError, match="the model fails on an image of 1×8×8: RuntimeError") as caught:
         plan(OneConv(torch.relu), (1, 8, 8))
     assert "\n" not in str(caught.value)
+
+
+def test_a_plan_made_in_inference_mode_is_the_same():
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU6())
+    with torch.inference_mode():
+        inside = plan(module, (3, 8, 8))
+    assert inside.layers == plan(module, (3, 8, 8)).layers
+    assert inside.layers[0].bound == 6.0
+    assert inside.taps == plan(module, (3, 8, 8)).taps

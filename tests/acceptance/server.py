@@ -10,7 +10,7 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,10 +61,10 @@ class RealServer:
 
 def descendants(pid: int) -> list[int]:
     """Process numbers of all children and their children, oldest first."""
-    found = [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
-    tasks = Path(f"/proc/{pid}/task")
-    for task in tasks.iterdir():
-        found += [int(child) for child in (task / "children").read_text().split() if int(child) not in found]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(OSError):  # the thread has ended meanwhile
+            found += [int(child) for child in task.read_text().split() if int(child) not in found]
     return [*found, *(further for child in found for further in descendants(child))]
 
 

@@ -1,0 +1,94 @@
+"""A sweep whose worker is killed again and again ends with the index of an undisturbed one."""
+
+import os
+import random
+import signal
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import lurk
+from lurk.index import Index
+from lurk.manifest import study_index
+from tests.acceptance.server import command_line, descendants, real_server
+
+NETWORK = """
+import torch
+from torch import nn
+
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 24, 5, stride=2)
+        self.conv2 = nn.Conv2d(24, 32, 3, padding=1)
+        self.fc = nn.Linear(32, 10)
+
+    def forward(self, x):
+        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
+        return self.fc(x.mean((2, 3)))
+
+
+def make():
+    torch.manual_seed(0)
+    return Net().eval()
+"""
+KILLS = 20
+
+
+def workers_of(pid: int) -> list[int]:
+    return [child for child in descendants(pid) if "lurk.worker" in command_line(child)]
+
+
+def arrays(index: Index) -> dict[str, np.ndarray]:
+    index.open_all()
+    folder = index.folder / f"generation-{index.manifest.generation:06d}"
+    return {file.stem: index.array(file.stem) for file in folder.glob("*.npy")}
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_twenty_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: Path):
+    source = tmp_path / "net.py"
+    source.write_text(NETWORK)
+    generator = np.random.default_rng(0)
+    for number in range(400):
+        place = tmp_path / "images" / f"class{number % 5}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(place / f"{number}.jpg")
+    arguments = ("--model", f"{source}:make", "--data", str(tmp_path / "images"), "--batch-size", "2")
+    chance, killed = random.Random(0), 0
+    with real_server(tmp_path, *arguments) as server:
+        study = server.json("studies")[0]["name"]
+        seen = 0
+        while killed < KILLS:
+            status = server.wait(study, lambda now: now["state"] in ("running", "done") and now["done"] > 0)
+            if status["state"] == "done":
+                break
+            assert status["images_indexed"] >= seen
+            seen = status["images_indexed"]
+            time.sleep(chance.random() * 1.5)
+            for pid in workers_of(server.process.pid):
+                os.kill(pid, signal.SIGKILL)
+                killed += 1
+            server.wait(study, lambda now: now["state"] != "running" or now["done"] == 0 or not_alive(server))
+        server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
+    assert killed >= KILLS
+    folder = study_index(tmp_path / "cache", study)
+    images = lurk.load_images(tmp_path / "images")
+    model = lurk.load_model(f"{source}:make")
+    undisturbed = lurk.sweep(model, images, cache=tmp_path / "undisturbed", batch_size=2)
+    assert folder.name == undisturbed.key
+    expected = arrays(undisturbed)
+    for name, array in arrays(Index(folder)).items():
+        assert np.array_equal(array, expected[name], equal_nan=array.dtype.kind == "f"), name
+    views = [sorted(file.name for file in (place / "views").glob("*/*")) for place in (folder, undisturbed.folder)]
+    assert views[0] == views[1]
+
+
+def not_alive(server) -> bool:
+    """Whether no worker is there, so that the next wait sees the next one."""
+    return not workers_of(server.process.pid)
