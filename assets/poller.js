@@ -130,6 +130,8 @@
     const isBusy = BUSY.includes(state);
     const bar = document.getElementById("header-state");
     if (bar) bar.dataset.state = state;
+    const banner = document.getElementById("notice");
+    if (banner) banner.dataset.grave = String(status.weights === "untrained");
     return [
       words,
       String(share),

@@ -1,0 +1,66 @@
+"""A person's walk through the real dashboard: real server, real weights, demo images; it makes the README's pictures."""
+
+import os
+import re
+from pathlib import Path
+
+import pytest
+
+from tests.acceptance.server import ROOT, real_server
+from tests.browser.steps import path_is, until
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+LAYER = "_blocks.5._expand_conv"
+
+
+@pytest.mark.timeout(400)
+def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
+    pictures = Path(os.environ.get("LURK_SCREENSHOTS", ROOT / "build"))
+    pictures.mkdir(exist_ok=True)
+    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "5")) as server:
+        watched = open_page()
+        page = watched.page
+        page.set_viewport_size({"width": 1280, "height": 720})
+        page.goto(server.url)
+        study = server.json("studies")[0]["name"]
+        server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
+        page.wait_for_selector("#grid button.tile >> nth=31", timeout=30_000)
+
+        page.locator("#layer-choice").click()
+        page.get_by_role("option", name=re.compile(re.escape(LAYER))).click()
+        path_is(page, f"/s/{study}/{LAYER}")
+        until(page, "document.querySelectorAll('#grid button.tile').length === 240")
+        until(page, "!document.querySelector('#grid button.tile.waiting')")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(pictures / "grid.png"))
+
+        page.locator("#layer-slider").focus()
+        page.keyboard.press("ArrowRight")
+        until(page, f"!location.pathname.endsWith('{LAYER}')")
+        page.go_back()
+        path_is(page, f"/s/{study}/{LAYER}")
+
+        page.locator("#grid button.tile[data-unit='12']").click()
+        path_is(page, f"/s/{study}/{LAYER}/12")
+        page.wait_for_selector(".modal .js-plotly-plot .bars")
+        page.wait_for_timeout(1500)
+        page.screenshot(path=str(pictures / "unit.png"))
+        by_max = page.locator(".modal img").evaluate_all("images => images.map(image => image.src)")
+        page.locator("#kind-mean").click()
+        until(
+            page,
+            "before => [...document.querySelectorAll('.modal img')].map(i => i.src).join() !== before",
+            ",".join(by_max),
+        )
+        page.locator("#unit-next").click()
+        path_is(page, f"/s/{study}/{LAYER}/13")
+        page.keyboard.press("ArrowLeft")
+        path_is(page, f"/s/{study}/{LAYER}/12")
+        page.keyboard.press("Escape")
+        path_is(page, f"/s/{study}/{LAYER}")
+
+        page.goto(f"{server.url}/s/{study}/{LAYER}/7")
+        until(page, "((document.querySelector('#unit-title h2') || {}).textContent || '').endsWith('unit 7')")
+        assert watched.errors == []
+        assert watched.hosts == {server.url.removeprefix("http://")}
