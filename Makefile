@@ -34,7 +34,7 @@ format: $(TEST_STAMP) ## put the code in its format
 	$(BIN)/ruff check --fix .
 
 lock: $(TEST_STAMP) ## write requirements.lock.txt anew
-	$(BIN)/pip-compile --quiet --no-header --generate-hashes --strip-extras --no-emit-index-url --no-emit-find-links \
+	$(BIN)/pip-compile --quiet --no-header --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url --no-emit-find-links \
 		--no-annotate -o requirements.lock.txt requirements.txt
 
 clean: ## remove the virtual environment and what tools leave behind

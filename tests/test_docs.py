@@ -1,0 +1,101 @@
+"""The README tells the truth: every option is in it, every command in it runs, its Python example too."""
+
+import dataclasses
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lurk.cli import COMMANDS
+from lurk.settings import Settings, flag
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+
+
+def option_rows() -> list[str]:
+    """The README's table of options, made from the settings."""
+    rows = []
+    for item in dataclasses.fields(Settings):
+        default = "" if item.default in (None, False) else f"`{item.default}`"
+        rows.append(f"| `{flag(item.name)}` | {default} | {item.metadata['help']} |")
+    return rows
+
+
+def test_every_option_is_in_the_readme_with_its_default_and_help():
+    for row in option_rows():
+        assert row in README, row
+
+
+def test_every_command_is_in_the_readme():
+    for command in COMMANDS:
+        assert f"`{command}`" in README or f"lurk {command}`" in README
+
+
+def commands_in_readme() -> list[list[str]]:
+    lines = [line for block in re.findall(r"```sh\n(.*?)```", README, re.DOTALL) for line in block.splitlines()]
+    commands = [line.partition("#")[0].strip() for line in lines]
+    return [shlex.split(command) for command in commands if command.startswith("python ")]
+
+
+def test_the_readme_has_commands_with_python():
+    assert len(commands_in_readme()) >= 3
+
+
+@pytest.mark.parametrize("command", commands_in_readme(), ids=" ".join)
+def test_a_command_of_the_readme_is_understood(command, tmp_path):
+    """Options parse; what such a command names as an example is made or answered with one line."""
+    arguments = command[2:] if command[1] == "app.py" else command[3:]
+    run = subprocess.run(
+        [sys.executable, "app.py", *arguments, "--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
+    )
+    assert run.returncode == 2
+    assert "unrecognized arguments" not in run.stderr
+    assert re.search(r"path/to|my_package", run.stderr)
+
+
+def test_make_knows_the_readmes_two_commands():
+    makefile = (ROOT / "Makefile").read_text()
+    assert re.findall(r"^make (\w+)", README, re.MULTILINE) == ["run", "test"]
+    assert all(f"\n{target}:" in makefile for target in ("run", "test", "check", "bench"))
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(200)
+def test_the_python_example_of_the_readme_runs(tmp_path):
+    example = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
+    run = subprocess.run(
+        [sys.executable, "-c", example],
+        cwd=tmp_path,
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert run.returncode == 0, run.stderr
+    assert "http://127.0.0.1" in run.stdout
+
+
+def test_every_public_name_has_an_example_or_a_docstring():
+    import lurk
+
+    for name in lurk.__all__:
+        assert getattr(lurk, name).__doc__, name
+
+
+def test_the_pins_agree():
+    pins = dict(line.split("==") for line in (ROOT / "requirements.txt").read_text().splitlines() if "==" in line)
+    lock = (ROOT / "requirements.lock.txt").read_text()
+    for name, version in pins.items():
+        assert f"\n{name}=={version}" in "\n" + lock, name
+    assert pins["torch"] == "2.14.1"
+    assert pins["torchvision"] == "0.29.1"
