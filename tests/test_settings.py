@@ -83,3 +83,11 @@ def test_every_option_has_help_and_a_flag():
     for item in dataclasses.fields(Settings):
         assert item.metadata["help"]
         assert flag(item.name).startswith("--")
+
+
+def test_a_study_keeps_its_name_when_its_folder_is_gone(tmp_path):
+    folder = tmp_path / "images"
+    folder.mkdir()
+    before = Settings(data=str(folder)).study
+    folder.rmdir()
+    assert Settings(data=str(folder)).study == before

@@ -1,4 +1,4 @@
-"""A person's walk through the real dashboard: real server, real weights, demo images; it makes the README's pictures."""
+"""A person's walk through the real dashboard: real server, weights and demo images; it makes the README's pictures."""
 
 import os
 import re

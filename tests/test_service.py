@@ -1,0 +1,113 @@
+import pytest
+
+from lurk.errors import LayerError, LurkError
+from lurk.index_writer import show_in_study
+from lurk.jobs.local import LocalQueue
+from lurk.service import Service
+from lurk.settings import Settings
+from lurk.stores import open_renders
+
+SETTINGS = Settings(model="toy", data="toy images")
+
+
+@pytest.fixture
+def queue(tmp_path):
+    return LocalQueue(tmp_path)
+
+
+@pytest.fixture
+def service(tmp_path, queue):
+    return Service([SETTINGS], tmp_path, queue, open_renders(tmp_path))
+
+
+@pytest.fixture
+def shown(service, toy_index, tmp_path):
+    """The service once its study has a finished index."""
+    show_in_study(tmp_path, SETTINGS.study, toy_index.folder)
+    return service
+
+
+def test_before_anything_a_study_waits(service):
+    status = service.status(SETTINGS.study)
+    assert (status["state"], status["ready"], status["serial"]) == ("waiting", False, 0)
+    assert service.layers(SETTINGS.study) == []
+    assert service.ready()[0] is False
+    with pytest.raises(LurkError, match="no index yet"):
+        service.grid(SETTINGS.study, "conv")
+
+
+def test_states_of_a_sweep_follow_its_job(service, queue):
+    study, key = SETTINGS.study, SETTINGS.sweep_spec().key
+    service.start()
+    assert service.status(study)["state"] == "waiting"
+    queue.claim("me")
+    assert service.status(study)["state"] == "starting"
+    queue.beat(key, "me", 30, 60, rate=10.0)
+    running = service.status(study)
+    assert (running["state"], running["done"], running["total"], running["eta_s"]) == ("running", 30, 60, 3.0)
+    service.cancel(study)
+    assert queue.beat(key, "me", 31, 60) is False
+    queue.stopped(key, "me")
+    assert service.status(study)["state"] == "cancelled"
+    service.resume(study)
+    assert service.status(study)["state"] == "waiting"
+    queue.claim("me")
+    queue.fail(key, "me", ("ModelError", "no such model"))
+    failed = service.status(study)
+    assert (failed["state"], failed["message"]) == ("failed", "no such model")
+
+
+def test_a_finished_index_is_shown_whatever_becomes_of_the_job(shown, queue):
+    assert shown.status(SETTINGS.study)["state"] == "done"
+    shown.start()
+    assert shown.status(SETTINGS.study)["state"] == "done"
+    assert [layer.name for layer in shown.layers(SETTINGS.study)] == ["conv", "fc"]
+    assert shown.unit(SETTINGS.study, "conv", 0).record.hits_max
+
+
+def test_a_job_asked_for_twice_is_one(shown):
+    first = shown.verify(SETTINGS.study, "conv", 1)
+    assert shown.verify(SETTINGS.study, "conv", 1) == first
+    assert [job["spec"]["unit"] for job in shown.jobs() if job["spec"]["kind"] == "verify"] == [1]
+    assert shown.job(first)["state"] == "queued"
+    assert shown.cancel_job(first)["state"] == "cancelled"
+    assert shown.job("0" * 32) is None
+
+
+def test_a_job_shows_neither_paths_of_the_machine_nor_tracebacks(shown, queue, tmp_path):
+    key = shown.verify(SETTINGS.study, "conv", 1)
+    queue.claim("me")
+    queue.fail(key, "me", ("ValueError", "odd"), "Traceback: secret")
+    text = str(shown.job(key))
+    assert "odd" in text
+    assert "Traceback" not in text
+    assert str(tmp_path) not in text
+
+
+def test_what_is_unknown_is_named(shown):
+    with pytest.raises(LurkError, match="no study"):
+        shown.status("nope")
+    with pytest.raises(LayerError, match="no layer"):
+        shown.grid(SETTINGS.study, "nope")
+    with pytest.raises(LurkError, match="cannot sort"):
+        shown.grid(SETTINGS.study, "conv", sort="colour")
+
+
+@pytest.mark.parametrize("key", ["", "x", "../studies", "..%2f/view/1", "0" * 32 + "/view/1"])
+def test_media_of_an_unknown_key_is_none(shown, key):
+    assert shown.media(key) is None
+
+
+def test_media_of_a_hit(shown):
+    hit = shown.unit(SETTINGS.study, "conv", 0).hits("max")[0]
+    body, mimetype = shown.media(hit["view_url"].removeprefix("/media/"))
+    assert mimetype == "image/webp"
+    assert body[:4] == b"RIFF"
+
+
+def test_metrics_count_jobs_and_images(shown):
+    shown.start()
+    metrics = shown.metrics()
+    assert "lurk_workers 0" in metrics
+    assert 'lurk_jobs{state="queued"} 1' in metrics
+    assert f'lurk_sweep_images{{study="{SETTINGS.study}"}} 6' in metrics
