@@ -1,0 +1,81 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from lurk.cli import main
+from lurk.manifest import generation_folder, read_manifest
+
+NETWORK = """
+import numpy as np
+import torch
+from torch import nn
+
+
+def to_tensor(image):
+    return torch.from_numpy(np.asarray(image.convert("RGB").resize((8, 8)), np.float32) / 255).permute(2, 0, 1)
+
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(144, 2))
+    net.preprocess = to_tensor
+    return net
+"""
+
+
+@pytest.fixture
+def arguments(tmp_path):
+    (tmp_path / "net.py").write_text(NETWORK)
+    generator = np.random.default_rng(0)
+    for number in range(12):
+        place = tmp_path / "images" / f"class{number % 2}"
+        place.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(generator.integers(0, 256, (8, 8, 3), dtype=np.uint8)).save(place / f"{number}.png")
+    (tmp_path / "images" / "class0" / "bad.png").write_bytes(b"no picture")
+    paths = ("--model", f"{tmp_path / 'net.py'}:make", "--data", str(tmp_path / "images"))
+    return [*paths, "--cache", str(tmp_path / "cache")]
+
+
+def test_sweep_says_what_it_made_and_what_it_skipped(arguments, capsys):
+    assert main(["sweep", *arguments]) == 0
+    out, err = capsys.readouterr()
+    assert "13 images, 2 layers, 6 units" in out
+    assert "skipped class0/bad.png" in err
+
+
+def test_doctor_finds_all_well_and_then_a_damaged_score(arguments, tmp_path, capsys):
+    main(["sweep", *arguments])
+    assert main(["doctor", *arguments, "--verify", "6"]) == 0
+    assert "hits of 6 units agree" in capsys.readouterr().out
+    folder = next((tmp_path / "cache" / "index").iterdir())
+    file = generation_folder(folder, read_manifest(folder).generation) / "top_max_score.npy"
+    scores = np.load(file)
+    scores[0, 0] += 0.5
+    np.save(file, scores)
+    assert main(["doctor", *arguments, "--verify", "6"]) == 2
+    assert "stored" in capsys.readouterr().err
+
+
+def test_doctor_verifies_only_what_was_swept(arguments, capsys):
+    assert main(["doctor", *arguments, "--verify"]) == 2
+    assert "run the sweep" in capsys.readouterr().err
+
+
+def test_a_bad_option_ends_with_2_and_a_usage_line(capsys):
+    with pytest.raises(SystemExit) as stop:
+        main(["sweep", "--colour", "red"])
+    assert stop.value.code == 2
+    assert "--colour" in capsys.readouterr().err
+
+
+def test_help_explains_every_option_in_a_line(capsys):
+    for command in ("serve", "sweep", "worker", "doctor"):
+        with pytest.raises(SystemExit) as stop:
+            main([command, "--help"])
+        assert stop.value.code == 0
+    assert "--verify" in capsys.readouterr().out
+
+
+def test_without_a_command_it_is_serve(arguments, capsys):
+    assert main(["--host", "0.0.0.0", *arguments]) == 2
+    assert "ssh -L" in capsys.readouterr().err
