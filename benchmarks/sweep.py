@@ -28,10 +28,7 @@ def main() -> None:
     keep_freed_memory()
     model = lurk.load_model(given.model, weights=given.weights)
     plan = model.plan()
-    batches = [
-        torch.randn(given.batch, *plan.input_shape).contiguous(memory_format=torch.channels_last)
-        for _ in range(given.images // given.batch)
-    ]
+    batches = [torch.randn(given.batch, *plan.input_shape) for _ in range(given.images // given.batch)]
     measurement = Measurement(plan.layers, 1000)
     totals = Statistics(measurement.units, 9, given.classes)
 
