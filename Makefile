@@ -6,7 +6,7 @@ RUN_STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check bench format lock clean
+.PHONY: help run test check bench pictures format lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -28,6 +28,9 @@ check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import 
 
 bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.sweep
+
+pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
+	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py
 
 format: $(TEST_STAMP) ## put the code in its format
 	$(BIN)/ruff format .

@@ -19,6 +19,9 @@ COMMANDS = {
 }
 
 
+EPILOG = "Commands: " + ", ".join(COMMANDS) + "; each explains its own options with --help."
+
+
 def main(arguments: Sequence[str]) -> int:
     """Run a command.
 
@@ -29,7 +32,7 @@ def main(arguments: Sequence[str]) -> int:
         Exit status: 0 fine, 2 a user's mistake.
     """
     asked = list(arguments)
-    if not asked or (asked[0] not in COMMANDS and asked[0] not in ("-h", "--help", "--version")):
+    if not asked or (asked[0] not in COMMANDS and asked[0] != "--version"):
         asked.insert(0, "serve")
     given = _parser().parse_args(asked)
     try:
@@ -50,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"torchlurk {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (help_, options) in COMMANDS.items():
-        sub = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False)
+        sub = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False, epilog=EPILOG)
         add_options(sub, options)
         if name == "doctor":
             sub.add_argument(

@@ -29,6 +29,10 @@ class CacheError(LurkError):
     """The cache directory cannot be used."""
 
 
+class BusyError(CacheError):
+    """Another process is writing the same index; wait for it and try again."""
+
+
 class QueueError(LurkError):
     """The job queue cannot be used."""
 

@@ -12,6 +12,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.following import Follower
 from lurk.hooks import tapped, undisturbed, watching
 from lurk.layout import Axes, Grid, Layout, arrange, axes_of, located
+from lurk.proof import proven
 from lurk.receptive import Field, image_field, lone
 from lurk.recorder import Recorder, tensors_in
 from lurk.records import LayerInfo
@@ -45,6 +46,7 @@ class Plan:
         taps: Where each layer is found.
         graph: The module's graph, None where it cannot be traced.
         constants: Tensors that the graph reads and that are no part of the module.
+        left_out: Names of the layers that mix the images of a batch or give them in another order.
     """
 
     module: nn.Module
@@ -53,6 +55,7 @@ class Plan:
     taps: tuple[Tap, ...]
     graph: fx.Graph | None = None
     constants: Mapping[str, Tensor] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
 
     def attribute(self, target: str) -> object:
         """Module, weight, buffer or constant that the graph calls by a dotted name."""
@@ -87,19 +90,39 @@ def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str |
     Raises:
         LayerError: The expression is no regular expression, or nothing is left.
     """
-    wanted = _compiled(expression)
+    _compiled(expression)
     with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         probe = _probe(module, input_shape)
         trace = _trusted(module, probe)
-        found = _traced_layers(module, trace) if trace is not None else _raw_layers(module, probe)
+        made = _chosen(module, trace, probe, expression)
+        kept = proven(made, probe)
+        if kept is None and trace is not None:  # a graph that holds for one batch size only
+            made = _chosen(module, None, probe, expression)
+            kept = proven(made, probe)
+    return made if kept is None else _without_mixed(made, kept)
+
+
+def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:
+    found = _traced_layers(module, trace) if trace is not None else _raw_layers(module, probe)
+    wanted = _compiled(expression)
     chosen = [item for item in found if _is_wanted(item, wanted)]
     if not chosen:
         raise LayerError(_nothing(found, expression))
     layers, taps = tuple(item.info for item in chosen), tuple(item.tap for item in chosen)
+    shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
     if trace is None:
-        return Plan(module, input_shape, layers, taps)
-    return Plan(module, input_shape, layers, taps, trace.graph, trace.constants)
+        return Plan(module, shape, layers, taps)
+    return Plan(module, shape, layers, taps, trace.graph, trace.constants)
+
+
+def _without_mixed(made: Plan, kept: list[int]) -> Plan:
+    """Leave out the layers whose activations mix images, or come in another order."""
+    mixed = tuple(layer.name for at, layer in enumerate(made.layers) if at not in kept)
+    if not kept:
+        raise LayerError(f"no layer keeps the images of a batch apart and in order: {', '.join(mixed[:SHOWN])}")
+    layers, taps = tuple(made.layers[at] for at in kept), tuple(made.taps[at] for at in kept)
+    return replace(made, layers=layers, taps=taps, left_out=mixed)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:
@@ -141,16 +164,20 @@ def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
     trace = traced(module, probe, recorder)
     if trace is None:
         return None
-    one = probe[-1:].clone()
     whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
+    batches = (probe[-1:], torch.cat([probe, probe[:1].flip(3)]))
+    return trace if all(_does_the_same(module, whole, batch) for batch in batches) else None
+
+
+def _does_the_same(module: nn.Module, whole: Plan, batch: Tensor) -> bool:
+    """Whether the graph gives what the module gives, for as many images as a batch has."""
+    own = tensors_in(_run(module, batch.clone()))
     try:
         with torch.no_grad(), tapped(whole, _ignore) as forward:
-            again = tensors_in(forward(one.clone()))
+            again = tensors_in(forward(batch.clone()))
     except Exception:  # a graph that holds for one batch size only may fail in any way
-        return None
-    own = tensors_in(_run(module, one))
-    same = len(own) == len(again) and all(_agrees(a, b) for a, b in zip(own, again, strict=True))
-    return trace if same and own else None
+        return False
+    return bool(own) and len(own) == len(again) and all(_agrees(a, b) for a, b in zip(own, again, strict=True))
 
 
 def _ignore(_at: int, _activation: Tensor) -> None:

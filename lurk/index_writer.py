@@ -16,11 +16,12 @@ from typing import IO, Any
 import numpy as np
 from filelock import FileLock, Timeout
 
-from lurk.errors import CacheError, IndexFormatError
+from lurk.errors import BusyError, CacheError, IndexFormatError
 from lurk.index import Index
 from lurk.manifest import FORMAT, Manifest, generation_folder, index_folder, read_manifest, study_file, view_file
 
 Array = np.ndarray[Any, np.dtype[Any]]
+SLICE_BYTES = 1 << 24
 
 
 class IndexWriter:
@@ -49,8 +50,8 @@ class IndexWriter:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
         for name, array in states.items():
-            with (folder / f"{name}.npy").open("wb") as file:
-                np.save(file, np.ascontiguousarray(array), allow_pickle=False)
+            with _create(folder / f"{name}.npy") as file:
+                _write_array(file, array)
                 _flush(file)
         self.manifest = replace(self.manifest, generation=number, **progress)
         _write_manifest(self.folder, self.manifest)
@@ -67,8 +68,8 @@ class IndexWriter:
     def keep_views(self, images: Iterable[int]) -> None:
         """Drop the views of all images but these."""
         kept = set(images)
-        for file in (self.folder / "views").glob("*/*.webp"):
-            if int(file.stem) not in kept:
+        for file in (self.folder / "views").glob("*/*"):
+            if not file.stem.isdecimal() or int(file.stem) not in kept:  # else left behind by a kill
                 file.unlink(missing_ok=True)
 
 
@@ -85,7 +86,8 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         The writer; its manifest tells how far an earlier sweep came.
 
     Raises:
-        CacheError: The cache cannot be written, or another process is sweeping the same study.
+        CacheError: The cache cannot be written.
+        BusyError: Another process is sweeping into the same index.
     """
     folder = index_folder(cache, manifest.provenance.key)
     try:
@@ -98,7 +100,7 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
     try:
         lock.acquire(blocking=False)
     except Timeout as error:
-        raise CacheError(
+        raise BusyError(
             f"another process is sweeping into {str(folder)!r}; wait for it, or choose another --cache"
         ) from error
     with lock:
@@ -123,12 +125,12 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
         if old.is_dir():
             shutil.rmtree(old)
     starts = [0]
-    with (folder / "images.jsonl").open("wb") as file:
+    with _create(folder / "images.jsonl") as file:
         for path, label in images:
             starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
         _flush(file)
-    with (folder / "images_at.npy").open("wb") as file:
-        np.save(file, np.array(starts, np.int64), allow_pickle=False)
+    with _create(folder / "images_at.npy") as file:
+        _write_array(file, np.array(starts, np.int64))
         _flush(file)
     (folder / "views").mkdir(exist_ok=True)
     _write_manifest(folder, manifest)
@@ -142,11 +144,25 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 def _replace(file: Path, content: bytes, *, flush: bool = True) -> None:
     """Write a file so that it is either the old one or the new one, whole."""
     temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with temporary.open("wb") as out:
+    with _create(temporary) as out:
         out.write(content)
         if flush:
             _flush(out)
     temporary.replace(file)
+
+
+def _create(file: Path) -> IO[bytes]:
+    """Open a file for writing that only its owner may read."""
+    return open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+
+def _write_array(file: IO[bytes], array: Array) -> None:
+    """Write an array as .npy, a slice at a time: the class moments of a large network fill a gigabyte."""
+    layout = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, layout)
+    rows = max(1, SLICE_BYTES // max(array[:1].nbytes, 1))
+    for start in range(0, len(array), rows):
+        file.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
 
 
 def _flush(file: IO[bytes]) -> None:

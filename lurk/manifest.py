@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from lurk.errors import IndexFormatError
+from lurk.errors import CacheError, IndexFormatError
 from lurk.records import LayerInfo, Provenance
 
 FORMAT = 1
@@ -91,15 +91,20 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         IndexFormatError: There is none, or it is damaged or of another format version.
+        CacheError: It is there and cannot be read now.
     """
     try:
         value = json.loads((folder / "manifest.json").read_text())
         if value.pop("format") != FORMAT:
             raise IndexFormatError(f"{folder} was written by another version of lurk; sweep again to replace it")
         return Manifest(**_frozen(value))
+    except FileNotFoundError as error:
+        raise IndexFormatError(f"{folder} holds no index; sweep again to make one") from error
+    except OSError as error:
+        raise CacheError(f"{folder} cannot be read: {error.strerror}") from error
     except IndexFormatError:
         raise
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
         raise IndexFormatError(f"{folder} holds no readable index ({error}); sweep again to replace it") from error
 
 

@@ -86,11 +86,21 @@ class Measurement:
         for number, layer in enumerate(self._layers):
             if number not in self._parts:
                 raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
-        columns = [
-            torch.cat(parts, 1) for parts in zip(*(self._parts[i] for i in range(len(self._layers))), strict=True)
-        ]
-        maximum, position, mean, square, positive, bounded = columns
-        return Batch(self._images, labels, maximum, position, mean.float(), square, positive, bounded, self.positions)
+        parts = [self._parts[number] for number in range(len(self._layers))]
+        maximum, position, mean, square, positive, bounded = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        total = mean * self.positions
+        return Batch(
+            images=self._images,
+            labels=labels,
+            maximum=maximum,
+            position=position,
+            mean=mean.float(),
+            total=total,
+            square=square,
+            positive=positive,
+            bounded=bounded,
+            positions=self.positions,
+        )
 
     def add_to(self, sketch: Sketch) -> None:
         """Count the sampled values of the batch."""
@@ -101,19 +111,19 @@ class Measurement:
 def _sums(rows: Tensor, bound: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Per image and channel: mean, sum of squares, positions above 0, positions at the bound.
 
-    The mean is summed in float64: a signed unit's values may cancel. Rows are taken in pieces that stay in the cache.
+    Values are summed in float64: a signed unit's may cancel, a large one's squares overflow. Rows are taken in pieces
+    that stay in the cache.
     """
     n, positions, channels = rows.shape
-    mean = rows.new_empty((n, channels), dtype=torch.float64)
-    square, positive = rows.new_empty((n, channels)), rows.new_empty((n, channels))
-    bounded = rows.new_zeros((n, channels))
+    mean, square = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
+    positive, bounded = rows.new_empty((n, channels)), rows.new_zeros((n, channels))
     step = max(1, CHUNK // (positions * channels))
     scratch = torch.empty_like(rows[:step])
     for start in range(0, n, step):
         piece, part = rows[start : start + step], slice(start, start + step)
-        buffer = scratch[: len(piece)]
-        torch.sum(piece.double(), 1, out=mean[part])
-        torch.sum(torch.mul(piece, piece, out=buffer), 1, out=square[part])
+        buffer, precise = scratch[: len(piece)], piece.double()
+        torch.sum(precise, 1, out=mean[part])
+        torch.sum(precise.mul_(precise), 1, out=square[part])
         torch.sum(torch.gt(piece, 0, out=buffer), 1, out=positive[part])
         if bound is not None:
             torch.sum(torch.ge(piece, bound, out=buffer), 1, out=bounded[part])

@@ -31,7 +31,8 @@ class Batch:
         maximum: float32 (n, u), spatial max.
         position: int32 (n, u), row-major number of the first position that holds the max.
         mean: float32 (n, u), spatial mean.
-        square: float32 (n, u), sum over positions of the squared activation.
+        total: float64 (n, u), sum over positions of the activation.
+        square: float64 (n, u), sum over positions of the squared activation.
         positive: float32 (n, u), number of positions above 0.
         bounded: float32 (n, u), number of positions at the bound of the activation function.
         positions: int64 (u,), number of positions of each unit's layer.
@@ -42,6 +43,7 @@ class Batch:
     maximum: Tensor
     position: Tensor
     mean: Tensor
+    total: Tensor
     square: Tensor
     positive: Tensor
     bounded: Tensor
@@ -213,8 +215,8 @@ class Distribution:
         self.counts[0] += batch.positions * len(batch.images)
         self.counts[1] += batch.positive.double().sum(0).long()
         self.counts[2] += batch.bounded.double().sum(0).long()
-        two_sum(self.sums[0, 0], self.sums[0, 1], (batch.mean.double() * batch.positions).sum(0))
-        two_sum(self.sums[1, 0], self.sums[1, 1], batch.square.double().sum(0))
+        two_sum(self.sums[0, 0], self.sums[0, 1], batch.total.sum(0))
+        two_sum(self.sums[1, 0], self.sums[1, 1], batch.square.sum(0))
 
     def merge(self, other: Self) -> None:
         """Add the other's counts and sums."""

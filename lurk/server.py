@@ -133,8 +133,9 @@ def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", blo
         port=port,
         cache=str(cache),
     )
-    show_in_study(cache, settings.study, index.folder)
-    server = start(Service([settings], cache, LocalQueue(cache), open_renders(cache)), settings)
+    study = f"{settings.study}-{index.key[:6]}"
+    show_in_study(cache, study, index.folder)
+    server = start(Service({study: settings}, cache, LocalQueue(cache), open_renders(cache)), settings)
     if block:
         print(f"{server.url} (stop with Ctrl-C)")  # noqa: T201 - the caller waits and must know where to look
         try:

@@ -1,12 +1,12 @@
 """All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 from lurk import media, views
-from lurk.errors import IndexFormatError, LurkError
+from lurk.errors import CacheError, IndexFormatError, LurkError
 from lurk.index import Index
 from lurk.jobs import Job, Queue
 from lurk.manifest import index_folder, study_index
@@ -22,8 +22,8 @@ MOST_INDEXES = 8
 class Service:
     """What the pages and the JSON API ask; one for all studies of a server."""
 
-    def __init__(self, studies: Sequence[Settings], cache: Path, queue: Queue, renders: Renders) -> None:
-        self._settings = {settings.study: settings for settings in studies}
+    def __init__(self, studies: Mapping[str, Settings], cache: Path, queue: Queue, renders: Renders) -> None:
+        self._settings = dict(studies)
         self._cache, self._queue, self._renders = cache, queue, renders
         self._open: dict[tuple[str, int], Index] = {}
 
@@ -34,18 +34,18 @@ class Service:
 
     def studies(self) -> list[StudyView]:
         """The studies of this server."""
-        return [self._study_view(settings) for settings in self._settings.values()]
+        return [self._study_view(name, settings) for name, settings in self._settings.items()]
 
     def study(self, name: str) -> StudyView | None:
         """The study of that name."""
-        return self._study_view(self._settings[name]) if name in self._settings else None
+        return self._study_view(name, self._settings[name]) if name in self._settings else None
 
-    def _study_view(self, settings: Settings) -> StudyView:
-        index = self._index(settings.study)
+    def _study_view(self, name: str, settings: Settings) -> StudyView:
+        index = self._index(name)
         title = f"{Path(settings.model).name} on {Path(settings.data).name}"
         weights = index.manifest.provenance.weights if index else ""
         notice = index.manifest.notice if index else ""
-        return StudyView(settings.study, title, settings.model, settings.data, weights, notice, index is not None)
+        return StudyView(name, title, settings.model, settings.data, weights, notice, index is not None)
 
     def _known(self, study: str) -> Settings:
         if study not in self._settings:
@@ -66,7 +66,7 @@ class Service:
                     self._open.pop(next(iter(self._open)), None)
                 self._open[stamp] = Index(folder).open_all()
             return self._open[stamp]
-        except (OSError, IndexFormatError):
+        except (OSError, IndexFormatError, CacheError):
             return None
 
     def _ready(self, study: str) -> Index:
@@ -175,8 +175,15 @@ class Service:
         name, _, rest = key.partition("/")
         if not name.isalnum():
             return None
-        index = self._opened(index_folder(self._cache, name))
-        return None if index is None else media.draw(index, rest, self._renders)
+        latest = self._opened(index_folder(self._cache, name))
+        before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
+        for index in ([latest] if latest else []) + before[
+            ::-1
+        ]:  # an address given out before the last checkpoint holds
+            found = media.draw(index, rest, self._renders)
+            if found is not None:
+                return found
+        return None
 
     def health(self) -> dict[str, Any]:
         """That the web process is alive."""
@@ -201,14 +208,15 @@ class Service:
 
 
 def _state(job: Job | None, complete: bool) -> str:
-    """State of a sweep: waiting, starting, running, done, cancelled, failed."""
+    """State of a sweep: waiting, starting, running, done, cancelled, failed.
+
+    A complete index is done only once a worker has found that weights and images are still those of the index.
+    """
     if job is None:
         return "done" if complete else "waiting"
-    if job.state == "queued":
-        return "done" if complete else "waiting"
     if job.state == "running":
-        return "done" if complete else ("running" if job.total else "starting")
-    return job.state
+        return "running" if job.total else "starting"
+    return "waiting" if job.state == "queued" else job.state
 
 
 def _message(job: Job | None) -> str:

@@ -15,6 +15,7 @@ from lurk.errors import LurkError
 from lurk.records import JobSpec, digest
 
 DEFAULT_PORT = 8050
+LONGEST_NAME = 1000
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
@@ -63,6 +64,9 @@ class Settings:
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LurkError(f"{flag(name)} must be 1 or more, not {value}")
+        for name in ("model", "weights", "data", "classes", "cache"):
+            if len(getattr(self, name) or "") > LONGEST_NAME:
+                raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
         if self.port is not None and not 0 <= self.port <= 65535:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
         if self.layers is not None:
@@ -76,7 +80,9 @@ class Settings:
         """Name of the study: the same for the same model, weights, images and layers."""
         given = (self.model, self.weights, self.data, self.classes, self.sample, self.layers, self.top)
         plain = f"{_plain(self.model)}-{_plain(self.data)}"
-        usual = _plain(self.model) == self.model and _plain(self.data) == self.data and set(given[3:6]) == {None}
+        identity = self._identity()
+        usual = all(identity[name] == _plain(getattr(self, name)) for name in ("model", "data"))
+        usual = usual and set(given[3:6]) == {None}
         if usual and self.weights is None and self.top == Settings.top:
             return plain
         return f"{plain}-{digest(self._identity())[:6]}"
@@ -166,7 +172,7 @@ def _absolute(name: str, value: Any) -> Any:
     is_path = {
         "model": path.endswith(".py"),
         "weights": path.endswith((".pth", ".pt", ".safetensors")),
-        "data": Path(path).exists(),
+        "data": not value[:1].isupper() or Path(path).exists(),  # else the name of a data set, such as CIFAR10
         "classes": True,
     }
-    return str(Path(path).resolve()) + colon + rest if is_path.get(name) else value
+    return str(Path(path).expanduser().resolve()) + colon + rest if is_path.get(name) else value

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor, nn
 
 from lurk import __version__
-from lurk.errors import Cancelled, ImagesError, ModelError
+from lurk.errors import CacheError, Cancelled, ImagesError, LurkError, ModelError
 from lurk.graph import Plan
 from lurk.hooks import tapped
-from lurk.images import ImageSet
+from lurk.images import ImageSet, load_images
 from lurk.index import Index
 from lurk.index_writer import IndexWriter, open_index, write_index
 from lurk.manifest import Manifest, index_folder
@@ -28,11 +28,22 @@ from lurk.models import Model, load_model
 from lurk.records import Provenance
 from lurk.render import encode_view, to_view
 from lurk.statistics import Statistics
+from lurk.stores import prepare_cache
 
 METHOD_VERSION = 1
 CPU_BATCH, GPU_BATCH = 16, 128
 FIRST_CHECKPOINT_S, LONGEST_CHECKPOINT_S = 1.0, 30.0
 CHECKPOINT_COST = 0.1
+USER_ERRORS = (  # what the user's own preprocessing or network may raise
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    OSError,
+    RuntimeError,
+    TypeError,
+    ValueError,
+)
 
 
 Progress = Callable[[int, int, float], None]
@@ -40,7 +51,7 @@ Progress = Callable[[int, int, float], None]
 
 def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     model: Model | nn.Module | str,
-    images: ImageSet,
+    images: ImageSet | str | Path | object,
     *,
     top: int = 9,
     cache: str | Path = "cache",
@@ -49,13 +60,13 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     workers: int | None = None,
     device: str = "auto",
     progress: Progress | None = None,
-    began: Callable[[Path], None] | None = None,
+    began: Callable[[Path], object] = str,
 ) -> Index:
     """Run an image set through a model and keep what each unit answered to; a sweep begun earlier is resumed.
 
     Args:
         model: What `load_model` gives, or what it takes.
-        images: What `load_images` gives.
+        images: What `load_images` gives, or what it takes.
         top: Length of the top lists.
         cache: The cache directory; the index goes below it.
         layers: Regular expression that narrows or widens the default layers.
@@ -72,24 +83,25 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     Raises:
         ModelError: The model cannot be run on the images.
         ImagesError: Not one image could be used.
+        LurkError: A number is below 1.
         Cancelled: `progress` raised it; what was done is kept.
     """
+    _check_numbers(top=top, batch_size=batch_size, workers=workers)
+    cache, place = prepare_cache(cache), choose_device(device)
+    if not isinstance(images, ImageSet):
+        images = load_images(images, cache=cache)
     if not isinstance(model, Model):
         model = load_model(model)
-    cache = Path(cache)
     plan = model.plan(layers)
     manifest = describe(model, images, plan, top=top, layers=layers)
     ready = open_index(cache, manifest)
     if ready is not None:
-        if began:
-            began(ready.folder)
+        began(ready.folder)
         return ready
     entries = zip(images.paths, images.labels, strict=True)
     with write_index(cache, manifest, entries) as writer:
-        if began:
-            began(writer.folder)
+        began(writer.folder)
         if not writer.manifest.complete:
-            place = choose_device(device)
             threads = workers or min(8, os.cpu_count() or 1)
             with ThreadPoolExecutor(threads, "images") as pool, _placed(model.module, place):
                 if place.type != "cpu":
@@ -97,6 +109,12 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
                 run = _Run(model, images, plan, writer, pool)
                 run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
     return Index(index_folder(cache, manifest.provenance.key))
+
+
+def _check_numbers(**numbers: int | None) -> None:
+    for name, number in numbers.items():
+        if number is not None and number < 1:
+            raise LurkError(f"{name} must be 1 or more, not {number}")
 
 
 def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: str | None) -> Manifest:
@@ -135,8 +153,13 @@ def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: st
         images=len(images),
         input_shape=plan.input_shape,
         top=top,
-        notice=model.notice,
+        notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
     )
+
+
+def _left_out(plan: Plan) -> str:
+    names = ", ".join(plan.left_out[:5]) + (", …" if len(plan.left_out) > 5 else "")
+    return f"left out, as they do not keep the images of a batch apart: {names}" if names else ""
 
 
 def choose_device(name: str) -> torch.device:
@@ -187,7 +210,8 @@ class _Run:
     ) -> None:
         self._model, self._images, self._plan, self._writer, self._pool = model, images, plan, writer, pool
         self._measurement = Measurement(plan.layers, len(images))
-        self._statistics = Statistics(self._measurement.units, writer.manifest.top, len(images.classes or ()))
+        kept = min(writer.manifest.top, max(len(images), 1))
+        self._statistics = Statistics(self._measurement.units, kept, len(images.classes or ()))
         arrays = writer.load()
         if arrays:
             self._statistics.load(arrays)
@@ -197,10 +221,10 @@ class _Run:
     def through(self, batch_size: int, place: torch.device, progress: Progress | None) -> None:
         """Take batch after batch, with a checkpoint now and then and one at the end."""
         first, total = self._writer.manifest.done, len(self._images)
-        done, clock = first, _Clock()
+        done, clock, kind = first, _Clock(), self._model.dtype
         with tapped(self._plan, self._measurement.receive) as forward:
             for numbers, tensors in self._batches(first, batch_size):
-                self._take(numbers, tensors, lambda x: forward(x.to(place, memory_format=_layout(place))))
+                self._take(numbers, tensors, lambda x: forward(x.to(place, kind, memory_format=_layout(place))))
                 done = min(done + batch_size, total)
                 try:
                     if progress:
@@ -210,11 +234,13 @@ class _Run:
                     raise
                 if done < total and clock.is_due():
                     clock.spent(self._checkpoint(done))
+        self._wait_for_views()
+        self._writer.keep_views(self._statistics.hit_images())
         if len(self._skipped) == total:
+            self._checkpoint(total)
             reason = f"; the first, {self._skipped[0][1]}: {self._skipped[0][2]}" if self._skipped else ""
             raise ImagesError(f"not one of the {total} images can be used{reason}")
         self._checkpoint(total, complete=True)
-        self._writer.keep_views(self._statistics.hit_images())
 
     def _batches(self, first: int, size: int) -> Iterator[tuple[list[int], list[Tensor]]]:
         """Read ahead by two batches; yields image numbers and float32 (c, h, w) tensors of those that can be used."""
@@ -245,8 +271,8 @@ class _Run:
             tensor = image if isinstance(image, Tensor) else self._model.preprocess(image)
         except ImagesError as error:
             return str(error)
-        except (OSError, ValueError, RuntimeError) as error:
-            return f"preprocessing failed: {error}"
+        except USER_ERRORS as error:
+            return f"preprocessing failed: {type(error).__name__}: {error}"
         if tuple(tensor.shape) != self._plan.input_shape:
             return f"is {tuple(tensor.shape)} after preprocessing; the model takes {self._plan.input_shape}"
         return tensor.float()
@@ -261,7 +287,7 @@ class _Run:
             self._measurement.begin(images)
             try:
                 forward(torch.stack(tensors))
-            except (RuntimeError, ValueError, IndexError, TypeError) as error:
+            except USER_ERRORS as error:
                 reason = str(error).strip().splitlines() or [type(error).__name__]
                 raise ModelError(f"the model fails on a batch of {len(numbers)} images: {reason[0]}") from error
             unusable = self._measurement.unusable()
@@ -286,11 +312,19 @@ class _Run:
     def _checkpoint(self, done: int, *, complete: bool = False) -> float:
         """Write a checkpoint; returns the seconds that it took."""
         began = time.monotonic()
+        try:
+            self._wait_for_views()
+            states, skipped = self._statistics.states(), tuple(self._skipped)
+            self._writer.checkpoint(states, done=done, complete=complete, skipped=skipped)
+        except OSError as error:
+            reason = f"cannot write to the cache: {error.strerror or error}"
+            raise CacheError(f"{reason}; make room or choose another with --cache") from error
+        return time.monotonic() - began
+
+    def _wait_for_views(self) -> None:
         for view in self._views:
             view.result()
         self._views.clear()
-        self._writer.checkpoint(self._statistics.states(), done=done, complete=complete, skipped=tuple(self._skipped))
-        return time.monotonic() - began
 
 
 class _Clock:

@@ -1,12 +1,13 @@
 """Job kind -> sweep or method -> index: what a worker does with a job spec."""
 
+import time
 from collections.abc import Callable
 from dataclasses import asdict
 from functools import lru_cache
 from pathlib import Path
 from typing import Protocol
 
-from lurk.errors import LurkError
+from lurk.errors import BusyError, LurkError
 from lurk.images import ImageSet, load_images
 from lurk.index import Index
 from lurk.index_writer import show_in_study
@@ -18,6 +19,7 @@ from lurk.sweeping import sweep
 from lurk.verify import verify
 
 Result = dict[str, object]
+BUSY_S = 1.0
 
 
 class Context(Protocol):
@@ -63,7 +65,9 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         context.report(done, total, "", rate)
         context.give_way()
 
-    index = sweep(
+    index = _patiently(
+        context,
+        sweep,
         model,
         images,
         top=settings.top,
@@ -76,6 +80,16 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         began=lambda folder: show_in_study(context.cache, spec.study, folder),
     )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
+
+
+def _patiently(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
+    """Do some work as soon as no other process does the same; it then finds it done."""
+    while True:
+        try:
+            return work(*given, **options)
+        except BusyError:
+            context.report(0, 0, "another process is sweeping the same study; waiting for it")
+            time.sleep(BUSY_S)
 
 
 def _verify(spec: JobSpec, context: Context) -> Result:

@@ -72,7 +72,7 @@ def verify(model: Model, images: ImageSet, index: Index, units: Sequence[UnitRef
 
     def receive(number: int, activation: Tensor) -> None:
         if number in wanted:
-            maps[number] = activation[0].detach().clone()
+            maps[number] = activation[0].detach().cpu().clone()
 
     with torch.inference_mode(), tapped(plan, receive) as forward:
         for image, stored in sorted(hits.items()):
@@ -93,7 +93,8 @@ def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], o
     except ImagesError as error:
         return f"the image cannot be read: {error}"
     tensor = read if isinstance(read, Tensor) else model.preprocess(read)
-    forward(tensor[None].float().contiguous())
+    place = next(iter(model.module.parameters()), torch.zeros(0)).device
+    forward(tensor[None].to(place, model.dtype).contiguous())
     return ""
 
 

@@ -48,7 +48,8 @@ def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
         position=torch.arange(images, dtype=torch.int32)[:, None].repeat(1, 5)
         * torch.tensor([1, 1, 1, 0, 0], dtype=torch.int32),
         mean=maximum / 2,
-        square=maximum**2 * 16,
+        total=maximum.double() / 2 * torch.tensor([16, 16, 16, 1, 1]),
+        square=maximum.double() ** 2 * 16,
         positive=torch.tensor([7.0, 0, 8, 1, 1]).repeat(images, 1),
         bounded=torch.tensor([0.0, 0, 8, 0, 0]).repeat(images, 1),
         positions=torch.tensor([16, 16, 16, 1, 1]),

@@ -17,7 +17,7 @@ def queue(tmp_path):
 
 @pytest.fixture
 def service(tmp_path, queue):
-    return Service([SETTINGS], tmp_path, queue, open_renders(tmp_path))
+    return Service({SETTINGS.study: SETTINGS}, tmp_path, queue, open_renders(tmp_path))
 
 
 @pytest.fixture
@@ -60,6 +60,10 @@ def test_states_of_a_sweep_follow_its_job(service, queue):
 def test_a_finished_index_is_shown_whatever_becomes_of_the_job(shown, queue):
     assert shown.status(SETTINGS.study)["state"] == "done"
     shown.start()
+    assert shown.status(SETTINGS.study)["state"] == "waiting"
+    assert shown.status(SETTINGS.study)["done"] == 6
+    queue.claim("me")
+    queue.finish(SETTINGS.sweep_spec().key, "me", {})
     assert shown.status(SETTINGS.study)["state"] == "done"
     assert [layer.name for layer in shown.layers(SETTINGS.study)] == ["conv", "fc"]
     assert shown.unit(SETTINGS.study, "conv", 0).record.hits_max

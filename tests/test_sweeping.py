@@ -286,3 +286,94 @@ def test_partial_results_can_be_read_while_it_runs(model, folder, tmp_path):
 def test_an_unknown_device_is_named():
     with pytest.raises(ModelError, match="--device"):
         choose_device("warp")
+
+
+def test_a_deviation_far_smaller_than_the_mean_is_right(folder, tmp_path):
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 2, 1))
+    with torch.no_grad():
+        net[0].weight *= 0.01
+        net[0].bias[:] = 100
+    model = lurk.load_model(net, preprocess=to_tensor)
+    images = lurk.load_images(folder)
+    index = lurk.sweep(model, images, cache=tmp_path / "cache")
+    with torch.no_grad():
+        values = torch.cat([net(model.preprocess(images.read(i))[None])[0, 0].double().flatten() for i in range(60)])
+    assert index.unit("0", 0).std == pytest.approx(values.std(correction=0).item(), rel=1e-3)
+
+
+class TwoViews(nn.Module):
+    """Sees each image and its mirror image, stacked along the batch axis."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+        self.fc = nn.Linear(4, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        one, two = torch.relu(self.conv(torch.cat([x, x.flip(3)]))).chunk(2)
+        return self.fc((one + two).mean((2, 3)))
+
+
+def test_a_layer_that_mixes_the_images_of_a_batch_is_left_out_and_named(folder, tmp_path):
+    index = lurk.sweep(
+        lurk.load_model(TwoViews(), preprocess=to_tensor), lurk.load_images(folder), cache=tmp_path / "cache"
+    )
+    assert [layer.name for layer in index.layers] == ["fc"]
+    assert "conv" in index.manifest.notice
+
+
+@pytest.mark.parametrize("numbers", [{"batch_size": -1}, {"top": 0}, {"workers": -2}])
+def test_numbers_below_one_are_refused(model, folder, tmp_path, numbers):
+    with pytest.raises(lurk.LurkError, match="1 or more"):
+        lurk.sweep(model, lurk.load_images(folder), cache=tmp_path / "cache", **numbers)
+
+
+def test_a_network_in_half_precision_is_swept(folder, tmp_path):
+    torch.manual_seed(0)
+    model = lurk.load_model(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()).half(), preprocess=to_tensor)
+    index = lurk.sweep(model, lurk.load_images(folder), cache=tmp_path / "cache")
+    assert len(index.unit("0", 0).hits_max) == 9
+
+
+def test_whatever_a_users_preprocessing_raises_skips_that_image(folder, tmp_path):
+    def fragile(image):
+        tensor = to_tensor(image)
+        if image.size == (20, 20) and tensor[0, 0, 0] > 0.2:
+            raise KeyError("odd")
+        return tensor
+
+    model = lurk.load_model(Net(), preprocess=fragile, input_shape=(3, 16, 16))
+    index = lurk.sweep(model, lurk.load_images(folder), cache=tmp_path / "cache")
+    assert 0 < len(index.manifest.skipped) < 60
+    assert "KeyError" in index.manifest.skipped[0][2]
+
+
+def test_a_long_top_list_is_no_longer_than_the_image_set(model, folder, tmp_path):
+    index = lurk.sweep(model, lurk.load_images(folder), cache=tmp_path / "cache", top=10_000)
+    assert len(index.unit("fc", 0).hits_max) == 60
+    assert arrays(index)["top_max_score"].shape[1] == 60
+
+
+def test_a_network_with_other_code_or_attributes_is_another(folder, tmp_path):
+    class Scaled(nn.Module):
+        def __init__(self, k: float) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.conv, self.k = nn.Conv2d(3, 2, 3), k
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return self.conv(x) * self.k
+
+    images = lurk.load_images(folder)
+    one, other = (
+        lurk.sweep(lurk.load_model(Scaled(k), preprocess=to_tensor), images, cache=tmp_path / "cache")
+        for k in (1.0, 3.0)
+    )
+    assert one.key != other.key
+
+
+def test_a_folder_and_a_dataset_can_be_given_as_they_are(model, folder, tmp_path):
+    assert lurk.sweep(model, str(folder), cache=tmp_path / "cache").manifest.images == 60
+    data = [(torch.rand(3, 16, 16), i % 2) for i in range(10)]
+    assert lurk.sweep(model, data, cache=tmp_path / "cache").manifest.images == 10

@@ -31,6 +31,8 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
         0 when all is well, 2 when something is to be mended.
     """
     problems = [*_software(), *_device(settings), *_cache(settings)]
+    if given.verify is not None and given.verify < 1:
+        raise LurkError(f"--verify must be 1 or more, not {given.verify}")
     if given.verify is not None:
         problems += _verify(settings, given.verify)
     for problem in problems:
@@ -59,12 +61,14 @@ def _software() -> list[str]:
 
 
 def _device(settings: Settings) -> list[str]:
-    from lurk.sweeping import choose_device
-
     try:
+        from lurk.sweeping import choose_device
+
         _say("device", choose_device(settings.device))
     except LurkError as error:
         return [str(error)]
+    except (ImportError, RuntimeError, OSError) as error:
+        return [f"torch or torchvision cannot be loaded ({error}); run: pip install -r requirements.txt"]
     return []
 
 

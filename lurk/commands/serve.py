@@ -34,7 +34,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     """
     cache = prepare_cache(settings.cache)
     queue = LocalQueue(cache)
-    service = Service([settings], cache, queue, open_renders(cache))
+    service = Service({settings.study: settings}, cache, queue, open_renders(cache))
     stop = threading.Event()
     _stop_on_signals(stop)
     with start(service, settings) as server, Supervisor(cache):

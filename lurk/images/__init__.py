@@ -83,9 +83,14 @@ def load_images(
 
 
 def _from_name(source: str, cache: Path) -> ImageSet:
-    for kind in SOURCES:
-        if SOURCES[kind].accepts(source):
-            return SOURCES[kind].load(source, cache)
+    if not source:
+        raise ImagesError("--data is empty; it takes a folder, a list or the name of an image set")
+    try:
+        for kind in SOURCES:
+            if SOURCES[kind].accepts(source):
+                return SOURCES[kind].load(source, cache)
+    except OSError as error:
+        raise ImagesError(f"--data {source[:200]!r} cannot be read: {error.strerror}") from error
     known = sorted({name for kind in SOURCES for name in SOURCES[kind].names()})
     raise ImagesError(
         f"--data {source!r}: there is no such folder or list; it takes a folder, a .csv or .txt list, "

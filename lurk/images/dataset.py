@@ -18,6 +18,7 @@ from lurk.images.imageset import ImageSet, Labels
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 PROBES = 16
+READ_WHOLE = 10_000
 UNLABELLED = "the data set has no labels, so its images have no classes"
 
 
@@ -157,13 +158,15 @@ def _files(dataset: object, count: int) -> list[tuple[str, str]]:
 
 
 def _content(dataset: Dataset, count: int) -> tuple[str, ...]:
-    """Of each image, what tells that it changed: its own samples where they lie in memory, else those of a few."""
+    """Of each image, what tells that it changed: its own samples, or of a large set those of a few."""
     table = getattr(dataset, "data", None)
     made = _words(dataset)
     if isinstance(table, np.ndarray) or hasattr(table, "numpy"):
         samples = np.asarray(table)
         if len(samples) == count:
             return tuple(f"{hashlib.sha256(np.ascontiguousarray(row).data).hexdigest()[:16]} {made}" for row in samples)
+    if count <= READ_WHOLE:
+        return tuple(f"{_mark(dataset, number)} {made}" for number in range(count))
     few = sorted({round(place * (count - 1) / PROBES) for place in range(PROBES + 1)})
     marks = {number: _mark(dataset, number) for number in few}
     return tuple(f"{marks.get(number, '')} {made}" for number in range(count))

@@ -103,6 +103,11 @@ class Model:
         """SHA-256 of the weights file, else of the weights as they are now: names, types, shapes and bytes."""
         return self.file_hash or hash_weights(self.module)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's floating-point weights, which its input must have as well."""
+        return next((weight.dtype for weight in self.module.parameters() if weight.is_floating_point()), torch.float32)
+
     @cached_property
     def layers(self) -> list[LayerInfo]:
         """The default layers, in execution order."""
@@ -157,6 +162,10 @@ def load_model(
         from lurk.models.python import from_object
 
         built = from_object(source, weights)
+    if any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules()):
+        raise ModelError(
+            f"{built.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
+        )
     if isinstance(source, Model) and preprocess is not None:
         built = replace(built, input_shape=None)
     given = tuple(str(item) for item in classes) if classes is not None else built.classes

@@ -5,6 +5,7 @@ import copy
 import hashlib
 import importlib
 import importlib.util
+import inspect
 import re
 import sys
 import traceback
@@ -12,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
 
 import torch
 from torch import nn
@@ -223,7 +224,7 @@ def _network(made: object, source: str, name: str) -> Network:
         raise ModelError(f"--model {source!r}: classes is to be a list of names, not {type(classes).__name__}")
     return Network(
         module,
-        f"{source}#{_architecture(module)}",
+        f"{Path(source).name}#{_architecture(module)}",
         name,
         preprocess,  # type: ignore[arg-type]  # what is no function is refused where it is tried
         None if classes is None else tuple(str(item) for item in classes),
@@ -249,14 +250,41 @@ def _bare(module: nn.Module) -> nn.Module:
 
 
 def _architecture(module: nn.Module) -> str:
-    """Hash of what a network is beside its weights: its parts, and the code of those that are not torch's."""
+    """Hash of what a network is beside its weights: its parts, their plain attributes, and code that is not torch's."""
     total = hashlib.sha256(re.sub(r"0x[0-9a-fA-F]+", "", repr(module)).encode())
     for kind in sorted({type(part) for part in module.modules()}, key=lambda kind: kind.__qualname__):
-        code = getattr(kind.forward, "__code__", None)
-        if code is not None and not kind.__module__.startswith("torch."):
-            total.update(code.co_code + repr(code.co_names).encode())
-            total.update(repr([constant for constant in code.co_consts if not hasattr(constant, "co_code")]).encode())
+        if not kind.__module__.startswith("torch."):
+            total.update(_code(kind))
+    for name, part in module.named_modules():
+        total.update(repr([name, *sorted(_plain_attributes(part))]).encode())
     return total.hexdigest()[:8]
+
+
+def _code(kind: type) -> bytes:
+    """The file in which a class is written, helpers and all; the code of its methods where there is no file."""
+    try:
+        return Path(inspect.getfile(kind)).read_bytes()
+    except (OSError, TypeError):
+        codes = [getattr(member, "__code__", None) for member in vars(kind).values()]
+        return b"".join(_compiled(code) for code in codes if isinstance(code, CodeType))
+
+
+def _compiled(code: CodeType) -> bytes:
+    inner = [constant for constant in code.co_consts if isinstance(constant, CodeType)]
+    plain = [constant for constant in code.co_consts if not isinstance(constant, CodeType)]
+    return code.co_code + repr((code.co_names, plain)).encode() + b"".join(_compiled(part) for part in inner)
+
+
+def _plain_attributes(part: nn.Module) -> Iterator[tuple[str, str]]:
+    for name, value in vars(part).items():
+        if name.startswith("_") or name == "training":
+            continue
+        if isinstance(value, (bool, int, float, str, tuple)):
+            yield name, repr(value)
+        elif isinstance(getattr(value, "__code__", None), CodeType):
+            yield name, hashlib.sha256(_compiled(value.__code__)).hexdigest()
+        elif callable(value):
+            yield name, getattr(value, "__qualname__", type(value).__qualname__)
 
 
 SOURCES.register("python")(Python())

@@ -40,7 +40,7 @@ def plain(value: Any) -> Any:
 
 def answer(value: object, status: int = 200) -> Response:
     """Answer with JSON that nobody keeps."""
-    text = json.dumps(plain(value), ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Response(text + "\n", status, {"Cache-Control": "no-store"}, mimetype="application/json")
 
 
