@@ -1,5 +1,6 @@
 """What follows a value in the graph: the normalisation and activation that directly act on it, and residual sums."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from torch import fx, nn
@@ -18,6 +19,7 @@ STRAIGHT = words(
     "reciprocal exp log eq ne lt le gt ge native_channel_shuffle channel_shuffle alias clone detach lift_fresh _to_copy"
 )
 NONLINEAR = POINTWISE - STRAIGHT
+PERMUTING = words("permute transpose clone alias detach")
 LONGEST = 24
 
 
@@ -73,7 +75,7 @@ class Follower:
         normed, current, best = False, node, node
         while True:
             users = self.users(current)
-            if len(users) == 1 and self._passes(users[0]) and self._alike(users[0], node):
+            if len(users) == 1 and self._is_permuted(users[0], current):
                 current = users[0]
                 continue
             norm = None if normed else self._norm(current, users)
@@ -84,6 +86,13 @@ class Follower:
     def _alike(self, one: fx.Node, two: fx.Node) -> bool:
         here, there = self._value(one), self._value(two)
         return here is not None and there is not None and here.shape is not None and here.shape == there.shape
+
+    def _is_permuted(self, one: fx.Node, two: fx.Node) -> bool:
+        """Whether two values have the same axes, in the same or in another order."""
+        here, there = self._value(one), self._value(two)
+        if here is None or there is None or here.field is None or there.field is None:
+            return False
+        return PERMUTING.issuperset(self._done(one)) and Counter(here.field.dims) == Counter(there.field.dims)
 
     def _norm(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
         if len(users) == 1 and len(self._done(users[0])) == 1 and self._done(users[0])[0] in NORMS:

@@ -220,9 +220,12 @@ def _traced_layers(module: nn.Module, trace: Trace) -> list[_Found]:
         known = [grid for at, grid in grids if at <= follower.order[node]] + _own_grid(value.field)
         layouts = arrange(value.shape, axes, IMAGES, known)
         bound = value.done[0][1] if len(value.done) == 1 else None
+        own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
         infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
         for info, layout in zip(infos, layouts, strict=True):
             size = located(value.field, layout)
+            if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
+                info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
                 info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
             found.append(_Found(info, Tap(node.name, layout), call.path, default))

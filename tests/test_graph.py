@@ -9,6 +9,7 @@ from torch.nn import functional
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph import Plan, plan
+from lurk.hooks import tapped
 from tests.test_following import OneConv, activations
 
 NETWORKS = {
@@ -339,3 +340,54 @@ def test_a_plan_made_in_inference_mode_is_the_same():
     assert inside.layers == plan(module, (3, 8, 8)).layers
     assert inside.layers[0].bound == 6.0
     assert inside.taps == plan(module, (3, 8, 8)).taps
+
+
+def test_a_norm_behind_a_permutation_follows_and_the_shape_stays_the_modules_own():
+    class Behind(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.norm, self.fc = nn.Conv2d(3, 4, 3), nn.LayerNorm(4), nn.Linear(4, 2)
+
+        def forward(self, x):
+            return self.fc(torch.relu(self.norm(self.conv(x).permute(0, 2, 3, 1))).mean((1, 2)))
+
+    module = Behind().eval()
+    with torch.no_grad():
+        module.norm.weight.fill_(-1)
+    found = plan(module, (3, 9, 7))
+    assert found.layers[0].shape == (4, 7, 5)
+    assert found.layers[0].grid == (7, 5)
+    seen = {}
+    x = torch.randn(4, 3, 9, 7, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad(), tapped(found, lambda at, value: seen.__setitem__(at, value.clone())) as forward:
+        forward(x)
+        expected = torch.relu(module.norm(module.conv(x).permute(0, 2, 3, 1))).permute(0, 3, 1, 2)
+    assert torch.allclose(seen[0], expected, atol=1e-6)
+
+
+def test_a_layer_whose_images_come_interleaved_is_left_out():
+    class TwoViews(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            one, two = torch.relu(self.conv(torch.cat([x, x.flip(3)]))).chunk(2)
+            return self.fc((one + two).mean((2, 3)))
+
+    found = plan(TwoViews().eval(), (3, 8, 8))
+    assert [layer.name for layer in found.layers] == ["fc"]
+    assert found.left_out == ("conv",)
+
+
+def test_a_graph_that_holds_for_one_batch_size_only_is_not_trusted():
+    class OneByOne(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv, self.fc = nn.Conv2d(3, 4, 3), nn.Linear(4, 2)
+
+        def forward(self, x):
+            x = self.conv(x)
+            return self.fc(torch.cat([x[i : i + 1] for i in range(x.shape[0])]).mean((2, 3)))
+
+    assert [layer.tap for layer in plan(OneByOne().eval(), (3, 8, 8)).layers] == ["raw", "raw"]
