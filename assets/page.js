@@ -182,8 +182,10 @@
   });
 
   document.addEventListener("keydown", (event) => {
-    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey || event.defaultPrevented) return;
+    if (event.altKey || event.ctrlKey || event.metaKey || event.shiftKey) return;
     if (event.target.closest("input, select, textarea, [contenteditable], .skipped-modal")) return;
+    if (event.key === "Escape") page.closeUnit(false); // the modal's own key may come while the next unit is drawn
+    if (event.defaultPrevented) return;
     const step = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
     if (step === undefined || lurk.here().unit === undefined) return;
     event.preventDefault();
