@@ -59,7 +59,7 @@ def watching(module: nn.Module, names: set[str], see: Callable[[str, object], No
     """Call `see` with the name, `name:2` for a second call, and output of each named module as it returns.
 
     Args:
-        module: The model; run it inside only, and call `see.restart` by entering anew for each forward pass.
+        module: The model; enter anew for each forward pass, as calls are counted from the entering.
         names: Dotted names of the modules to watch.
         see: What is called.
 

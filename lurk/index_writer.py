@@ -103,13 +103,14 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         raise BusyError(
             f"another process is sweeping into {str(folder)!r}; wait for it, or choose another --cache"
         ) from error
-    with lock:
-        lock.release()
+    try:
         try:
             manifest = read_manifest(folder)
         except IndexFormatError:
             _begin(folder, manifest, images)
         yield IndexWriter(folder, manifest)
+    finally:
+        lock.release()
 
 
 def show_in_study(cache: Path, study: str, folder: Path) -> None:

@@ -1,7 +1,7 @@
 """What the page shows of a study, a layer and a unit: plain values made from the index, ready to be written as JSON."""
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -223,11 +223,6 @@ def sprite_content(index: Index, layer: str, page: int) -> str:
     best = index.best(layer)
     part = slice(page * PER_SPRITE, (page + 1) * PER_SPRITE)
     return digest([column[part].tolist() for column in (best.image, best.row, best.col)])
-
-
-def layer_json(layer: LayerInfo) -> Mapping[str, Any]:
-    """A layer under the names of `LayerInfo`."""
-    return {name: getattr(layer, name) for name in layer.__dataclass_fields__}
 
 
 def boxes(index: Index, layer: str, page: int) -> Sequence[tuple[int, Box] | None]:
