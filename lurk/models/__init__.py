@@ -108,6 +108,34 @@ class Model:
         """Type of the network's floating-point weights, which its input must have as well."""
         return next((weight.dtype for weight in self.module.parameters() if weight.is_floating_point()), torch.float32)
 
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """Turn pictures into what the network takes.
+
+        Args:
+            pictures: float (..., c, h, w), samples in [0, 1].
+
+        Returns:
+            The same shape, normalised as the preprocessing does; as it is where its normalisation is not known.
+        """
+        if self.mean is None or self.std is None:
+            return pictures
+        mean, std = (pictures.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+        return (pictures - mean) / std
+
+    def displayed(self, images: Tensor) -> Tensor:
+        """Turn preprocessed images back into pictures: what `normalised` undoes, cut to [0, 1].
+
+        Args:
+            images: float (..., c, h, w), as the network takes them.
+
+        Returns:
+            The same shape, in [0, 1].
+        """
+        if self.mean is None or self.std is None:
+            return images.clamp(0, 1)
+        mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+        return (images * std + mean).clamp(0, 1)
+
     @cached_property
     def layers(self) -> list[LayerInfo]:
         """The default layers, in execution order."""

@@ -1,0 +1,146 @@
+"""One forward pass up to the layers that are asked for, and the gradients of what it reached."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, fx
+
+from lurk.errors import LayerError, ModelError
+from lurk.hooks import copied, frozen, watching
+from lurk.layout import Layout
+from lurk.recorder import tensors_in
+
+if TYPE_CHECKING:
+    from lurk.graph import Plan, Tap
+
+
+class Reached:
+    """What one forward pass reached; it holds the graph of its gradients.
+
+    Args:
+        values: Of each layer, what its tap gave.
+        layouts: Of each layer, how to bring that into (n, channels, rows, cols).
+        images: Number of images in the batch.
+        output: What the model gave, None where the pass was stopped before its end.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Tensor], layouts: Mapping[str, Layout], images: int, output: object
+    ) -> None:
+        self.output = output
+        self._values, self._layouts, self._images = values, layouts, images
+
+    def __getitem__(self, layer: str) -> Tensor:
+        """Activation of a layer, float (n, channels, rows, cols)."""
+        if layer not in self._values:
+            raise ModelError(f"layer {layer} did not run on this image: the model takes another way for it")
+        return self._layouts[layer].arranged(self._values[layer], self._images)
+
+    def gradient(self, number: Tensor, layer: str) -> Tensor:
+        """Derivative of a number with respect to the activation of an earlier layer.
+
+        Args:
+            number: float (), computed from what was reached.
+            layer: Name of the layer.
+
+        Returns:
+            float (n, channels, rows, cols); zero where the number does not depend on it.
+        """
+        value = self._values[layer]
+        (found,) = torch.autograd.grad(number, value, retain_graph=True, allow_unused=True)
+        return self._layouts[layer].arranged(torch.zeros_like(value) if found is None else found, self._images)
+
+    @property
+    def logits(self) -> Tensor:
+        """The model's scores of classes, float (n, classes); a `ModelError` where it gives none of that shape."""
+        found = [part for part in tensors_in(self.output) if part.dim() == 2 and len(part) == self._images]
+        if not found:
+            raise ModelError("the model gives no scores of classes: no output of it is of the shape (images, classes)")
+        return found[0]
+
+
+Reach = Callable[[Tensor], Reached]
+
+
+@contextmanager
+def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[Reach]:
+    """Run a model up to some layers: what comes after the last of them is not computed.
+
+    Args:
+        plan: The model and its layers.
+        layers: Names of the layers whose activations are wanted.
+        to_the_end: Whether the model's output is wanted as well.
+
+    Yields:
+        The forward pass, float (n, c, h, w) to what it reached. An activation is never overwritten by a later
+        operation in place, and gradients pass through it. Weights are frozen meanwhile.
+
+    Raises:
+        LayerError: The plan has no such layer.
+    """
+    known = {layer.name: tap for layer, tap in zip(plan.layers, plan.taps, strict=True)}
+    missing = [name for name in layers if name not in known]
+    if missing:
+        some = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
+        raise LayerError(f"the model has no layer {missing[0]!r}; its layers are {some}")
+    taps = {name: known[name] for name in layers}
+    with frozen(plan.module):
+        yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end)
+
+
+def _traced(plan: "Plan", source: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+    wanted = {tap.node for tap in taps.values()}
+    nodes = list(source.nodes)
+    if not to_the_end:
+        last = max((at for at, node in enumerate(nodes) if node.name in wanted), default=-1)
+        nodes = nodes[: last + 1]
+    kept: dict[str, Tensor] = {}
+
+    def keep(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
+        if node.name not in wanted:
+            return copy
+
+        def taken(value: Tensor) -> Tensor:
+            kept[node.name] = value.clone()
+            return kept[node.name].clone()
+
+        return graph.call_function(taken, (copy,))
+
+    run = copied(plan, nodes, keep)
+
+    def reach(batch: Tensor) -> Reached:
+        kept.clear()
+        output = run.forward(batch.clone())
+        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
+        return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+
+    return reach
+
+
+class _Enough(Exception):  # noqa: N818 - no error: the forward pass has gone as far as it needs to
+    """Ends a forward pass."""
+
+
+def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+    wanted = {tap.node for tap in taps.values()}
+
+    def reach(batch: Tensor) -> Reached:
+        kept: dict[str, Tensor] = {}
+
+        def see(name: str, output: object) -> object:
+            if name not in wanted or not isinstance(output, Tensor):
+                return None
+            kept[name] = output.clone()
+            if not to_the_end and len(kept) == len(wanted):
+                raise _Enough
+            return kept[name].clone()
+
+        output = None
+        with suppress(_Enough), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
+            output = plan.module(batch.clone())
+        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
+        return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+
+    return reach

@@ -1,0 +1,117 @@
+"""What a map explains: one number that the network computes from an image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from lurk.errors import LurkError
+from lurk.reach import Reached, reaching
+
+if TYPE_CHECKING:
+    from lurk.graph import Plan
+
+Where = Literal["maximum", "position", "map", "class"]
+WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a map explains.
+
+    Args:
+        layer: Name of the layer.
+        unit: Channel number.
+        where: `maximum`, the unit's value at the position of its maximum in this image; `position`, its value at `row`
+            and `col`; `map`, the sum of its values over all positions; `class`, the network's score of class `label`.
+        row: Row of the position; for `position`.
+        col: Column of the position; for `position`.
+        label: Class number; for `class`.
+    """
+
+    layer: str
+    unit: int
+    where: Where = "maximum"
+    row: int = 0
+    col: int = 0
+    label: int = 0
+
+    def value(self, reached: Reached) -> Tensor:
+        """The number, for each image of a batch.
+
+        Args:
+            reached: What the forward pass reached.
+
+        Returns:
+            float (n,), with the graph of its gradients.
+
+        Raises:
+            LurkError: There is no such unit, position or class.
+        """
+        if self.where == "class":
+            return _column(reached.logits, self.label, "class")
+        values = _column(reached[self.layer], self.unit, f"layer {self.layer}: unit")
+        if self.where == "map":
+            return values.sum((1, 2))
+        if self.where == "maximum":
+            return values.flatten(1).amax(1)
+        rows, cols = values.shape[1:]
+        if not (0 <= self.row < rows and 0 <= self.col < cols):
+            raise LurkError(
+                f"layer {self.layer} has rows 0 to {rows - 1} and columns 0 to {cols - 1}, "
+                f"not row {self.row}, column {self.col}"
+            )
+        return values[:, self.row, self.col]
+
+
+def _column(values: Tensor, number: int, words: str) -> Tensor:
+    if not 0 <= number < values.shape[1]:
+        raise LurkError(f"{words} must be from 0 to {values.shape[1] - 1}, not {number}")
+    return values[:, number]
+
+
+@contextmanager
+def explaining(
+    plan: "Plan", target: Target, layers: Sequence[str] = ()
+) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
+    """Run a model just as far as a target needs.
+
+    Args:
+        plan: The model and its layers.
+        target: The target.
+        layers: Further layers whose activations are wanted.
+
+    Yields:
+        The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what was reached.
+    """
+    is_class = target.where == "class"
+    wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
+    with reaching(plan, wanted, to_the_end=is_class) as reach:
+
+        def forward(batch: Tensor) -> tuple[Tensor, Reached]:
+            reached = reach(batch)
+            return target.value(reached), reached
+
+        yield forward
+
+
+def settled(plan: "Plan", target: Target, image: Tensor) -> Target:
+    """Put the position of the maximum in an image in the place of `maximum`, so that it stays as the image changes.
+
+    Args:
+        plan: The model and its layers.
+        target: The target.
+        image: float (c, h, w), preprocessed.
+
+    Returns:
+        The target; the same one where it does not depend on the image. Of equal values the first, row by row.
+    """
+    if target.where != "maximum":
+        return target
+    with reaching(plan, [target.layer]) as reach, torch.no_grad():
+        values = _column(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
+        row, col = divmod(int(values.flatten().argmax()), values.shape[1])
+    return replace(target, where="position", row=row, col=col)
