@@ -46,6 +46,9 @@
     return ask(path, { method: "POST", headers: { "Content-Type": "application/json" }, body: text });
   }
 
+  lurk.ask = ask;
+  lurk.send = send;
+
   function wait() {
     if (isGone) return RETRY_MS;
     if (document.hidden) return HIDDEN_MS;
@@ -83,6 +86,8 @@
     lurk.set("server", { data: { gone } });
   }
 
+  lurk.told = told;
+
   document.addEventListener("visibilitychange", () => {
     if (!document.hidden) soon();
   });
@@ -102,6 +107,8 @@
     if (seconds < 3600) return `${Math.round(seconds / 60)} min left`;
     return `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min left`;
   }
+
+  lurk.left = left;
 
   function speed(rate) {
     if (!rate) return "";
@@ -170,7 +177,6 @@
   });
 
   const CHECK_MS = 400;
-  const pause = (ms) => new Promise((resolve) => window.setTimeout(resolve, ms));
 
   function verdict(job) {
     if (job.state === "failed") return `Not checked: ${job.error ? job.error[1] : "the job failed"}`;
@@ -192,7 +198,7 @@
     try {
       let { ok, body } = await send("/jobs", { kind: "verify", ...where });
       while (ok && ["queued", "running"].includes(body.state) && isHere()) {
-        await pause(CHECK_MS);
+        await lurk.pause(CHECK_MS);
         if (body.ahead) tell(`Waiting: ${count(body.ahead)} ahead of you`, true);
         ({ ok, body } = await ask(`/jobs/${encodeURIComponent(body.key)}`));
       }

@@ -10,6 +10,10 @@ loads torch.
 >>> unit = index.unit("layer1.0.conv1", 12)  # doctest: +SKIP
 >>> unit.hits_max[0].score  # doctest: +SKIP
 3.25
+>>> lurk.visualize(model, "layer1.0.conv1", [12, 13]).shape  # doctest: +SKIP
+(2, 3, 224, 224)
+>>> lurk.attribute(model, images.read(0), "layer1.0.conv1", 12, method="deconvnet").shape  # doctest: +SKIP
+(3, 224, 224)
 >>> page = lurk.serve(index, port=5001, block=False)  # doctest: +SKIP
 >>> page.stop()  # doctest: +SKIP
 """
@@ -18,6 +22,8 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from lurk.applying import attribute as attribute
+    from lurk.applying import visualize as visualize
     from lurk.errors import LurkError as LurkError
     from lurk.images import load_images as load_images
     from lurk.index import Index as Index
@@ -40,10 +46,12 @@ _HOMES = {
     "Model": "lurk.models",
     "Preprocess": "lurk.models",
     "UnitRecord": "lurk.records",
+    "attribute": "lurk.applying",
     "load_images": "lurk.images",
     "load_model": "lurk.models",
     "serve": "lurk.server",
     "sweep": "lurk.sweeping",
+    "visualize": "lurk.applying",
 }
 __all__ = [
     "Hit",
@@ -53,10 +61,12 @@ __all__ = [
     "Model",
     "Preprocess",
     "UnitRecord",
+    "attribute",
     "load_images",
     "load_model",
     "serve",
     "sweep",
+    "visualize",
 ]
 
 

@@ -9,47 +9,33 @@ comes to a rectifier f from above and x what f was given:
     guided     R · f'(x) · [R > 0] · [f'(x) > 0]           Springenberg et al., 2015, arXiv 1412.6806
 
 Rectifiers are ReLU, ReLU6 and other clamps from 0 upwards, thresholds at 0, the larger of a value and 0, LeakyReLU,
-PReLU, RReLU, ELU, SELU, CELU, SiLU, GELU, Mish, Hardswish and Softplus. Sigmoid, tanh, softmax and other gates,
-products, max pooling (its switches), normalisation and everything linear have their derivative under all three rules.
-An operation with a derivative of its own, and one in place on a part of a tensor, hide what they are: for such a network
-deconvnet and guided backprop are refused.
+PReLU, RReLU, ELU, SELU, CELU, SiLU, GELU, Mish, Hardswish and Softplus, and the product of a value with a gate that is
+made of the same value alone, such as x · sigmoid(x), which is SiLU written out. What lets through what is below 0 is
+the mirror image. Sigmoid, tanh, softmax and other gates, other products, max pooling (its switches), normalisation and
+everything linear have their derivative under all three rules. An operation with a derivative of its own, a choice by a
+mask, and a change in place of a part of a tensor hide what they are: for such a network deconvnet and guided backprop
+are refused.
 """
 
-from collections.abc import Iterator
 from functools import partial
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import torch
 from torch import Tensor
-from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import Node
 
 from lurk.errors import LurkError
 from lurk.hooks import Alter, altered
+from lurk.reach import reaching
+from lurk.recorder import tensors_in
+from lurk.rectifiers import Gradients, Rectifier, rectifiers, refusal
+from lurk.target import Target, explaining
+
+if TYPE_CHECKING:
+    from lurk.graph import Plan
 
 Rule = Literal["gradient", "deconvnet", "guided"]
 RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided")
-Gradients = tuple[Tensor | None, ...]
-
-ALWAYS = {
-    "Relu",
-    "LeakyRelu",
-    "PreluKernel",
-    "RreluWithNoise",
-    "Elu",
-    "Celu",
-    "Silu",
-    "Gelu",
-    "Mish",
-    "Hardswish",
-    "Softplus",
-}
-FROM_ZERO = {
-    "Hardtanh": "_saved_min_val",
-    "Clamp": "_saved_min",
-    "ClampMin": "_saved_min",
-    "Threshold": "_saved_threshold",
-}
 
 
 def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool = False) -> Tensor:
@@ -62,78 +48,76 @@ def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool =
         keep: Whether the graph is needed again afterwards.
 
     Returns:
-        float (n, c, h, w), what arrives at the image.
+        float (n, c, h, w), what arrives at the image; zero where the number does not depend on it.
 
     Raises:
         LurkError: The rule is not defined for an operation of the network.
     """
     if rule not in RULES:
         raise LurkError(f"the rules of the back-signal are {', '.join(RULES)}, not {rule!r}")
+    if number.grad_fn is None:
+        return torch.zeros_like(image)
     alter: dict[Node, Alter] = {}
     if rule != "gradient":
         why = refusal(number)
         if why:
             raise LurkError(f"{rule} cannot be had for this network: {why}")
         change = _deconvnet if rule == "deconvnet" else _guided
-        alter = {node: partial(change, at) for node, at in rectifiers(number).items()}
+        alter = {node: partial(change, found) for node, found in rectifiers(number).items()}
     with altered(alter):
         (signal,) = torch.autograd.grad(number, image, torch.ones_like(number), retain_graph=keep, allow_unused=True)
     return torch.zeros_like(image) if signal is None else signal
 
 
-def rectifiers(number: Tensor) -> dict[Node, int]:
-    """The rectifiers on the way from an image to a number, each with the place of its input among its gradients."""
-    found = {node: _rectified(node) for node in nodes(number)}
-    return {node: at for node, at in found.items() if at is not None}
+def sent_back(plan: "Plan", target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
+    """Send a signal from a target back to some images.
+
+    Args:
+        plan: The model and its layers.
+        target: The target.
+        images: float (n, c, h, w), preprocessed; each is explained by itself.
+        rule: `gradient`, `deconvnet` or `guided`. For deconvnet a signal of 1 starts from each value of the target that
+            is not exactly 0: as in the paper, a unit sends nothing back from where it is not active.
+
+    Returns:
+        float32 (n, c, h, w).
+
+    Raises:
+        LurkError: There is no such unit, position or class, or the rule is not defined for the network.
+    """
+    with explaining(plan, target) as forward:
+        batch = images.detach().clone().requires_grad_()
+        _, reached = forward(batch)
+        values = target.parts(reached)
+        return back(values[values != 0] if rule == "deconvnet" else values, batch, rule).float()
 
 
-def nodes(number: Tensor) -> Iterator[Node]:
-    """Every node of the graph behind a number, once."""
-    seen: set[Node] = set()
-    waiting = [number.grad_fn]
-    while waiting:
-        node = waiting.pop()
-        if node is not None and node not in seen:
-            seen.add(node)
-            yield node
-            waiting += [before for before, _ in node.next_functions]
+def unfit(plan: "Plan") -> str:
+    """Why deconvnet and guided backprop cannot be had for a network; empty where they can.
+
+    Args:
+        plan: The network, which runs once, on an image of zeros.
+
+    Returns:
+        The reason, in the words of a message; empty where there is none.
+    """
+    layer = plan.layers[-1].name
+    try:
+        with reaching(plan, [layer], to_the_end=True) as reach:
+            weight = next(plan.module.parameters(), torch.zeros(0))
+            reached = reach(torch.zeros(1, *plan.input_shape, device=weight.device).requires_grad_())
+            return refusal(reached[layer], *tensors_in(reached.output))
+    except Exception as error:  # the model is the user's code
+        return f"it fails on an image of zeros: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
-def _rectified(node: Node) -> int | None:
-    """Place of a rectifier's input among its gradients, None for any other operation."""
-    kind = node.name().removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward")
-    saved: Any = node
-    if kind in ALWAYS:
-        return 0
-    if kind in FROM_ZERO:
-        low = getattr(saved, FROM_ZERO[kind])
-        return 0 if isinstance(low, (int, float)) and low == 0 else None
-    if kind == "Maximum":
-        for at, name in enumerate(("_saved_other", "_saved_self")):
-            if node.next_functions[1 - at][0] is None and not bool(getattr(saved, name).any()):
-                return at
-    return None
+def _deconvnet(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:
+    above = signal[0]
+    return given if above is None else found.passing(given, found.sign * (found.sign * above).clamp(min=0))
 
 
-def refusal(number: Tensor) -> str:
-    """Why the signal of deconvnet and guided backprop is not defined for what computed a number; empty where it is."""
-    for node in nodes(number):
-        if issubclass(type(node), BackwardCFunction):  # an operation written in Python
-            name = type(node).__name__.removesuffix("Backward")
-            return f"its operation {name} has a derivative of its own, so it cannot be told whether it rectifies"
-        if node.name() == "CopySlices":
-            return "it changes a part of a tensor in place, so it cannot be told whether that rectifies"
-    return ""
-
-
-def _deconvnet(at: int, given: Gradients, signal: Gradients) -> Gradients:
-    return _with(given, at, None if signal[0] is None else signal[0].clamp(min=0))
-
-
-def _guided(at: int, given: Gradients, signal: Gradients) -> Gradients:
-    below, above = given[at], signal[0]
-    return _with(given, at, None if below is None or above is None else below.clamp(min=0) * (above > 0))
-
-
-def _with(given: Gradients, at: int, value: Tensor | None) -> Gradients:
-    return (*given[:at], value, *given[at + 1 :])
+def _guided(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:
+    below, above = found.derivative(given), signal[0]
+    if below is None or above is None:
+        return given
+    return found.passing(given, found.sign * (found.sign * below).clamp(min=0) * (found.sign * above > 0))

@@ -1,9 +1,10 @@
-"""The command line: serve (default), sweep, worker, doctor."""
+"""The command line: serve (default), sweep, visualize, worker, doctor."""
 
 import argparse
 import importlib
 import sys
 from collections.abc import Sequence
+from typing import Any
 
 from lurk import __version__
 from lurk.errors import LurkError
@@ -14,10 +15,41 @@ WEB = ("host", "port", "allowed_host", "no_browser", "debug")
 COMMANDS = {
     "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB)),
     "sweep": ("run the images through the model and leave the results in the cache", STUDY),
+    "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
     "worker": ("claim and run the jobs of a cache", ("cache",)),
     "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
 }
 
+
+OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
+    "sweep": (("--with-pictures", {"action": "store_true", "help": "draw the picture of every unit afterwards"}),),
+    "visualize": (
+        ("--list", {"action": "store_true", "help": "list the methods with their options, and end"}),
+        (
+            "--method",
+            {"default": "gradient_ascent", "metavar": "NAME", "help": "the method (default: gradient_ascent)"},
+        ),
+        ("--layer", {"default": "", "metavar": "NAME", "help": "the layer"}),
+        ("--units", {"default": "0", "metavar": "N", "help": "unit or class numbers, such as 0-15,20 (default: 0)"}),
+        ("--option", {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "an option of the method"}),
+        (
+            "--image",
+            {"action": "append", "default": [], "metavar": "FILE", "help": "an image, if the method needs one"},
+        ),
+        ("--target", {"default": "maximum", "metavar": "WHAT", "help": "what a map explains: maximum, map or class"}),
+        (
+            "--mode",
+            {"default": "signs", "metavar": "NAME", "help": "drawn as raw, grey, norm, blurred or signs"},
+        ),
+        ("--out", {"default": "pictures", "metavar": "DIR", "help": "folder for the pictures (default: pictures)"}),
+    ),
+    "doctor": (
+        (
+            "--verify",
+            {"type": int, "nargs": "?", "const": 20, "metavar": "N", "help": "recompute the hits of N random units"},
+        ),
+    ),
+}
 
 EPILOG = "Commands: " + ", ".join(COMMANDS) + "; each explains its own options with --help."
 
@@ -55,8 +87,6 @@ def _parser() -> argparse.ArgumentParser:
     for name, (help_, options) in COMMANDS.items():
         sub = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False, epilog=EPILOG)
         add_options(sub, options)
-        if name == "doctor":
-            sub.add_argument(
-                "--verify", type=int, nargs="?", const=20, metavar="N", help="recompute the hits of N random units"
-            )
+        for flag, how in OWN.get(name, ()):
+            sub.add_argument(flag, **how)
     return parser

@@ -210,16 +210,38 @@ class Index:
         record = self.unit(layer, unit)
         if not record.count:
             return np.zeros(0), np.zeros(0)
-        row = self._place(layer)[1] + unit
-        counts = np.asarray(self.array("sketch_counts")[row], np.float64)
+        bins, counts = self._bins(self._place(layer)[1] + unit)
         low, high = min(record.quantiles[0.0], 0.0), max(record.quantiles[1.0], 0.0)
         edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BARS + 1)
-        bins = bin_edges(int(self.array("sketch_top")[row]))
-        bins[SIDE] = bins[SIDE + 1] = 0.0
         below = np.interp(edges, bins, np.concatenate([[0.0], np.cumsum(counts)]))
         below[0], below[-1] = 0.0, counts.sum()
         shares = np.diff(below) / counts.sum()
         return edges, shares
+
+    def share_below(self, layer: str, unit: int, value: float) -> float | None:
+        """Share of a unit's values over all positions of all images that lie below a value, in [0, 1], by the sketch.
+
+        Args:
+            layer: Name of the layer.
+            unit: Channel number.
+            value: The value.
+
+        Returns:
+            The share; None before the first checkpoint.
+        """
+        record = self.unit(layer, unit)
+        if not record.count:
+            return None
+        if value > record.quantiles[1.0]:
+            return 1.0
+        edges, counts = self._bins(self._place(layer)[1] + unit)
+        return float(np.interp(value, edges, np.concatenate([[0.0], np.cumsum(counts)])) / counts.sum())
+
+    def _bins(self, row: int) -> tuple[Floats, Floats]:
+        """Edges float64 (bins + 1,) and counts float64 (bins,) of a unit's sketch; values of exactly 0 are in one."""
+        edges = bin_edges(int(self.array("sketch_top")[row]))
+        edges[SIDE] = edges[SIDE + 1] = 0.0
+        return edges, np.asarray(self.array("sketch_counts")[row], np.float64)
 
     def best(self, layer: str) -> Best:
         """The best hit by the spatial max of each unit of a layer."""

@@ -1,7 +1,9 @@
-"""Images by key: views, patches and sprites, drawn from the views that the index keeps; torch-free.
+"""Images by key: views, patches and sprites, pictures and maps, drawn from what the index keeps; torch-free.
 
-Keys are `<index>/view/<image>`, `<index>/patch/<image>/<row0>_<col0>_<row1>_<col1>` and
-`<index>/sprite/<layer number>/<page>/<content hash>`. What a key names never changes.
+Keys are `<index>/view/<image>`, `<index>/patch/<image>/<row0>_<col0>_<row1>_<col1>`,
+`<index>/sprite/<layer number>/<page>/<content hash>`, and of a method's result `<index>/picture/<result>/<number>`,
+the same with `/tile`, `<index>/opacity/<result>/<number>` and `<index>/map/<result>/<mode>/<boost>/<gamma>`. What a
+key names never changes.
 """
 
 import re
@@ -10,8 +12,11 @@ from functools import lru_cache, partial
 
 from lurk.errors import IndexFormatError
 from lurk.index import Index
+from lurk.outcomes import stored_map
 from lurk.records import Box
-from lurk.render import MIMETYPE, View, decode_view, encode_patch, encode_sprite, patch, thumbnail
+from lurk.render import MIMETYPE, View, decode_view, encode_patch, encode_picture, encode_sprite, patch, thumbnail
+from lurk.results import read_result
+from lurk.shades import BOOSTS, GAMMAS, MODES, Mode, shown
 from lurk.stores import Renders
 from lurk.views import COLUMNS, TILE, boxes, sprite_content
 
@@ -22,6 +27,9 @@ _PATTERNS = {
     "view": re.compile(r"view/(\d{1,10})"),
     "patch": re.compile(r"patch/(\d{1,10})/(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})"),
     "sprite": re.compile(r"sprite/(\d{1,6})/(\d{1,6})/([0-9a-f]{32})"),
+    "picture": re.compile(r"(picture|opacity)/([0-9a-f]{32})/(\d{1,3})"),
+    "tile": re.compile(r"picture/([0-9a-f]{32})/(\d{1,3})/tile"),
+    "map": re.compile(f"map/([0-9a-f]{{32}})/({'|'.join(MODES)})/({'|'.join(BOOSTS)})/({'|'.join(GAMMAS)})"),
 }
 
 
@@ -40,6 +48,9 @@ def draw(index: Index, rest: str, renders: Renders) -> tuple[bytes, str] | None:
         "view": _view,
         "patch": _patch,
         "sprite": partial(_sprite, renders=renders),
+        "picture": _picture,
+        "tile": _picture_tile,
+        "map": _map,
     }
     for kind, pattern in _PATTERNS.items():
         match = pattern.fullmatch(rest)
@@ -80,6 +91,21 @@ def _sprite(index: Index, number: str, page: str, content: str, *, renders: Rend
     data = encode_sprite(tiles, TILE, COLUMNS)
     renders.put(key, data)
     return data
+
+
+def _picture(index: Index, kind: str, key: str, number: str) -> bytes | None:
+    found = read_result(index.folder, key)
+    return None if found is None else found.read(f"{kind}-{int(number)}.webp")
+
+
+def _picture_tile(index: Index, key: str, number: str) -> bytes | None:
+    data = _picture(index, "picture", key, number)
+    return None if data is None else encode_picture(thumbnail(decode_view(data, index.manifest.input_shape[0]), TILE))
+
+
+def _map(index: Index, key: str, mode: Mode, boost: str, gamma: str) -> bytes | None:
+    found = read_result(index.folder, key)
+    return None if found is None else encode_picture(shown(stored_map(found), mode, float(boost), float(gamma)))
 
 
 def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:

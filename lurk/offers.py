@@ -9,7 +9,7 @@ from lurk.errors import LurkError
 from lurk.records import Scalar
 
 Gives = Literal["picture", "map"]
-Need = Literal["layer", "unit", "image", "class"]
+Need = Literal["layer", "unit", "image", "class", "images"]
 
 
 @dataclass(frozen=True)
@@ -89,7 +89,7 @@ class Offer:
         label: What the page calls it.
         shows: What is seen, in a line of plain words.
         gives: A `picture` in [0, 1], or a `map` with a value for each pixel of an image.
-        needs: What it takes.
+        needs: What it takes: a `layer`, a `unit` of it, an `image`, a `class`, the `images` of the image set.
         signed: Whether the sign of a map's values means something.
         paper: Authors, title, year and arXiv number.
         version: Raised when its results change.

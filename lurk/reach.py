@@ -5,10 +5,10 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 
 from lurk.errors import LayerError, ModelError
-from lurk.hooks import copied, frozen, watching
+from lurk.hooks import frozen, watching
 from lurk.layout import Layout
 from lurk.recorder import tensors_in
 
@@ -52,6 +52,18 @@ class Reached:
         (found,) = torch.autograd.grad(number, value, retain_graph=True, allow_unused=True)
         return self._layouts[layer].arranged(torch.zeros_like(value) if found is None else found, self._images)
 
+    def depends(self, number: Tensor, layer: str) -> bool:
+        """Whether a number, computed from what was reached, was computed from a layer's activation."""
+        value = self._values.get(layer)
+        wanted = None if value is None else value.grad_fn
+        seen, waiting = set(), [number.grad_fn]
+        while waiting and wanted not in seen:
+            node = waiting.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                waiting += [before for before, _ in node.next_functions]
+        return wanted is not None and wanted in seen
+
     @property
     def logits(self) -> Tensor:
         """The model's scores of classes, float (n, classes); a `ModelError` where it gives none of that shape."""
@@ -90,37 +102,59 @@ def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -
         yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end)
 
 
-def _traced(plan: "Plan", source: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
-    wanted = {tap.node for tap in taps.values()}
-    nodes = list(source.nodes)
-    if not to_the_end:
-        last = max((at for at, node in enumerate(nodes) if node.name in wanted), default=-1)
-        nodes = nodes[: last + 1]
-    kept: dict[str, Tensor] = {}
+class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
+    """Ends a forward pass."""
 
-    def keep(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
-        if node.name not in wanted:
-            return copy
 
-        def taken(value: Tensor) -> Tensor:
-            kept[node.name] = value.clone()
-            return kept[node.name].clone()
+class _Run(fx.Interpreter):
+    """Runs a plan's graph as it is: to compile a copy of it for each map would leave its code in memory for good."""
 
-        return graph.call_function(taken, (copy,))
+    def __init__(self, plan: "Plan", graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
+        super().__init__(plan.module, graph=graph)
+        self.extra_traceback = False
+        self.kept: dict[str, Tensor] = {}
+        self._plan, self._wanted, self._to_the_end = plan, wanted, to_the_end
 
-    run = copied(plan, nodes, keep)
+    def go(self, batch: Tensor) -> object:
+        """Run it; the model's output, None where the pass was stopped before its end."""
+        self.kept = {}
+        try:
+            with suppress(_Enough):
+                return self.run(batch)
+            return None
+        finally:
+            self.env.clear()
+
+    def fetch_attr(self, target: str) -> object:
+        return self._plan.attribute(target)
+
+    def run_node(self, n: fx.Node) -> object:
+        value = super().run_node(n)
+        if n.name not in self._wanted or not isinstance(value, Tensor):
+            return value
+        kept = self.kept[n.name] = value.clone()
+        if not self._to_the_end and len(self.kept) == len(self._wanted):
+            raise _Enough
+        passed_on = kept.clone()
+        for other in [node for node, held in self.env.items() if held is value]:  # what n changed in place
+            self.env[other] = passed_on
+        return passed_on
+
+
+def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+    run = _Run(plan, graph, {tap.node for tap in taps.values()}, to_the_end)
+    layouts = {name: tap.layout for name, tap in taps.items()}
 
     def reach(batch: Tensor) -> Reached:
-        kept.clear()
-        output = run.forward(batch.clone())
-        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+        output = run.go(batch.to(_dtype(plan.module), copy=True))
+        values = {name: run.kept[tap.node] for name, tap in taps.items() if tap.node in run.kept}
+        return Reached(values, layouts, len(batch), output)
 
     return reach
 
 
-class _Enough(Exception):  # noqa: N818 - no error: the forward pass has gone as far as it needs to
-    """Ends a forward pass."""
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
 
 
 def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
@@ -139,7 +173,7 @@ def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
 
         output = None
         with suppress(_Enough), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
-            output = plan.module(batch.clone())
+            output = plan.module(batch.to(_dtype(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
 

@@ -47,6 +47,18 @@ def encode_view(view: View) -> bytes:
     return _encode(_picture(view), lossless=True, quality=20, method=0)
 
 
+def encode_picture(picture: View) -> bytes:
+    """Write a picture to be looked at, uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4), as WebP."""
+    return _encode(_picture(picture), quality=90, method=2)
+
+
+def encode_png(picture: View) -> bytes:
+    """Write a picture as PNG, without loss, for other programs."""
+    out = io.BytesIO()
+    _picture(picture).save(out, "PNG")
+    return out.getvalue()
+
+
 def decode_view(data: bytes, channels: int) -> View:
     """Read a view back; `channels` is that of the network."""
     with Image.open(io.BytesIO(data), formats=[FORMAT]) as picture:

@@ -1,7 +1,6 @@
 """All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
 
-from collections.abc import Mapping
-from dataclasses import asdict, replace
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +9,10 @@ from lurk.errors import CacheError, IndexFormatError, LurkError
 from lurk.index import Index
 from lurk.jobs import Job, Queue
 from lurk.manifest import index_folder, study_index
+from lurk.offers import Offer
 from lurk.records import JobSpec, LayerInfo
+from lurk.requests import Requests, is_request, job_view
+from lurk.results import read_offers
 from lurk.settings import Settings
 from lurk.stores import Renders
 from lurk.views import StudyView, UnitView
@@ -25,6 +27,7 @@ class Service:
     def __init__(self, studies: Mapping[str, Settings], cache: Path, queue: Queue, renders: Renders) -> None:
         self._settings = dict(studies)
         self._cache, self._queue, self._renders = cache, queue, renders
+        self._requests = Requests(queue, renders)
         self._open: dict[tuple[str, int], Index] = {}
 
     def start(self) -> None:
@@ -143,6 +146,25 @@ class Service:
         asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
         return self._queue.submit(asked, LANE_NOW, again=True).key
 
+    def methods(self, study: str) -> list[Offer]:
+        """What each method offers for a study's model; empty before a worker has loaded it."""
+        self._known(study)
+        index = self._index(study)
+        return read_offers(index.folder) if index else []
+
+    def ask(self, study: str, kind: str, layer: str, units: Sequence[int], **more: Any) -> dict[str, Any]:
+        """Ask for a picture, for several, for a map or for the sanity check of one; see `Requests.ask`."""
+        settings, index = self._known(study), self._ready(study)
+        return self._requests.ask(index, settings.sweep_spec(), kind, layer, units, **more)
+
+    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
+        """Addresses of the tiles of the default pictures that are there, by unit."""
+        return self._requests.pictures(self._ready(study), layer, units)
+
+    def preview(self, key: str) -> bytes | None:
+        """A picture as far as it is, by the key of its result; None where nothing is to be seen of it."""
+        return self._requests.preview(key)
+
     def jobs(self) -> list[dict[str, Any]]:
         """All jobs on record, newest first."""
         return [self._job_view(job) for job in self._queue.jobs()]
@@ -150,25 +172,21 @@ class Service:
     def job(self, key: str) -> dict[str, Any] | None:
         """One job, None when there is none of that key."""
         job = self._queue.get(key)
-        return None if job is None else self._job_view(job)
+        return None if job is None else self._any_view(job)
+
+    def _any_view(self, job: Job) -> dict[str, Any]:
+        if not is_request(job):
+            return self._job_view(job)
+        index = self._opened(index_folder(self._cache, str(job.spec.get("index"))))
+        return self._requests.view(index, job)
 
     def cancel_job(self, key: str) -> dict[str, Any] | None:
         """Stop a job; None when there is none of that key."""
         job = self._queue.cancel(key)
-        return None if job is None else self._job_view(job)
+        return None if job is None else self._any_view(job)
 
     def _job_view(self, job: Job) -> dict[str, Any]:
-        """A job without what only the machine's owner should see."""
-        spec = job.spec
-        shown = {
-            name: value
-            for name, value in asdict(replace(job, traceback=None)).items()
-            if name not in {"traceback", "owner"}
-        }
-        return shown | {
-            "spec": {"kind": spec.kind, "study": spec.study, "layer": spec.get("layer"), "unit": spec.get("unit")},
-            "ahead": self._queue.ahead(job.key) if job.state == "queued" else 0,
-        }
+        return job_view(job, self._queue)
 
     def media(self, key: str) -> tuple[bytes, str] | None:
         """Body and MIME type of the image of a key, None when there is none."""

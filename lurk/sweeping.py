@@ -8,7 +8,6 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager
 from importlib.metadata import version
 from pathlib import Path
 
@@ -16,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from lurk import __version__
+from lurk.device import choose_device, placed
 from lurk.errors import CacheError, Cancelled, ImagesError, LurkError, ModelError
 from lurk.graph import Plan
 from lurk.hooks import tapped
@@ -103,11 +103,12 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         began(writer.folder)
         if not writer.manifest.complete:
             threads = workers or min(8, os.cpu_count() or 1)
-            with ThreadPoolExecutor(threads, "images") as pool, _placed(model.module, place):
+            with ThreadPoolExecutor(threads, "images") as pool, placed(model.module, place):
                 if place.type != "cpu":
                     plan = model.plan(layers)  # a trace holds for the device that it was made on
                 run = _Run(model, images, plan, writer, pool)
-                run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
+                with torch.inference_mode():
+                    run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
     return Index(index_folder(cache, manifest.provenance.key))
 
 
@@ -139,10 +140,7 @@ def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: st
         method="sweep",
         method_version=METHOD_VERSION,
         parameters=(("layers", layers), ("top", top)),
-        software=(
-            *((name, version(name)) for name in ("numpy", "pillow", "torch", "torchvision")),
-            ("torchlurk", __version__),
-        ),
+        software=software(),
     )
     return Manifest(
         provenance=provenance,
@@ -157,49 +155,20 @@ def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: st
     )
 
 
+def software() -> tuple[tuple[str, str], ...]:
+    """(package, version) of what results depend on, sorted by name but for this package, which is last."""
+    packages = ("numpy", "pillow", "torch", "torchvision")
+    return (*((name, version(name)) for name in packages), ("torchlurk", __version__))
+
+
 def _left_out(plan: Plan) -> str:
     names = ", ".join(plan.left_out[:5]) + (", …" if len(plan.left_out) > 5 else "")
     return f"left out, as they do not keep the images of a batch apart: {names}" if names else ""
 
 
-def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
-
-    Args:
-        name: Name of the device.
-
-    Returns:
-        The device.
-
-    Raises:
-        ModelError: There is no such device here.
-    """
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        torch.zeros(1, device=name)
-        return torch.device(name)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise ModelError(f"device {name!r} cannot be used ({reason}); choose another with --device") from error
-
-
 def _layout(place: torch.device) -> torch.memory_format:
     """Order of an image's samples in memory: on a CPU the one whose forward pass rounds least, on a GPU the fastest."""
     return torch.contiguous_format if place.type == "cpu" else torch.channels_last
-
-
-@contextmanager
-def _placed(module: nn.Module, place: torch.device) -> Iterator[None]:
-    """Put a module on a device, in full float32 precision, and back afterwards."""
-    home = next(iter(module.parameters()), torch.zeros(0)).device
-    module.to(place)
-    precise: AbstractContextManager[None] = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
-    try:
-        with precise, torch.inference_mode():
-            yield
-    finally:
-        module.to(home)
 
 
 class _Run:

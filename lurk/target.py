@@ -1,7 +1,7 @@
 """What a map explains: one number that the network computes from an image."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
@@ -9,7 +9,9 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
+from lurk.hooks import altered
 from lurk.reach import Reached, reaching
+from lurk.rectifiers import own_bound
 
 if TYPE_CHECKING:
     from lurk.graph import Plan
@@ -51,20 +53,36 @@ class Target:
         Raises:
             LurkError: There is no such unit, position or class.
         """
+        return self.parts(reached).sum(1)
+
+    def parts(self, reached: Reached) -> Tensor:
+        """The values that the number is the sum of: one, or for `map` that of every position.
+
+        Args:
+            reached: What the forward pass reached.
+
+        Returns:
+            float (n, values), with the graph of its gradients. Of equal maxima the first, row by row.
+
+        Raises:
+            LurkError: There is no such unit, position or class.
+        """
+        if self.where not in WHERES:
+            raise LurkError(f"a target is one of {', '.join(WHERES)}, not {str(self.where)[:40]!r}")
         if self.where == "class":
-            return _column(reached.logits, self.label, "class")
+            return _column(reached.logits, self.label, "class")[:, None]
         values = _column(reached[self.layer], self.unit, f"layer {self.layer}: unit")
         if self.where == "map":
-            return values.sum((1, 2))
+            return values.flatten(1)
         if self.where == "maximum":
-            return values.flatten(1).amax(1)
+            return values.flatten(1).gather(1, values.flatten(1).argmax(1, keepdim=True))
         rows, cols = values.shape[1:]
         if not (0 <= self.row < rows and 0 <= self.col < cols):
             raise LurkError(
                 f"layer {self.layer} has rows 0 to {rows - 1} and columns 0 to {cols - 1}, "
                 f"not row {self.row}, column {self.col}"
             )
-        return values[:, self.row, self.col]
+        return values[:, self.row, self.col, None]
 
 
 def _column(values: Tensor, number: int, words: str) -> Tensor:
@@ -75,7 +93,7 @@ def _column(values: Tensor, number: int, words: str) -> Tensor:
 
 @contextmanager
 def explaining(
-    plan: "Plan", target: Target, layers: Sequence[str] = ()
+    plan: "Plan", target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
 ) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
     """Run a model just as far as a target needs.
 
@@ -83,16 +101,20 @@ def explaining(
         plan: The model and its layers.
         target: The target.
         layers: Further layers whose activations are wanted.
+        through_bound: Whether the target's own upper bound, such as ReLU6's, lets gradients through. Where a unit is at
+            its bound its derivative is 0, so that nothing would be said of the very images that excite it most.
 
     Yields:
         The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what was reached.
     """
     is_class = target.where == "class"
     wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
-    with reaching(plan, wanted, to_the_end=is_class) as reach:
+    with reaching(plan, wanted, to_the_end=is_class) as reach, ExitStack() as opened:
 
         def forward(batch: Tensor) -> tuple[Tensor, Reached]:
             reached = reach(batch)
+            if through_bound and not is_class:
+                opened.enter_context(altered(own_bound(reached[target.layer])))
             return target.value(reached), reached
 
         yield forward

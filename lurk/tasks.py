@@ -3,37 +3,22 @@
 import time
 from collections.abc import Callable
 from dataclasses import asdict
-from functools import lru_cache
 from pathlib import Path
-from typing import Protocol
 
+from lurk.applying import offers
 from lurk.errors import BusyError, LurkError
-from lurk.images import ImageSet, load_images
 from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.manifest import study_index
-from lurk.models import Model, load_model
+from lurk.method_tasks import Context, Result, draw_map, draw_pictures, draw_sanity
 from lurk.records import JobSpec, UnitRef
+from lurk.results import publish_offers
 from lurk.settings import Settings
 from lurk.sweeping import sweep
 from lurk.verify import verify
+from lurk.warm import image_set, warm_model
 
-Result = dict[str, object]
 BUSY_S = 1.0
-
-
-class Context(Protocol):
-    """What a worker gives to a task."""
-
-    @property
-    def cache(self) -> Path:
-        """The cache directory."""
-
-    def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
-        """Tell the progress; raises Cancelled when the job is to stop."""
-
-    def give_way(self) -> None:
-        """Let more urgent jobs run now."""
 
 
 def run(spec: JobSpec, context: Context) -> Result:
@@ -65,6 +50,10 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         context.report(done, total, "", rate)
         context.give_way()
 
+    def show(folder: Path) -> None:
+        publish_offers(folder, offers(model, model.plan(settings.layers)))
+        show_in_study(context.cache, spec.study, folder)
+
     index = _patiently(
         context,
         sweep,
@@ -77,7 +66,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         workers=settings.workers,
         device=settings.device,
         progress=progress,
-        began=lambda folder: show_in_study(context.cache, spec.study, folder),
+        began=show,
     )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 
@@ -112,20 +101,11 @@ def _verify(spec: JobSpec, context: Context) -> Result:
     }
 
 
-def warm_model(source: str, weights: str | None) -> Model:
-    """The model of a study, kept in memory for the next job; loaded again when one of its files has changed."""
-    files = [Path(part) for part in (source.partition(":")[0], weights or "")]
-    return _model(source, weights, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
-
-
-@lru_cache(maxsize=2)
-def _model(source: str, weights: str | None, _changed: tuple[int, ...]) -> Model:
-    return load_model(source, weights=weights)
-
-
-def image_set(settings: Settings) -> ImageSet:
-    """The image set of a study."""
-    return load_images(settings.data, classes=settings.classes, sample=settings.sample, cache=settings.cache)
-
-
-TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {"sweep": _sweep, "verify": _verify}
+TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {
+    "sweep": _sweep,
+    "verify": _verify,
+    "picture": draw_pictures,
+    "pictures": draw_pictures,
+    "map": draw_map,
+    "sanity": draw_sanity,
+}

@@ -13,7 +13,7 @@ from lurk.errors import Cancelled, ImagesError, ModelError
 from lurk.index import Index
 from lurk.measure import Measurement
 from lurk.statistics import Statistics
-from lurk.sweeping import choose_device
+from lurk.device import choose_device
 
 
 class Net(nn.Module):

@@ -62,7 +62,7 @@ def _software() -> list[str]:
 
 def _device(settings: Settings) -> list[str]:
     try:
-        from lurk.sweeping import choose_device
+        from lurk.device import choose_device
 
         _say("device", choose_device(settings.device))
     except LurkError as error:
@@ -108,8 +108,8 @@ def _file_system(path: Path) -> str:
 
 def _verify(settings: Settings, count: int) -> list[str]:
     """Compute the hits of some random units again."""
-    from lurk.tasks import image_set, warm_model
     from lurk.verify import verify
+    from lurk.warm import image_set, warm_model
 
     folder = study_index(Path(settings.cache), settings.study)
     if folder is None:

@@ -2,21 +2,26 @@
 
 import argparse
 import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
 from lurk.allocator import keep_freed_memory
+from lurk.asking import MOST_UNITS
+from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.settings import Settings
 from lurk.stores import prepare_cache
 
 
-def run(settings: Settings, _given: argparse.Namespace) -> int:
+def run(settings: Settings, given: argparse.Namespace) -> int:
     """Sweep, with a progress bar on a terminal.
 
     Args:
         settings: The options.
-        _given: Flags of this command alone; it has none.
+        given: `with_pictures`, whether to draw the picture of every unit afterwards.
 
     Returns:
         Exit status.
@@ -24,7 +29,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     cache = prepare_cache(settings.cache)
     keep_freed_memory()
     from lurk.sweeping import sweep
-    from lurk.tasks import image_set, warm_model
+    from lurk.warm import image_set, warm_model
 
     model, images = warm_model(settings.model, settings.weights), image_set(settings)
     if model.notice:
@@ -51,4 +56,46 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")  # noqa: T201 - the answer
     for _, path, reason in manifest.skipped:
         print(f"skipped {path}: {reason}", file=sys.stderr)  # noqa: T201 - the answer
+    if given.with_pictures:
+        _draw_all(settings, index, cache)
     return 0
+
+
+@dataclass(frozen=True)
+class _Terminal:
+    """Shows the progress of a job on the terminal, as a worker does in the queue."""
+
+    cache: Path
+    bar: "tqdm[NoReturn]"
+    before: int
+    units: int
+    key: str = ""
+
+    def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
+        """Show the progress."""
+        self.bar.n = round(self.before + self.units * done / max(total, 1), 1)
+        self.bar.refresh()
+
+    def give_way(self) -> None:
+        """Nothing waits."""
+
+
+def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
+    """Draw the picture of every unit that has none yet."""
+    from lurk.asking import DEFAULT_PICTURE, Ask
+    from lurk.method_tasks import draw_pictures
+    from lurk.methods import METHODS
+
+    offer = METHODS[DEFAULT_PICTURE].offer
+    options = tuple(offer.read({}).items())
+    before, total = 0, sum(layer.units for layer in index.layers)
+    with tqdm(total=total, unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+        for layer in index.layers:
+            for at in range(0, layer.units, MOST_UNITS):
+                units = tuple(range(at, min(at + MOST_UNITS, layer.units)))
+                asked = Ask("pictures", layer.name, units, offer.name, offer.version, options)
+                shown = _Terminal(cache, bar, before, len(units))
+                draw_pictures(asked.spec(settings.sweep_spec(), index.key), shown)
+                before += len(units)
+                shown.report(1, 1)
+    print(f"{total} pictures: {index.folder}")  # noqa: T201 - the answer

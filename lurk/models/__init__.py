@@ -97,6 +97,7 @@ class Model:
     std: tuple[float, ...] | None = None
     notice: str = ""
     file_hash: str | None = field(default=None, repr=False)
+    _plans: dict[object, "Plan"] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def weight_hash(self) -> str:
@@ -142,7 +143,7 @@ class Model:
         return list(self.plan().layers)
 
     def plan(self, expression: str | None = None) -> "Plan":
-        """Analyse the network for its own input size.
+        """Analyse the network for its own input size; the last answer is kept until its parts or device change.
 
         Args:
             expression: Regular expression that narrows or widens the default layers.
@@ -152,7 +153,12 @@ class Model:
         """
         from lurk.graph import plan
 
-        return plan(self.module, self.input_shape, expression)
+        parts = tuple((name, type(part)) for name, part in self.module.named_modules())
+        key = (expression, next(self.module.parameters(), torch.zeros(0)).device, self.dtype, parts)
+        if key not in self._plans:
+            self._plans.clear()
+            self._plans[key] = plan(self.module, self.input_shape, expression)
+        return self._plans[key]
 
 
 def load_model(

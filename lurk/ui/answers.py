@@ -14,7 +14,7 @@ from werkzeug.exceptions import BadRequest, HTTPException
 from lurk.errors import LurkError
 
 LOG = logging.getLogger("lurk.ui")
-JSON_PATHS = ("/api/", "/media/", "/_dash", "/readyz", "/metrics", "/healthz")
+JSON_PATHS = ("/api/", "/media/", "/preview/", "/_dash", "/readyz", "/metrics", "/healthz")
 WORDS = {
     404: "there is nothing at this address",
     405: "this address does not take that method",

@@ -7,6 +7,8 @@ from dash import Dash
 from flask import request
 from werkzeug.exceptions import BadRequest
 
+from lurk.asking import MOST_UNITS
+
 LONGEST_NAME = 1000
 
 
@@ -97,6 +99,23 @@ def number(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9:
         raise BadRequest("a whole number was expected")
     return value
+
+
+def numbers(value: object) -> list[int]:
+    """Whole numbers of 0 or more that the page sent.
+
+    Args:
+        value: What it sent.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        BadRequest: It is no list of such, or too long.
+    """
+    if not isinstance(value, list) or not 1 <= len(value) <= MOST_UNITS:
+        raise BadRequest(f"a list of 1 to {MOST_UNITS} whole numbers was expected")
+    return [number(item) for item in value]
 
 
 def part(value: object, key: str) -> object:

@@ -39,6 +39,7 @@ LAYER_FACTS = "layer-facts"
 GRID = "grid"
 GRID_SORT = "grid-sort"
 GRID_NOTE = "grid-note"
+GRID_SHOWS = "grid-shows"
 
 UNIT_MODAL = "unit-modal"
 UNIT_TITLE = "unit-title"

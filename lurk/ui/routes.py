@@ -10,13 +10,12 @@ from flask import Blueprint, Flask, Response, request, send_from_directory
 from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
-from lurk.records import LayerInfo
 from lurk.service import Service
+from lurk.ui import job_routes
 from lurk.ui.answers import answer
-from lurk.ui.bodies import name, number, part
+from lurk.ui.known import API, known_layer, known_study, known_unit
 from lurk.views import SORTS, StudyView
 
-API = "/api/v1"
 STYLE = "/vendor/bootstrap.min.css"
 UNITS = "/studies/<study>/layers/<path:layer>/units"
 KEPT = "private, max-age=31536000, immutable"
@@ -50,11 +49,13 @@ def _readers() -> dict[str, View]:
         "/studies": studies,
         "/studies/<study>": study,
         "/studies/<study>/skipped": skipped,
+        "/studies/<study>/methods": job_routes.methods,
         "/studies/<study>/layers": layers,
+        "/studies/<study>/layers/<path:layer>/pictures": job_routes.pictures,
         UNITS: units,
         UNITS + "/<int(signed=True):unit>": unit,
-        "/jobs": jobs,
-        "/jobs/<key>": job,
+        "/jobs": job_routes.jobs,
+        "/jobs/<key>": job_routes.job,
     }
 
 
@@ -62,13 +63,19 @@ def _writers() -> dict[str, View]:
     return {
         "/studies/<study>/cancel": cancel,
         "/studies/<study>/resume": resume,
-        "/jobs": submit,
-        "/jobs/<key>/cancel": cancel_job,
+        "/jobs": job_routes.submit,
+        "/jobs/<key>/cancel": job_routes.cancel_job,
     }
 
 
 def _others() -> dict[str, View]:
-    return {"/media/<path:key>": media, "/healthz": health, "/readyz": ready, "/metrics": metrics}
+    return {
+        "/media/<path:key>": media,
+        "/preview/<key>": job_routes.preview,
+        "/healthz": health,
+        "/readyz": ready,
+        "/metrics": metrics,
+    }
 
 
 def study_json(service: Service, view: StudyView) -> dict[str, Any]:
@@ -83,47 +90,6 @@ def study_json(service: Service, view: StudyView) -> dict[str, Any]:
         "notice": view.notice or status["notice"],
         "weights": view.weights or status["weights"],
     }
-
-
-def known_study(service: Service, study: str) -> StudyView:
-    """A study by name.
-
-    Args:
-        service: Who knows the studies.
-        study: The name.
-
-    Returns:
-        The study.
-
-    Raises:
-        LurkError: There is none of that name.
-    """
-    found = service.study(study)
-    if found is None:
-        names = ", ".join(view.name for view in service.studies()) or "none"
-        raise LurkError(f"no study is called {study!r}; known are: {names}")
-    return found
-
-
-def known_layer(service: Service, study: str, layer: str) -> LayerInfo:
-    """A layer of a study by name.
-
-    Args:
-        service: Who knows the layers.
-        study: Name of the study.
-        layer: Name of the layer.
-
-    Returns:
-        The layer.
-
-    Raises:
-        LurkError: There is none of that name.
-    """
-    known_study(service, study)
-    found = {info.name: info for info in service.layers(study)}
-    if layer not in found:
-        raise LurkError(f"study {study!r} has no layer called {layer!r}; {API}/studies/{study}/layers lists them")
-    return found[layer]
 
 
 def studies(service: Service) -> Response:
@@ -171,54 +137,6 @@ def unit(service: Service, study: str, layer: str, unit: int) -> Response:
     return answer(known_unit(service, study, layer, unit).to_json() | {"study": study})
 
 
-def known_unit(service: Service, study: str, layer: str, unit: int) -> Any:
-    """A unit of a layer.
-
-    Args:
-        service: Who knows the units.
-        study: Name of the study.
-        layer: Name of the layer.
-        unit: Channel number.
-
-    Returns:
-        The service's view of it.
-
-    Raises:
-        LurkError: There is none of that number.
-    """
-    info = known_layer(service, study, layer)
-    if not 0 <= unit < info.units:
-        raise LurkError(f"layer {layer!r} has units 0 to {info.units - 1}, not {unit}")
-    return service.unit(study, layer, unit)
-
-
-def jobs(service: Service) -> Response:
-    """All jobs."""
-    return answer(service.jobs())
-
-
-def job(service: Service, key: str) -> Response:
-    """One job."""
-    return answer(_found(service.job(key), key))
-
-
-def _found(job: dict[str, Any] | None, key: str) -> dict[str, Any]:
-    if job is None:
-        raise LurkError(f"there is no job {key[:64]!r}")
-    return job
-
-
-def submit(service: Service) -> Response:
-    """Ask for a job: `{"kind": "verify", "study": …, "layer": …, "unit": …}`."""
-    body = request.get_json(silent=True)
-    if part(body, "kind") != "verify":
-        raise BadRequest("the only kind of job that can be asked for is 'verify'")
-    where = name(part(body, "study")), name(part(body, "layer")), number(part(body, "unit"))
-    known_unit(service, *where)
-    key = service.verify(*where)
-    return answer(service.job(key) or {"key": key}, 202)
-
-
 def cancel(service: Service, study: str) -> Response:
     """Stop a study's sweep."""
     view = known_study(service, study)
@@ -231,11 +149,6 @@ def resume(service: Service, study: str) -> Response:
     view = known_study(service, study)
     service.resume(study)
     return answer(study_json(service, view), 202)
-
-
-def cancel_job(service: Service, key: str) -> Response:
-    """Stop a job."""
-    return answer(_found(service.cancel_job(key), key), 202)
 
 
 def media(service: Service, key: str) -> Response:

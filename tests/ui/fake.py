@@ -1,5 +1,6 @@
 """A service that serves plausible data with real images: the page is tried on it without a model or a sweep."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -7,8 +8,11 @@ import numpy as np
 from PIL import Image
 
 from lurk.errors import LurkError
+from lurk.offers import Offer
 from lurk.records import Hit, LayerInfo, UnitRecord
 from lurk.views import SORTS, StudyView
+from tests.ui import made_up_methods
+from tests.ui.fake_asks import FakeAsks
 from tests.ui.made_up import CLASSES, IMAGES, LAYERS, VIEW, picture, webp
 
 TILE, COLUMNS, PER_SPRITE = 64, 16, 256
@@ -94,6 +98,7 @@ class FakeService:
     message: str = ""
     rate: float | None = None
     asked: list[str] = field(default_factory=list)
+    asks: FakeAsks = field(default_factory=FakeAsks)
 
     def studies(self) -> list[StudyView]:
         return [
@@ -232,6 +237,21 @@ class FakeService:
         self.asked.append(f"verify {layer} {unit}")
         return "1" * 32
 
+    def methods(self, study: str) -> list[Offer]:
+        self._known(study)
+        return self.asks.offers
+
+    def ask(self, study: str, kind: str, layer: str, units: Sequence[int], **more: Any) -> dict[str, Any]:
+        which = {"units": list(units)} if kind == "pictures" else {"unit": units[0]}
+        given = {name: value for name, value in more.items() if value not in ("", None)}
+        return self.asks.ask({"kind": kind, "study": study, "layer": layer, **which, **given})
+
+    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
+        return self.asks.pictures(units)
+
+    def preview(self, key: str) -> bytes | None:
+        return self.asks.preview(key)
+
     def jobs(self) -> list[dict[str, Any]]:
         return [self._job("1" * 32), self._job("0" * 32), self._job("2" * 32), self._job("3" * 32)]
 
@@ -255,11 +275,11 @@ class FakeService:
         }
 
     def job(self, key: str) -> dict[str, Any] | None:
-        return self._job(key) if key in {job["key"] for job in self.jobs()} else None
+        return self._job(key) if key in {job["key"] for job in self.jobs()} else self.asks.look(key)
 
     def cancel_job(self, key: str) -> dict[str, Any] | None:
         self.asked.append(f"cancel {key}")
-        return self.job(key)
+        return self.asks.cancel(key) or self.job(key)
 
     def media(self, key: str) -> tuple[bytes, str] | None:
         parts = key.split("/")
@@ -270,7 +290,8 @@ class FakeService:
             return webp(picture(int(parts[2])).crop((col0, row0, col1, row1))), "image/webp"
         if parts[:2] == ["fake", "sprite"]:
             return self._sprite(LAYERS[int(parts[2])], int(parts[3])), "image/webp"
-        return None
+        made = made_up_methods.media(key)
+        return None if made is None else (made, "image/webp")
 
     def _sprite(self, info: LayerInfo, page: int) -> bytes:
         units = range(page * PER_SPRITE, min((page + 1) * PER_SPRITE, info.units))

@@ -25,12 +25,13 @@ class Section:
     """A part of a unit's modal.
 
     Args:
-        column: `saw` for what the unit saw, on the left; `answers` for what it answers to, on the right.
+        column: `wants` for what the unit wants to see, on the left; `saw` for what it saw, in the middle; `answers`
+            for what it answers to, on the right.
         order: Place in the column, lowest first.
         build: Draws it for a unit and for `max` or `mean`.
     """
 
-    column: Literal["saw", "answers"]
+    column: Literal["wants", "saw", "answers"]
     order: int
     build: Callable[[UnitView, Kind], Component]
 

@@ -1,4 +1,4 @@
-"""The grid of a layer's units: its data; the scripts draw it from sprites."""
+"""The grid of a layer's units: its data; the scripts draw it from sprites, or from the pictures of the units."""
 
 from functools import partial
 from typing import Any
@@ -27,7 +27,10 @@ HELP = (
     "“One class most” puts first the units that answer to one class far more than to all others: (best class − mean of "
     "the rest) / (|best class| + |mean of the rest|). “Rarest first” puts first the units that are above 0 at the "
     "fewest positions.\n"
-    "A faded tile is dead: never above 0 on any image. A bar below a tile marks a unit that is always on, or saturated."
+    "A faded tile is dead: never above 0 on any image. A bar below a tile marks a unit that is always on, or "
+    "saturated.\n"
+    "“Pictures” draws, for the units in view, the picture that excites each of them, and shows it in place of the "
+    "piece of an image."
 )
 
 
@@ -47,7 +50,13 @@ def layout() -> Component:
     )
     return html.Section(
         [
-            heading("Units", HELP, html.Span(id=ids.GRID_NOTE, className="note"), sort),
+            heading(
+                "Units",
+                HELP,
+                html.Span(id=ids.GRID_NOTE, className="note"),
+                html.Div(id=ids.GRID_SHOWS, className="grid-shows"),
+                sort,
+            ),
             html.Div(id=ids.GRID, className="grid", role="group", **attributes("Units of the layer")),
         ],
         className="units",

@@ -1,4 +1,4 @@
-"""What a unit saw: its top images, each with the patch outlined in it and beside it."""
+"""What a unit saw: its top images, each with the patch outlined in it and beside it, and room for the chosen map."""
 
 from typing import Any
 
@@ -23,7 +23,10 @@ HELP = {
     ),
 }
 ORDER = "Images are as the network sees them, after resizing and cropping. Equal scores are in the order of the images."
-
+MAPS = (
+    "A map, chosen below, says for every pixel of an image how much it has to do with the unit's value. Each method "
+    "has its own way to find out, and to mislead: look at several, and at the sanity check."
+)
 
 WHOLE = (
     "Something before this layer looks at the whole image at once, so every position sees all of it and there is no "
@@ -50,7 +53,8 @@ def hits(view: UnitView, kind: Kind) -> Component:
         pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]
         shown = html.Ol(pictures, className="hits whole" if is_whole else "hits")
     scrolled = html.Div(shown, className="scroll", tabIndex=0, role="group", **attributes(TITLES[kind]))
-    return html.Section([heading(TITLES[kind], f"{words}\n{ORDER}", note), scrolled], className="section grows")
+    parts = [heading(TITLES[kind], f"{words}\n{ORDER}\n{MAPS}", note), html.Div(className="map-bar"), scrolled]
+    return html.Section([*parts, html.Div(className="map-closeup")], className="section grows")
 
 
 def _hit(hit: dict[str, Any], rank: int, info: LayerInfo) -> Component:
@@ -60,6 +64,7 @@ def _hit(hit: dict[str, Any], rank: int, info: LayerInfo) -> Component:
     pictures: list[Component] = [html.Div(view, className="view")]
     if not hit["whole"]:
         pictures.append(html.Img(src=hit["patch_url"], alt="its patch", className="patch"))
+    pictures.append(html.Div(className="map-slot", **attributes(data_image=str(hit["image"]), data_words=words)))
     return html.Li(
         [
             html.Div(pictures, className="pictures"),

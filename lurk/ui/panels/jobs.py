@@ -15,7 +15,14 @@ from lurk.ui.panels import PANELS
 from lurk.ui.scripts import attributes
 
 OPEN = ("queued", "running")
-KINDS = {"sweep": "Sweep", "verify": "Check"}
+KINDS = {
+    "sweep": "Sweep",
+    "verify": "Check",
+    "picture": "Picture",
+    "pictures": "Pictures",
+    "map": "Map",
+    "sanity": "Sanity check of a map",
+}
 COLUMNS = ("job", "state", "progress", "asked for", "")
 MOST = 200
 
@@ -64,8 +71,22 @@ def _what(spec: Mapping[str, Any]) -> list[Component | str]:
     kind, layer = KINDS.get(spec["kind"], spec["kind"]), spec.get("layer")
     if layer is None:
         return [f"{kind} of ", dcc.Link(spec["study"], href=write(spec["study"]))]
-    place: list[Component | str] = [html.Span(layer, className="name"), f" unit {spec.get('unit')}"]
-    return [f"{kind} of ", dcc.Link(place, href=write(spec["study"], str(layer), int(spec.get("unit") or 0)))]
+    units = units_of(spec)
+    words = f" unit {units[0]}" if len(units) == 1 else f" {len(units)} units"
+    place: list[Component | str] = [html.Span(layer, className="name"), words if units else ""]
+    link = dcc.Link(place, href=write(spec["study"], str(layer), units[0] if len(units) == 1 else None))
+    method = spec.get("method")
+    how = [html.Span(f" by {str(method).replace('_', ' ')}", className="note")] if method else []
+    image = spec.get("image")
+    return [f"{kind} of ", link, *([] if image is None else [f" in image {image}"]), *how]
+
+
+def units_of(spec: Mapping[str, Any]) -> list[int]:
+    """The units that a job is about: its `unit`, or its `units`, numbers or a text of them with commas."""
+    if spec.get("unit") is not None:
+        return [int(spec["unit"])]
+    units = spec.get("units") or ()
+    return [int(unit) for unit in (units.split(",") if isinstance(units, str) else units)]
 
 
 def state_words(job: Mapping[str, Any]) -> str:

@@ -1,4 +1,4 @@
-"""A unit's modal: what it saw on the left, what it answers to on the right, its neighbours an arrow key away."""
+"""A unit's modal: what it wants to see, what it saw, what it answers to; its neighbours are an arrow key away."""
 
 from functools import partial
 
@@ -11,8 +11,8 @@ from lurk.errors import LurkError
 from lurk.service import Service
 from lurk.ui import ids
 from lurk.ui.bodies import name, number
+from lurk.ui.known import known_unit
 from lurk.ui.panels import PANELS, sections
-from lurk.ui.routes import known_unit
 from lurk.ui.scripts import attributes, bind
 
 STATES = {
@@ -126,7 +126,7 @@ def body(service: Service, place: object, kind: object, _serial: object) -> Comp
         return html.P(str(error)[:1].upper() + str(error)[1:] + ".", className="why")
     columns = [
         html.Div([section.build(view, kind) for section in sections(column)], className=f"column {column}")
-        for column in ("saw", "answers")
+        for column in ("wants", "saw", "answers")
     ]
     return html.Div(columns, className="columns")
 

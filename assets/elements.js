@@ -1,0 +1,98 @@
+"use strict";
+/* How the scripts make elements, and write numbers and times. */
+(function () {
+  const lurk = (window.lurk = window.lurk || {});
+
+  lurk.make = function (tag, props, ...children) {
+    const made = document.createElement(tag);
+    for (const [name, value] of Object.entries(props || {})) {
+      if (value === undefined || value === null || value === false) continue;
+      if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+      else if (name === "class") made.className = value;
+      else if (name === "text") made.textContent = value;
+      else if (name === "value") made.value = value;
+      else made.setAttribute(name, value === true ? "" : value);
+    }
+    made.append(...children.filter((child) => child !== null && child !== undefined && child !== ""));
+    return made;
+  };
+
+  lurk.say = function (element, words) {
+    if (element.textContent !== words) element.textContent = words;
+  };
+
+  lurk.show = function (element, isShown) {
+    if (element.hidden === isShown) element.hidden = !isShown;
+  };
+
+  lurk.number = function (value, digits = 3) {
+    if (value === null || value === undefined) return "–";
+    const size = Math.abs(value);
+    if (size && (size < 1e-3 || size >= 1e5)) return value.toExponential(digits - 1).replace("-", "−").replace("e-", "e−").replace("e+", "e");
+    return String(Number(value.toPrecision(digits))).replace("-", "−");
+  };
+
+  lurk.percent = function (share) {
+    const percent = 100 * share;
+    if (percent === 0 || percent === 100) return `${percent} %`;
+    if (percent > 99.99) return "99.99 %";
+    if (percent < 0.01) return "0.01 %";
+    const digits = percent > 99 || percent < 1 ? 2 : 1;
+    const cut = 10 ** digits;
+    return `${Math.floor(percent * cut) / cut} %`;
+  };
+
+  lurk.seconds = function (seconds) {
+    if (seconds === null || seconds === undefined) return "";
+    return seconds < 10 ? `${lurk.number(seconds, 2)} s` : `${Math.round(seconds)} s`;
+  };
+
+  lurk.words = (name) => name.replaceAll("_", " ");
+
+  /* A choice that lasts as long as the tab. */
+
+  lurk.kept = function (name, otherwise) {
+    try {
+      return { ...otherwise, ...JSON.parse(window.sessionStorage.getItem(name)) };
+    } catch {
+      return { ...otherwise };
+    }
+  };
+
+  lurk.keep = function (name, value) {
+    try {
+      window.sessionStorage.setItem(name, JSON.stringify(value));
+    } catch {
+      /* a browser that keeps nothing still shows the choice until the page is left */
+    }
+  };
+
+  /* A select with a name for those who do not see it. */
+
+  lurk.select = function (label, options, value, choose) {
+    const made = options.map((one) =>
+      lurk.make("option", { value: one.value, text: one.label, title: one.title, disabled: Boolean(one.disabled) }),
+    );
+    const select = lurk.make("select", { class: "choice", "aria-label": label, title: label }, ...made);
+    select.value = value;
+    select.addEventListener("change", () => choose(select.value));
+    return select;
+  };
+
+  /* An image that takes the place of another one only once it is there. */
+
+  lurk.swap = function (image, url) {
+    if (image.dataset.wanted === url) return;
+    image.dataset.wanted = url;
+    const next = new Image();
+    next.src = url;
+    next.decode().then(
+      () => {
+        if (image.dataset.wanted === url) image.src = url;
+      },
+      () => {
+        if (image.dataset.wanted === url) delete image.dataset.wanted;
+      },
+    );
+  };
+})();

@@ -1,0 +1,246 @@
+"""`visualize`: pictures of units, or maps of what they saw, in a folder, with a JSON of their provenance."""
+
+import argparse
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tqdm import tqdm
+
+from lurk.allocator import keep_freed_memory
+from lurk.errors import LurkError
+from lurk.index import Index
+from lurk.manifest import study_index
+from lurk.offers import Offer
+from lurk.render import encode_png, to_view
+from lurk.settings import Settings
+from lurk.shades import MODES, shown
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from lurk.models import Model
+
+MOST_UNITS = 1_000_000
+Record = dict[str, Any]
+
+
+def run(settings: Settings, given: argparse.Namespace) -> int:
+    """Draw into a folder, with a progress bar on a terminal.
+
+    Args:
+        settings: The options.
+        given: The flags of this command alone.
+
+    Returns:
+        Exit status.
+
+    Raises:
+        LurkError: There is no such method, layer, unit, option or image, or the folder cannot be written.
+    """
+    keep_freed_memory()
+    from lurk.methods import METHODS
+    from lurk.warm import warm_model
+
+    if given.list:
+        for name in METHODS:
+            _describe(METHODS[name].offer)
+        return 0
+    offer = METHODS[given.method].offer
+    options = offer.read(dict(_pair(text) for text in given.option))
+    units = numbers(given.units)
+    out = _folder(given.out)
+    model = warm_model(settings.model, settings.weights)
+    if model.notice:
+        print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
+    drawing = _maps if offer.gives == "map" else _pictures
+    records, shared = [], _provenance(model, offer, options)
+    for file, content, told in drawing(model, settings, given, options, units):
+        _write(out / file, content)
+        records.append({"file": file, **told, **shared})
+    _write(out / "provenance.json", json.dumps(records, indent=1).encode())
+    print(f"{len(records)} pictures: {out}")  # noqa: T201 - the answer
+    return 0
+
+
+def _describe(offer: Offer) -> None:
+    """Print what a method offers."""
+    print(f"{offer.name}: {offer.shows} ({offer.paper})")  # noqa: T201 - the answer
+    for option in offer.options:
+        choices = f" ({', '.join(option.choices)})" if option.choices else ""
+        print(f"    {option.name}={option.default}: {option.help}{choices}")  # noqa: T201 - the answer
+
+
+def numbers(text: str) -> list[int]:
+    """Read numbers and ranges.
+
+    >>> numbers("0-2,7")
+    [0, 1, 2, 7]
+
+    Args:
+        text: Numbers and ranges, both ends included, separated by commas.
+
+    Returns:
+        The numbers.
+
+    Raises:
+        LurkError: It is not written so.
+    """
+    found: list[int] = []
+    for part in text.split(","):
+        match = re.fullmatch(r"\s*(\d{1,9})(?:-(\d{1,9}))?\s*", part, re.ASCII)
+        if match is None:
+            raise LurkError(f"--units takes numbers and ranges such as 0-15,20, not {text[:40]!r}")
+        first, last = int(match[1]), int(match[2] or match[1])
+        if last < first or last - first >= MOST_UNITS:
+            raise LurkError(f"--units {part.strip()}: the range is empty or too long")
+        found += range(first, last + 1)
+    return found
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, sign, value = text.partition("=")
+    if not sign:
+        raise LurkError(f"--option takes NAME=VALUE, not {text[:40]!r}; --list lists the options")
+    return name, value
+
+
+def _folder(path: str) -> Path:
+    out = Path(path).expanduser()
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise LurkError(f"--out {path!r} cannot be made: {error.strerror}") from error
+    return out
+
+
+def _write(file: Path, content: bytes) -> None:
+    try:
+        file.write_bytes(content)
+    except OSError as error:
+        raise LurkError(f"{file} cannot be written: {error.strerror}; choose another folder with --out") from error
+
+
+def _pictures(
+    model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
+) -> Iterator[tuple[str, bytes, Record]]:
+    """Draw pictures; yields each with what is told of it."""
+    from lurk.applying import BATCH, visualize
+    from lurk.methods import METHODS
+    from lurk.warm import image_set
+
+    needs = METHODS[given.method].offer.needs
+    images = image_set(settings) if "images" in needs else None
+    with tqdm(total=len(units), unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+        for at in range(0, len(units), BATCH):
+            part = units[at : at + BATCH]
+
+            def show(done: int, total: int, *_: object, at: int = at, count: int = len(part)) -> None:
+                bar.n = round(at + count * done / total, 1)
+                bar.refresh()
+
+            drawn = visualize(
+                model,
+                given.layer,
+                part,
+                method=given.method,
+                image=given.image[0] if given.image else None,
+                images=images,
+                device=settings.device,
+                show=show,
+                **options,
+            )
+            each = len(drawn) // len(part)
+            owners = [unit for unit in part for _ in range(each)]
+            reached = _reached(model, settings, given.layer, owners, drawn) if "unit" in needs else [{}] * len(drawn)
+            for number, unit in enumerate(owners):
+                again = f"-{number % each}" if each > 1 else ""
+                picture = to_view(drawn[number], (0.0,) * drawn.shape[1], (1.0,) * drawn.shape[1])
+                file = f"{_plain(given.layer or given.method)}-{unit}{again}.png"
+                yield file, encode_png(picture), {"layer": given.layer, "unit": unit, **reached[number]}
+
+
+def _reached(
+    model: "Model", settings: Settings, layer: str, units: list[int], drawn: "np.ndarray[Any, Any]"
+) -> list[Record]:
+    """What each picture reaches, and how that lies among the unit's values over the image set where it was swept."""
+    import torch
+
+    from lurk.applying import plan_of
+    from lurk.honesty import figures
+
+    index = _index(settings)
+    found = []
+    for unit, reached in zip(
+        units, figures(model, plan_of(model, layer), layer, units, torch.from_numpy(drawn)), strict=True
+    ):
+        share = index.share_below(layer, unit, reached.reached_max) if index and _has(index, layer, unit) else None
+        found.append(asdict(reached) | {"percentile": share})
+    return found
+
+
+def _maps(
+    model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
+) -> Iterator[tuple[str, bytes, Record]]:
+    """Draw maps; yields each, and its values as .npy, with what is told of it."""
+    from lurk.applying import attribute
+    from lurk.results import to_npy
+
+    if not given.image:
+        raise LurkError(f"{given.method} needs an image; name one with --image")
+    if given.mode not in MODES[:-1]:
+        raise LurkError(f"--mode is one of {', '.join(MODES[:-1])}, not {given.mode[:40]!r}")
+    index = _index(settings)
+    todo = [(file, unit) for file in given.image for unit in units]
+    for file, unit in tqdm(todo, unit=" maps", disable=not sys.stderr.isatty()):
+        quantiles = index.unit(given.layer, unit).quantiles if index and _has(index, given.layer, unit) else None
+        values = attribute(
+            model,
+            file,
+            given.layer,
+            unit,
+            method=given.method,
+            target=given.target,
+            quantiles=quantiles,
+            device=settings.device,
+            **options,
+        )
+        name = f"{_plain(given.layer)}-{unit}-{given.method}-{_plain(Path(file).stem)}"
+        told = {"layer": given.layer, "unit": unit, "image": file, "target": given.target}
+        yield f"{name}.png", encode_png(shown(values, given.mode)), told | {"mode": given.mode}
+        yield f"{name}.npy", to_npy(values), told
+
+
+def _index(settings: Settings) -> Index | None:
+    """The study's index, None before its first sweep."""
+    folder = study_index(Path(settings.cache), settings.study)
+    return None if folder is None else Index(folder)
+
+
+def _has(index: Index, layer: str, unit: int) -> bool:
+    return any(info.name == layer and unit < info.units for info in index.layers)
+
+
+def _plain(text: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "picture"
+
+
+def _provenance(model: "Model", offer: Offer, options: Mapping[str, Any]) -> Record:
+    """Where a picture comes from, under the names of `Provenance`."""
+    from lurk.sweeping import software
+
+    return {
+        "model": model.source,
+        "weights": model.weights,
+        "weight_hash": model.weight_hash,
+        "notice": model.notice,
+        "preprocessing": model.preprocessing,
+        "method": offer.name,
+        "method_version": offer.version,
+        "parameters": dict(options),
+        "software": dict(software()),
+    }
