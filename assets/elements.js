@@ -28,8 +28,10 @@
   lurk.number = function (value, digits = 3) {
     if (value === null || value === undefined) return "–";
     const size = Math.abs(value);
-    if (size && (size < 1e-3 || size >= 1e5)) return value.toExponential(digits - 1).replace("-", "−").replace("e-", "e−").replace("e+", "e");
-    return String(Number(value.toPrecision(digits))).replace("-", "−");
+    if (!size) return "0";
+    const isLong = size < 1e-3 || size >= 1e5;
+    const words = isLong ? value.toExponential(digits - 1) : size >= 10 ** digits ? value.toFixed(0) : value.toPrecision(digits);
+    return words.replaceAll("-", "−").replace("e+", "e");
   };
 
   lurk.percent = function (share) {

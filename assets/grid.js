@@ -140,6 +140,7 @@
     describe(data);
     paint(grid, data);
     select(unit && unit.layer === data.layer && unit.study === data.study ? unit : null);
+    lurk.syncPictures();
     return note(data);
   };
 

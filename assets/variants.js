@@ -8,16 +8,15 @@
 
   function close(isBack) {
     if (!panel) return false;
+    const wasThere = panel.isConnected;
     panel.remove();
     panel = null;
     if (opener) {
       opener.setAttribute("aria-expanded", "false");
       if (isBack && opener.isConnected) opener.focus();
     }
-    return true;
+    return wasThere;
   }
-
-  lurk.closeVariants = () => close(true);
 
   lurk.openVariants = function (room, place) {
     const button = room.querySelector(".variants-button");

@@ -55,7 +55,6 @@
     const parts = shown && shown.room === room ? shown.parts : build(room);
     leave();
     shown = { room, place, parts, number: 0, handle: null, ask: null, refusal: "", timer: 0 };
-    lurk.fill = null;
     begin(false);
   }
 
@@ -277,7 +276,7 @@
   }
 
   lurk.syncWants = function () {
-    const room = document.querySelector(".unit-modal .wants");
+    const room = document.querySelector(".unit-modal .wants-room");
     if (!room || !room.dataset.unit) {
       leave();
       return;

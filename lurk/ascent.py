@@ -6,24 +6,22 @@ Axes: f pictures, c channels, h w pixels.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
-from lurk.backsignal import Gradients, rectifiers
 from lurk.canvas import Canvas
 from lurk.hooks import altered
 from lurk.models import Model
 from lurk.objectives import Objective
 from lurk.reach import Reach, reaching
-from lurk.regularisers import Regularisers, mean_distance, total_variation
+from lurk.rectifiers import Gradients, Rectifier, rectifying
+from lurk.regularisers import Policy, Regularisers, mean_distance, total_variation
 
 if TYPE_CHECKING:
     from lurk.graph import Plan
 
-Policy = Literal["adam", "nadam", "constant", "progress", "progress01"]
-POLICIES: tuple[Policy, ...] = ("adam", "nadam", "constant", "progress", "progress01")
 Show = Callable[[int, int, Callable[[], Tensor]], None]
 View = Callable[[Tensor, torch.Generator], Tensor]
 
@@ -39,7 +37,7 @@ class Recipe:
         view: Makes of the pictures what the network is shown, float (n, c, height, width) in [0, 1].
         policy: `adam` and `nadam` at a rate; `constant`, the gradient times the rate; `progress`, a step that would
             raise the number by the rate if it were linear; `progress01`, likewise, but for a number that ends at 1 by
-            no more than what is left to 1.
+            no more than what is left to 1; `normalised`, the rate as the mean change of a sample.
         rate: The rate.
         limit: Largest factor of the gradient under `progress` and `progress01`, 0 for none.
         total_variation: What the total variation counts against the number.
@@ -118,7 +116,9 @@ class _Climb:
         kind = kinds.get(recipe.policy)
         self._optimiser = None if kind is None else kind([canvas.parameter], lr=recipe.rate, maximize=True)
         regularisers = recipe.regularisers
-        self._watched = recipe.watch is not None or (regularisers is not None and regularisers.contribution_percentile > 0)
+        self._watched = recipe.watch is not None or (
+            regularisers is not None and regularisers.contribution_percentile > 0
+        )
 
     def step(self, step: int, chance: torch.Generator, best: _Best | None) -> None:
         """Do a step."""
@@ -169,10 +169,13 @@ def _rate(recipe: Recipe, slope: Tensor, values: Tensor) -> Tensor:
     """Of each picture what the gradient is multiplied by."""
     if recipe.policy == "constant":
         return torch.full_like(values, recipe.rate)
+    tiny = torch.finfo(slope.dtype).tiny
+    if recipe.policy == "normalised":
+        return recipe.rate / slope.flatten(1).abs().mean(1).clamp(min=tiny)
     wished = torch.full_like(values, recipe.rate)
     if recipe.policy == "progress01":
         wished = torch.minimum(wished, 1 - values)
-    found = wished / slope.flatten(1).square().sum(1).clamp(min=torch.finfo(slope.dtype).tiny)
+    found = wished / slope.flatten(1).square().sum(1).clamp(min=tiny)
     return found.clamp(max=recipe.limit) if recipe.limit else found
 
 
@@ -186,18 +189,19 @@ def _with_help(total: Tensor, wanted: list[Tensor], found: list[Tensor]) -> list
     dead = ~found[0].flatten(1).any(1)
     if not bool(dead.any()):
         return found
-    with altered({node: partial(_let_through, at, len(dead)) for node, at in rectifiers(total).items()}):
+    with altered({node: partial(_let_through, one, len(dead)) for node, one in rectifying(total).items()}):
         helped = _gradients(total, wanted, keep=False)
     return [
         torch.where(dead.view(-1, *[1] * (one.dim() - 1)), one, other) for one, other in zip(helped, found, strict=True)
     ]
 
 
-def _let_through(at: int, count: int, given: Gradients, signal: Gradients) -> Gradients:
+def _let_through(rectifier: Rectifier, count: int, given: Gradients, signal: Gradients) -> Gradients:
     """Where a rectifier passes nothing on of a picture, pass on what would switch it on."""
-    below, above = given[at], signal[0]
-    if below is None or above is None:
+    below, above = given[rectifier.at], signal[0]
+    if below is None or above is None or rectifier.scale is not None:
         return given
-    rows = below.reshape(count, -1) if len(below) % count == 0 else below.reshape(1, -1)
+    rows = below.reshape(count if len(below) % count == 0 else 1, -1)
     off = (~rows.any(1)).repeat_interleave(len(below) // len(rows)).view(-1, *[1] * (below.dim() - 1))
-    return (*given[:at], torch.where(off, above.clamp(min=0).expand_as(below), below), *given[at + 1 :])
+    onwards = (above * rectifier.sign).clamp(min=0) * rectifier.sign
+    return rectifier.passing(given, torch.where(off, onwards.expand_as(below), below))

@@ -28,7 +28,7 @@ from lurk.errors import LurkError
 from lurk.hooks import Alter, altered
 from lurk.reach import reaching
 from lurk.recorder import tensors_in
-from lurk.rectifiers import Gradients, Rectifier, rectifiers, refusal
+from lurk.rectifiers import Gradients, Rectifier, rectifying, refusal
 from lurk.target import Target, explaining
 
 if TYPE_CHECKING:
@@ -63,7 +63,7 @@ def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool =
         if why:
             raise LurkError(f"{rule} cannot be had for this network: {why}")
         change = _deconvnet if rule == "deconvnet" else _guided
-        alter = {node: partial(change, found) for node, found in rectifiers(number).items()}
+        alter = {node: partial(change, found) for node, found in rectifying(number).items()}
     with altered(alter):
         (signal,) = torch.autograd.grad(number, image, torch.ones_like(number), retain_graph=keep, allow_unused=True)
     return torch.zeros_like(image) if signal is None else signal

@@ -11,7 +11,6 @@ from torch import Tensor
 from lurk.spectrum import frequencies
 
 COLOURS = ((0.26, 0.09, 0.02), (0.27, 0.0, -0.05), (0.27, -0.09, 0.03))  # lucid's: root of ImageNet's correlation
-NOISE = 0.01
 CONTRAST = 4.0
 EDGE = 0.01
 
@@ -29,6 +28,22 @@ class Canvas(Protocol):
 
     def settle(self) -> None:
         """Bring the parameter back to where it stands for pictures, after a step has changed it."""
+
+
+def stir(parameter: Tensor, strength: float, seed: int, repeats: int) -> None:
+    """Add noise to a parameter; it is the same for each unit, so that no picture depends on those beside it.
+
+    Args:
+        parameter: float32 (f, ...).
+        strength: Standard deviation of the noise.
+        seed: Its seed.
+        repeats: Pictures for each unit, one after the other, each with noise of its own.
+    """
+    chance = torch.Generator().manual_seed(seed)
+    shape = (repeats, *parameter.shape[1:])
+    noise = torch.randn(shape, generator=chance).to(parameter.device) * strength
+    with torch.no_grad():
+        parameter += noise.repeat(len(parameter) // repeats, *[1] * (len(shape) - 1))
 
 
 def sides(input_size: tuple[int, int], size: int) -> tuple[int, int]:
@@ -111,18 +126,6 @@ class Fourier:
             values = mixed(values, None if self._mix is None else torch.linalg.inv(self._mix))
             waves = torch.fft.rfft2(values * CONTRAST, norm="ortho") / self._scale
             return torch.view_as_real(waves).contiguous()
-
-    def stir(self, generator: torch.Generator, repeats: int) -> None:
-        """Add noise: as many different ones as there are pictures for a unit, in turn.
-
-        Args:
-            generator: Where the noise comes from, on the CPU.
-            repeats: Pictures for each unit.
-        """
-        with torch.no_grad():
-            shape = (repeats, *self.parameter.shape[1:])
-            noise = torch.randn(shape, generator=generator).to(self.parameter.device) * NOISE
-            self.parameter += noise.repeat(len(self.parameter) // repeats, *[1] * (len(shape) - 1))
 
 
 class Phases:

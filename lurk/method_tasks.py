@@ -22,7 +22,7 @@ from lurk.manifest import index_folder
 from lurk.methods import METHODS, MapMethod, MapRequest, PictureMethod, PictureRequest, Pictures
 from lurk.models import Model
 from lurk.records import JobSpec
-from lurk.render import encode_picture, encode_view, to_view
+from lurk.render import View, encode_picture, encode_view, to_view
 from lurk.results import read_result, to_npy, write_result
 from lurk.sanity import check
 from lurk.settings import Settings
@@ -35,7 +35,7 @@ if TYPE_CHECKING:
 
 PREVIEW_S = 0.4
 Result = dict[str, object]
-Map = np.ndarray[Any, np.dtype[Any]]
+Array = np.ndarray[Any, np.dtype[Any]]
 
 
 class Context(Protocol):
@@ -44,10 +44,6 @@ class Context(Protocol):
     @property
     def cache(self) -> Path:
         """The cache directory."""
-
-    @property
-    def key(self) -> str:
-        """Key of the job."""
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Tell the progress; raises Cancelled when the job is to stop."""
@@ -87,6 +83,13 @@ class Study:
             raise ImagesError(f"there is no image {number}; the image set has {len(self.images)}")
         return preprocessed(self.model, self.images.read(number))
 
+    def best_image(self, layer: str, unit: int) -> Tensor:
+        """The image with a unit's highest value so far, from which its picture may start."""
+        hits = self.index.unit(layer, unit).hits_max
+        if not hits:
+            raise ImagesError("no image has been through this unit yet; start from noise")
+        return self.image(hits[0].image)
+
 
 @contextmanager
 def _study(spec: JobSpec, context: Context) -> Iterator[Study]:
@@ -121,13 +124,15 @@ def draw_pictures(spec: JobSpec, context: Context) -> Result:
             unit: read_result(study.index.folder, asked.provenance(swept, unit).key) is not None for unit in asked.units
         }
         units = [unit for unit in asked.units if not there[unit]]
-        parts = [tuple(units[at : at + BATCH]) for at in range(0, len(units), BATCH)]
+        options = dict(asked.options)
+        from_image = options.get("start") == "image"
+        most = 1 if from_image else BATCH
+        parts = [tuple(units[at : at + most]) for at in range(0, len(units), most)]
         for number, part in enumerate(parts):
             watch = _Watch(context, study, asked, part, (number, len(parts)))
+            image = study.best_image(asked.layer, part[0]) if from_image else None
             images = study.images if "images" in method.offer.needs else None
-            request = PictureRequest(
-                study.model, study.plan, asked.layer, part, dict(asked.options), None, images, watch.show
-            )
+            request = PictureRequest(study.model, study.plan, asked.layer, part, options, image, images, watch.show)
             began = time.monotonic()
             drawn = draw(method, request)
             _keep_pictures(study, asked, part, drawn, (time.monotonic() - began) / len(part))
@@ -151,7 +156,7 @@ def _keep_pictures(study: Study, asked: Ask, units: tuple[int, ...], drawn: Pict
         write_result(study.index.folder, asked.provenance(study.index.manifest.provenance, unit), told, files)
 
 
-def _view(picture: Tensor) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def _view(picture: Tensor) -> View:
     """A picture in [0, 1], float (c, h, w), as 8-bit samples."""
     channels = len(picture)
     return to_view(picture.detach().float().cpu().numpy(), (0.0,) * channels, (1.0,) * channels)
@@ -207,7 +212,7 @@ def draw_map(spec: JobSpec, context: Context) -> Result:
             began = time.monotonic()
             method, request, value = _map_request(study, asked, context)
             made = explain(method, request)
-            files, told = _map_files(made.values)
+            files, told = _map_files(made.values.detach().float().cpu().numpy())
             files |= {f"more-{name}.npy": to_npy(array) for name, array in made.more.items()}
             told |= _target_figures(study, request.target, value) | {"seconds": time.monotonic() - began}
             write_result(study.index.folder, key, told, files)
@@ -235,9 +240,8 @@ def _map_request(study: Study, asked: Ask, context: Context) -> tuple[MapMethod,
     return method, MapRequest(study.model, study.plan, image, target, dict(asked.options), quantiles, report), value
 
 
-def _map_files(values: Tensor) -> tuple[dict[str, bytes], dict[str, Any]]:
+def _map_files(array: Array) -> tuple[dict[str, bytes], dict[str, Any]]:
     """A map as a file of float16 shares of its largest magnitude, and that magnitude as its `scale`."""
-    array = values.detach().float().cpu().numpy()
     if not np.isfinite(array).all():
         raise LurkError("the map holds NaN or infinity; the network's values on this image are too large")
     scale = float(np.abs(array).max()) if array.size else 0.0

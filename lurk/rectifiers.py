@@ -81,7 +81,7 @@ def nodes(*numbers: Tensor) -> Iterator[Node]:
             waiting += [before for before, _ in node.next_functions]
 
 
-def rectifiers(*numbers: Tensor) -> dict[Node, Rectifier]:
+def rectifying(*numbers: Tensor) -> dict[Node, Rectifier]:
     """The rectifiers on the way from an image to some numbers; what makes the gate of one is none of its own."""
     found: dict[Node, Rectifier] = {}
     inner: set[Node] = set()
@@ -148,7 +148,7 @@ def own_bound(value: Tensor) -> dict[Node, Alter]:
     return {node: opened}
 
 
-def _saved(node: Node, name: str) -> Any:  # noqa: ANN401 - whatever the operation keeps for its derivative
+def _saved(node: Node, name: str) -> Any:
     return getattr(node, f"_saved_{name}", None)
 
 

@@ -7,11 +7,13 @@ their units is r / 255² here, and a noise of 10 is 10 / 255.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 THEIR_RANGE = 255.0
+Policy = Literal["adam", "nadam", "constant", "progress", "progress01", "normalised"]
 
 
 @dataclass(frozen=True)
@@ -71,7 +73,7 @@ class Preset:
 
     regularisers: Regularisers
     steps: int
-    policy: str
+    policy: Policy
     rate: float
     limit: float = 0.0
 

@@ -82,7 +82,9 @@ def moved(pictures: Tensor, move: Move, size: tuple[int, int]) -> Tensor:
     if height > 1.5 * size[0] or width > 1.5 * size[1]:
         factors = (size[0] / height, size[1] / width)
         pictures = resized(pictures, size)
-        first, last = (tuple(s * factor for s, factor in zip(shift, factors, strict=True)) for shift in (move.first, move.last))
+        first, last = (
+            tuple(s * factor for s, factor in zip(shift, factors, strict=True)) for shift in (move.first, move.last)
+        )
         move = Move((first[0], first[1]), move.scale, move.angle, (last[0], last[1]))
         height, width = size
     turn = math.radians(move.angle)

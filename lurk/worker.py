@@ -39,11 +39,6 @@ class Context:
         self.cache = cache
         self._held, self._give_way = held, give_way
 
-    @property
-    def key(self) -> str:
-        """Key of the job."""
-        return self._held.job.key
-
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Tell the progress; cheap, so call it for each batch.
 

@@ -69,7 +69,6 @@ class _Terminal:
     bar: "tqdm[NoReturn]"
     before: int
     units: int
-    key: str = ""
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Show the progress."""

@@ -14,11 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lurk.backsignal import back, refusal
+from lurk.backsignal import back
 from lurk.cams import AT, read, resized
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.models import Model
 from lurk.offers import Offer
+from lurk.rectifiers import refusal
 from lurk.target import Target, explaining
 
 if TYPE_CHECKING:

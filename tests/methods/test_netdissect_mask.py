@@ -18,7 +18,7 @@ def test_is_where_the_unit_exceeds_its_quantile():
 
 def test_is_empty_where_the_unit_never_exceeds_it():
     model, image = model_of(small), image_of(3, 16, 16)
-    peak = float(torch.relu(model.module[0](image[None]))[0, 2].max())
+    peak = float(torch.relu(model.module[0](image[None]))[0, 2].detach().max())
     assert float(ask("netdissect_mask", model, image, Target("0", 2), quantiles={0.995: peak}).values.max()) == 0
 
 

@@ -34,7 +34,11 @@ def bars(view: UnitView, kind: Kind) -> Component:
         why = view.no_classes or "no image of any class has been seen yet"
         return html.Section([heading(TITLE, HELP), html.P(f"No classes: {why}.", className="why")], className="section")
     overall = view.overall(kind)
-    line = html.Span("" if overall is None else f"dashed: mean over all classes, {overall:.3g}", className="note small")
+    line = html.Span(
+        "" if overall is None else f"dashed: mean, {overall:.3g}",
+        className="note small",
+        title="The dashed line is the mean over all classes",
+    )
     return html.Section([heading(TITLE, HELP, line), _figure(found, overall)], className="section grows")
 
 

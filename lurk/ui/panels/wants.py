@@ -29,7 +29,7 @@ def wants(view: UnitView, _kind: Kind) -> Component:
         The section, to be filled by the scripts.
     """
     record = view.record
-    room = html.Div(className="wants", **attributes(data_layer=record.layer, data_unit=str(record.unit)))
+    room = html.Div(className="wants-room", **attributes(data_layer=record.layer, data_unit=str(record.unit)))
     return html.Section([heading(TITLE, HELP), room], className="section grows")
 
 

@@ -1,0 +1,173 @@
+"use strict";
+/* What a unit saw: the chosen map beside each of its top images, asked for one image after the other. */
+(function () {
+  const lurk = (window.lurk = window.lurk || {});
+
+  const MOST_KEPT = 600;
+  const PLAIN = { method: "", target: "maximum", mode: "norm", boost: "0", gamma: "1", opacity: "0.7", options: {} };
+
+  const results = new Map();
+  let entries = new Map();
+  let wanted = "";
+  let runs = 0;
+
+  const look = (lurk.look = lurk.kept("lurk-map", PLAIN));
+
+  lurk.mapOffer = function () {
+    const offer = lurk.fitting(lurk.here().study, "map").find((one) => one.name === look.method);
+    return offer && !offer.refusal ? offer : undefined;
+  };
+
+  /* A change of what is asked for asks anew; a change of how it is looked at draws anew. */
+
+  lurk.changeMap = function (changes) {
+    Object.assign(look, changes);
+    lurk.keep("lurk-map", look);
+    lurk.syncMaps();
+    for (const entry of entries.values()) entry.slots.forEach((slot) => render(entry, slot));
+    lurk.redrawCloseup();
+  };
+
+  function bodyOf(place, offer, image) {
+    const options = lurk.changedOptions(offer, look.options[offer.name]);
+    return { kind: "map", ...place, image, method: offer.name, target: look.target, options };
+  }
+
+  /* Which maps are wanted follows from the unit, its images and the choice. */
+
+  lurk.syncMaps = function () {
+    const modal = document.querySelector(".unit-modal");
+    const slots = modal ? [...modal.querySelectorAll(".map-slot")] : [];
+    const room = modal && modal.querySelector(".wants-room");
+    const { study } = lurk.here();
+    const place = room ? { study, layer: room.dataset.layer, unit: Number(room.dataset.unit) } : null;
+    const isHere = place && lurk.here().unit === place.unit && lurk.here().layer === place.layer;
+    if (modal) lurk.drawMapBar(modal.querySelector(".map-bar"), study);
+    const offer = isHere ? lurk.mapOffer() : undefined;
+    for (const list of modal ? modal.querySelectorAll(".hits") : []) {
+      if (offer && slots.length) list.dataset.mapped = "true";
+      else if (!look.method) delete list.dataset.mapped;
+    }
+    const bodies = offer ? slots.map((slot) => bodyOf(place, offer, Number(slot.dataset.image))) : [];
+    const signatures = bodies.map((body) => JSON.stringify(body));
+    if (!offer && slots.length) slots.forEach((slot) => slot.firstChild && slot.replaceChildren());
+    if (signatures.join() !== wanted) change(signatures, bodies);
+    signatures.forEach((signature, at) => {
+      const entry = entries.get(signature);
+      if (entry.slots.includes(slots[at]) && slots[at].firstChild) return;
+      for (const other of entries.values()) other.slots = other.slots.filter((slot) => slot !== slots[at]);
+      entry.slots.push(slots[at]);
+      slots[at].replaceChildren();
+      render(entry, slots[at]);
+    });
+  };
+
+  function change(signatures, bodies) {
+    wanted = signatures.join();
+    const old = entries;
+    entries = new Map();
+    signatures.forEach((signature, at) => {
+      const kept = results.get(signature);
+      const fresh = { signature, body: bodies[at], ask: kept || null, handle: null, slots: [] };
+      entries.set(signature, old.get(signature) || entries.get(signature) || fresh);
+    });
+    for (const [signature, entry] of old) if (!entries.has(signature) && entry.handle) entry.handle.leave();
+    lurk.closeupLeft(entries);
+    askAll((runs += 1));
+  }
+
+  /* In the order of the images, so that they come in that order. */
+
+  async function askAll(run) {
+    for (const entry of [...entries.values()]) {
+      if (run !== runs) return;
+      if (!entry.handle && !entry.ask) await ask(entry).first;
+    }
+  }
+
+  function ask(entry) {
+    entry.ask = null;
+    entry.handle = lurk.request(entry.body, (answer) => {
+      entry.ask = answer;
+      if (answer.state === "done") remember(entry.signature, answer);
+      entry.slots.forEach((slot) => render(entry, slot));
+    });
+    entry.slots.forEach((slot) => render(entry, slot));
+    return entry.handle;
+  }
+
+  function remember(signature, answer) {
+    results.set(signature, answer);
+    if (results.size > MOST_KEPT) results.delete(results.keys().next().value);
+  }
+
+  /* One image's map. */
+
+  lurk.target = function (result, body) {
+    if (body.target === "class") return `the class ${result.label_name || result.label || ""}`.trim();
+    if (body.target === "map") return "its whole map";
+    return `its maximum, at row ${result.row}, column ${result.col}`;
+  };
+
+  function frameOf(slot, kind) {
+    const found = slot.firstElementChild;
+    if (found && found.dataset.kind === kind) return found;
+    const made = lurk.make(kind === "done" ? "button" : "div", { class: "map", "data-kind": kind });
+    slot.replaceChildren(made);
+    return made;
+  }
+
+  function render(entry, slot) {
+    const view = slot.parentElement.querySelector(".view img");
+    const ratio = view && view.naturalWidth ? view.naturalWidth / view.naturalHeight : 1;
+    slot.style.setProperty("--ratio", String(ratio));
+    const now = entry.ask;
+    const result = now && now.state === "done" ? now.result : null;
+    if (!result) return waiting(entry, slot, now);
+    if (result.silent) return silent(slot);
+    const frame = frameOf(slot, "done");
+    const words = `${lurk.mapOffer()?.label || entry.body.method} map of ${slot.dataset.words}, for ${lurk.target(result, entry.body)}`;
+    frame.type = "button";
+    frame.title = "Look closer";
+    frame.setAttribute("aria-label", `Look closer: ${words}`);
+    frame.onclick = () => lurk.openCloseup(entry, slot, false);
+    lurk.drawMap(frame, result, look, view, "");
+    const scale = lurk.scaleBar(result, look);
+    if (slot.children[1]) slot.children[1].replaceWith(scale);
+    else slot.append(scale);
+    return undefined;
+  }
+
+  function silent(slot) {
+    const frame = frameOf(slot, "silent");
+    if (!frame.firstChild) frame.append(lurk.make("p", { text: "Zero everywhere" }));
+  }
+
+  function waiting(entry, slot, now) {
+    const isBusy = !now || lurk.isOpen(now);
+    const frame = frameOf(slot, isBusy ? "busy" : "still");
+    if (!frame.firstChild) {
+      frame.append(
+        lurk.make("p", {}),
+        lurk.make("progress", { max: 1, value: 0, "aria-label": "Progress of the map" }),
+        lurk.make("button", { type: "button", class: "link", onclick: () => ask(entry) }),
+      );
+    }
+    const [words, bar, button] = frame.children;
+    frame.setAttribute("aria-busy", String(isBusy));
+    const state = isBusy && now ? lurk.standing(now) : now && now.state === "cancelled" ? "Stopped" : now ? lurk.trouble(now) : "";
+    lurk.say(words, state);
+    words.title = state;
+    lurk.show(bar, Boolean(now && now.state === "running" && now.total));
+    if (now && now.total) bar.value = now.done / now.total;
+    lurk.show(button, Boolean(now) && !isBusy);
+    lurk.say(button, now && now.state === "cancelled" ? "Draw it" : "Try again");
+  }
+
+  lurk.firstMap = function () {
+    for (const entry of entries.values()) {
+      if (entry.ask && entry.ask.state === "done" && !entry.ask.result.silent && entry.slots.length) return [entry, entry.slots[0]];
+    }
+    return null;
+  };
+})();

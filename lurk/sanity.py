@@ -1,0 +1,196 @@
+"""How far a map depends on what the network learned: the map with randomised weights, and the three rules compared.
+
+A map that stays the same when all weights are drawn anew shows the image and the architecture, not what the network
+learned (Adebayo et al., 2018, arXiv 1810.03292). Similarity is the rank correlation of two maps over the pixels at
+which at least one of them is not 0: 1 where both order the pixels alike, 0 where they have nothing in common.
+"""
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from itertools import combinations
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from lurk.backsignal import RULES, back
+from lurk.errors import LurkError
+from lurk.hooks import frozen
+from lurk.methods import MapMethod, MapRequest
+from lurk.models import Model
+from lurk.target import Target, explaining, settled
+
+if TYPE_CHECKING:
+    from lurk.graph import Plan
+
+MOST_ALIKE = 0.5
+DRAWS = 16
+CALIBRATING = 8
+FEWEST = 3
+
+
+@dataclass(frozen=True)
+class Sanity:
+    """How far a map depends on what the network learned.
+
+    Args:
+        values: float32 (c, h, w), the map with randomised weights.
+        similarity: Of the map with that one, from -1 to 1; None where one of them is the same everywhere.
+        agreement: Similarity of the maps of two rules of the back-signal for this target, by `rule-rule`; empty where
+            a rule is not defined for the network.
+        warning: What the page says where the map barely changes; empty where it changes.
+    """
+
+    values: np.ndarray[Any, np.dtype[np.float32]]
+    similarity: float | None
+    agreement: Mapping[str, float | None]
+    warning: str
+
+
+def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
+    """Make a map, and the same map with randomised weights, and compare them.
+
+    Args:
+        method: The method.
+        request: What it is asked for. A target at the unit's maximum stays at the position of the maximum in the
+            image with the real weights: otherwise the map would move for a reason of its own.
+        seed: Seed of the weights.
+
+    Returns:
+        What the comparison says.
+    """
+    target = settled(request.plan, request.target, request.image)
+    real = method.run(replace(request, target=target)).values
+    model, plan = _alive(request, target, seed)
+    quantiles = None if request.quantiles is None else _own_quantiles(plan, request)
+    with frozen(model.module):
+        asked = replace(request, model=model, plan=plan, target=target, quantiles=quantiles)
+        values = method.run(asked).values
+    alike = similarity(real, values)
+    warning = ""
+    if alike is not None and alike > MOST_ALIKE:
+        warning = (
+            f"{method.offer.label} barely changes when the weights are randomised (similarity {alike:.2f}): here it "
+            "shows the image and the architecture more than what the network learned."
+        )
+    shown = np.asarray(values.detach().cpu(), np.float32)
+    return Sanity(shown, alike, agreement(request.plan, request.image, target), warning)
+
+
+def randomised(model: Model, plan: "Plan", seed: int) -> tuple[Model, "Plan"]:
+    """Copy a model with the entries of every weight tensor in another order; the model itself stays as it is.
+
+    Each tensor keeps its mean and deviation. The statistics of batch normalisations are measured anew, on smooth
+    noise, so that activations stay in range.
+
+    Args:
+        model: The model.
+        plan: Its layers.
+        seed: Seed of the order.
+
+    Returns:
+        The copy and its plan.
+    """
+    module = copy.deepcopy(model.module)
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for weight in module.parameters():
+            if weight.is_floating_point() and weight.numel() > 1:
+                order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
+                weight.copy_(weight.flatten()[order].view_as(weight))
+        _calibrate(module, plan.input_shape, model.dtype, generator)
+    return replace(model, module=module, weights="randomised", file_hash=None), replace(plan, module=module)
+
+
+def _calibrate(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtype, generator: torch.Generator) -> None:
+    norms = [part for part in module.modules() if isinstance(part, _BatchNorm) and part.running_mean is not None]
+    if not norms:
+        return
+    kept = [part.momentum for part in norms]
+    noise = sum(
+        functional.interpolate(
+            torch.randn(CALIBRATING, shape[0], side, side, generator=generator), shape[1:], mode="bilinear"
+        )
+        for side in (2, 4, 8, 16, 32)
+    )
+    device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
+    with frozen(module), torch.no_grad():
+        for part in norms:
+            part.momentum, part.training = 1.0, True
+        module((noise / 5**0.5).to(device, dtype))
+    for part, momentum in zip(norms, kept, strict=True):
+        part.momentum = momentum
+
+
+def _alive(request: MapRequest, target: Target, seed: int) -> tuple[Model, "Plan"]:
+    """Randomise the weights until the target is above 0, so that there is something to explain."""
+    for draw in range(DRAWS):
+        model, plan = randomised(request.model, request.plan, seed + draw * 1_000_003)
+        with explaining(plan, target) as forward, torch.no_grad():
+            numbers, _ = forward(request.image[None])
+        if float(numbers[0]) > 0:
+            break
+    return model, plan
+
+
+def _own_quantiles(plan: "Plan", request: MapRequest) -> dict[float, float]:
+    """What a randomised unit has at each probability over this image: the image set's values are another unit's."""
+    own = Target(request.target.layer, request.target.unit, "map")
+    with explaining(plan, own) as forward, torch.no_grad():
+        _, reached = forward(request.image[None])
+        values = reached[own.layer][0, own.unit].flatten().double()
+    return {probability: float(values.quantile(probability)) for probability in request.quantiles or ()}
+
+
+def agreement(plan: "Plan", image: Tensor, target: Target) -> dict[str, float | None]:
+    """Compare the maps of the three rules of the back-signal.
+
+    Args:
+        plan: The model and its layers.
+        image: float (c, h, w), preprocessed.
+        target: What the maps explain.
+
+    Returns:
+        The similarity of each two rules, by `rule-rule`; empty where a rule is not defined for the network.
+    """
+    batch = image[None].detach().clone().requires_grad_()
+    with explaining(plan, target) as forward:
+        numbers, _ = forward(batch)
+        try:
+            maps = {rule: back(numbers, batch, rule, keep=True)[0] for rule in RULES}
+        except LurkError:
+            return {}
+    return {f"{one}-{two}": similarity(maps[one], maps[two]) for one, two in combinations(RULES, 2)}
+
+
+def similarity(one: Tensor, two: Tensor) -> float | None:
+    """Spearman's rank correlation of two maps, each the sum over the channels of the absolute values.
+
+    Args:
+        one: float (c, h, w).
+        two: float (c, h, w).
+
+    Returns:
+        From -1 to 1, over the pixels at which at least one is not 0, equal values sharing their rank; None where there
+        are fewer than three such pixels, or one of the maps is the same at all of them.
+    """
+    a, b = (values.detach().double().abs().sum(0).flatten() for values in (one, two))
+    seen = (a != 0) | (b != 0)
+    if int(seen.sum()) < FEWEST:
+        return None
+    x, y = (_ranks(values[seen]) for values in (a, b))
+    x, y = x - x.mean(), y - y.mean()
+    size = float(x.norm() * y.norm())
+    return float(x @ y) / size if size > 0 else None
+
+
+def _ranks(values: Tensor) -> Tensor:
+    """Rank of each value, the mean rank where several are equal."""
+    _, which, counts = values.unique(return_inverse=True, return_counts=True)
+    last = counts.cumsum(0).double()
+    ranks: Tensor = (last - (counts - 1) / 2)[which]
+    return ranks
