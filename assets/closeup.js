@@ -65,6 +65,8 @@
     const found = room.querySelector(`.closeup-figure.${name}`);
     const view = slot.parentElement.querySelector(".view img");
     lurk.drawMap(found.querySelector(".map"), result, lurk.look, view, caption);
+    const outline = slot.parentElement.querySelector(".view .outline");
+    if (outline && !found.querySelector(".outline")) found.querySelector(".map").append(outline.cloneNode());
     found.querySelector(".scale")?.remove();
     found.append(lurk.scaleBar(result, lurk.look));
     lurk.say(found.querySelector("figcaption"), caption);
@@ -80,8 +82,13 @@
     if (told) put("randomised", told.randomised, "the same, weights at random");
     room.querySelector(".closeup-words").replaceChildren(
       lurk.make("p", {}, `Explains ${lurk.target(result, entry.body)}: `, lurk.make("strong", { text: lurk.number(result.value, 4) })),
-      ...(told ? verdict(told) : handle ? standing(now) : [offer()]),
+      ...(told ? verdict(told) : handle ? standing(now) : [caution(), offer()]),
     );
+  }
+
+  function caution() {
+    const chosen = lurk.mapOffer();
+    return lurk.make("p", { class: "note", text: chosen ? `${chosen.shows} ${chosen.caution}` : "", title: chosen?.paper });
   }
 
   const offer = () =>
@@ -111,15 +118,21 @@
   function meter(words, value) {
     const bar = lurk.make("span", { class: "meter", "aria-hidden": "true" });
     bar.style.setProperty("--share", String(Math.max(0, Math.min(1, value ?? 0))));
-    return lurk.make("div", { class: "meter-row" }, lurk.make("dt", { text: words }), lurk.make("dd", {}, bar, lurk.make("span", { text: value === null ? "–" : lurk.number(value, 2) })));
+    return lurk.make("div", { class: "meter-row" }, lurk.make("dt", { text: words }), lurk.make("dd", {}, bar, lurk.make("span", { text: lurk.number(value, 2) })));
+  }
+
+  function judged(told) {
+    if (told.similarity === null) return "There is nothing to compare: one of the two maps is the same everywhere.";
+    return "With random weights the map becomes another one: it depends on what was learned.";
   }
 
   function verdict(told) {
     const rows = Object.entries(told.agreement || {}).map(([names, value]) => meter(names, value));
+    const note = "Agreement of the three rules (1: the same map, 0: unrelated)";
     return [
-      told.warning ? lurk.make("p", { class: "warning", text: told.warning }) : lurk.make("p", { text: "With random weights the map becomes another one: it depends on what was learned." }),
-      lurk.make("dl", { class: "meters" }, meter("similarity to the map with random weights", told.similarity)),
-      lurk.make("p", { class: "note", text: "Agreement of the three rules (1: the same map, 0: unrelated)" }),
+      lurk.make("p", { class: told.warning ? "warning" : "", text: told.warning || judged(told) }),
+      lurk.make("dl", { class: "meters" }, meter("Similarity to the map with random weights", told.similarity)),
+      lurk.make("p", { class: "note", text: rows.length ? note : "The three rules cannot be compared for this network." }),
       lurk.make("dl", { class: "meters" }, ...rows),
     ];
   }

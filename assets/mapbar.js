@@ -3,7 +3,12 @@
 (function () {
   const lurk = (window.lurk = window.lurk || {});
 
-  const TARGETS = { maximum: "of its maximum", map: "of its whole map", class: "of the class" };
+  const TARGETS = { maximum: "its maximum", map: "its whole map", class: "the class" };
+  const TARGETS_MEAN = {
+    maximum: "Explains the unit's highest value in the image",
+    map: "Explains the sum of the unit's values over all positions",
+    class: "Explains the score of the class that the network finds most probable",
+  };
   const MODES = {
     norm: "magnitude", blurred: "blurred", signs: "signs", overlay: "overlay", raw: "raw colours", grey: "grey",
   };
@@ -61,7 +66,7 @@
       return row;
     }
     row.append(
-      lurk.select("What the map explains", labelled(TARGETS), look.target, set("target")),
+      lurk.select("What the map explains", labelled(TARGETS, TARGETS_MEAN), look.target, set("target")),
       lurk.select("How the map is shown", labelled(MODES, MODES_MEAN), look.mode, set("mode")),
       lurk.select("Boost of weak channels", BOOSTS.map((one) => ({ value: one, label: `boost ${one}` })), look.boost, set("boost")),
       lurk.select("Gamma: below 1 brings out small values", GAMMAS.map((one) => ({ value: one, label: `gamma ${one}` })), look.gamma, set("gamma")),
@@ -70,7 +75,7 @@
   }
 
   function second(offer, wasOpen) {
-    const row = lurk.make("div", { class: "map-row second" }, lurk.make("p", { class: "caution", text: offer.caution || offer.shows, title: offer.paper }));
+    const row = lurk.make("div", { class: "map-row second" }, caution(offer));
     if (lurk.look.mode === "overlay") row.append(opacity());
     if (offer.options.length) row.append(options(offer, wasOpen));
     const check = () => {
@@ -82,6 +87,11 @@
       title: "The first image's map again with random weights, and how far the three rules agree",
     }));
     return row;
+  }
+
+  function caution(offer) {
+    const words = lurk.make("summary", { text: offer.caution || offer.shows, title: `${offer.shows} ${offer.caution} ${offer.paper}` });
+    return lurk.make("details", { class: "caution" }, words);
   }
 
   function opacity() {

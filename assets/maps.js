@@ -132,7 +132,7 @@
     frame.setAttribute("aria-label", `Look closer: ${words}`);
     frame.onclick = () => lurk.openCloseup(entry, slot, false);
     lurk.drawMap(frame, result, look, view, "");
-    const scale = lurk.scaleBar(result, look);
+    const scale = lurk.scaleBar(result, look, true);
     if (slot.children[1]) slot.children[1].replaceWith(scale);
     else slot.append(scale);
     return undefined;

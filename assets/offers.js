@@ -4,7 +4,7 @@
   const lurk = (window.lurk = window.lurk || {});
 
   const RETRY_MS = 2000;
-  const MAIN = ["objective", "preset", "diversity", "direction", "maximise", "minimise"];
+  const MAIN = ["objective", "direction", "preset", "diversity"];
   const known = new Map();
   const asked = new Map();
 

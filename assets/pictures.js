@@ -137,7 +137,7 @@
   function paint() {
     const grid = document.getElementById("grid");
     if (!grid) return;
-    grid.classList.toggle("pictures", isOn());
+    grid.classList.toggle("with-pictures", isOn());
     if (isOn()) for (const tile of grid.querySelectorAll("button.tile")) put(tile, layer.urls.get(Number(tile.dataset.unit)));
     tell();
   }

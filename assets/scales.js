@@ -32,10 +32,12 @@
     return `linear-gradient(to right, ${stops.join(", ")})`;
   };
 
-  lurk.scaleBar = function (result, look) {
+  lurk.scaleBar = function (result, look, isShort = false) {
     const [low, high] = (result.scales || {})[look.mode] || [null, null];
     const isBoosted = look.boost !== "0" && low !== null;
-    const ends = isBoosted ? [isSigned(look.mode) ? "−" : "0", "+"] : [lurk.number(low, 2), lurk.number(high, 2)];
+    const isEven = isShort && isSigned(look.mode) && high === -low;
+    const values = isEven ? ["", `±${lurk.number(high, 2)}`] : [lurk.number(low, 2), lurk.number(high, 2)];
+    const ends = isBoosted ? [isSigned(look.mode) ? "−" : "0", "+"] : values;
     const words = isBoosted
       ? "Boosted: each channel is on a scale of its own"
       : `Colours from ${lurk.number(low, 3)} to ${lurk.number(high, 3)}; values beyond have the last colour`;

@@ -191,7 +191,7 @@
     lurk.show(parts.button, Boolean(button(mine)));
     lurk.show(parts.figures, Boolean(result));
     drawing(mine, result);
-    lurk.say(parts.made, result ? made(mine, result) : mine.offer ? mine.offer.label : "");
+    lurk.say(parts.made, result ? made(mine, result) : mine.offer ? lurk.words(mine.offer.name) : "");
     if (!result) return;
     if (mine.painted !== result) thumbs(mine, result);
     mine.painted = result;
@@ -242,7 +242,7 @@
   function made(mine, result) {
     const changed = lurk.changedOptions(mine.offer, mine.body.options);
     const { steps } = result.options || {};
-    const parts = [mine.offer.label, lurk.optionWords(changed)];
+    const parts = [lurk.words(mine.offer.name), lurk.optionWords(changed)];
     if (steps && changed.steps === undefined) parts.push(`${steps} steps`);
     if (result.seconds) parts.push(lurk.seconds(result.seconds));
     return parts.filter(Boolean).join(" · ");
@@ -258,8 +258,8 @@
   }
 
   function figures(one) {
-    const row = (term, ...values) =>
-      lurk.make("tr", {}, lurk.make("th", { scope: "row", text: term }), ...values.map((value) => lurk.make("td", { text: lurk.number(value) })));
+    const cells = (values) => values.map((value) => lurk.make("td", { text: lurk.number(value) }));
+    const row = (term, ...values) => lurk.make("tr", {}, lurk.make("th", { scope: "row", text: term }), ...cells(values));
     const head = ["The unit's value", "highest", "mean"].map((text) => lurk.make("th", { scope: "col", text }));
     const table = lurk.make(
       "table", { class: "reached" },

@@ -276,7 +276,10 @@ def _prepared(model: Model, image: Picture | None) -> Tensor | None:
     if isinstance(image, np.ndarray):
         image = torch.from_numpy(np.ascontiguousarray(image))
     if isinstance(image, (str, PathLike)):
-        image = decode(image)
+        try:
+            image = decode(image)
+        except ImagesError as error:
+            raise ImagesError(f"image {str(image)[:200]!r}: {error}") from error
     return preprocessed(model, image)
 
 

@@ -113,7 +113,7 @@ def unfit(plan: "Plan") -> str:
 
 def _deconvnet(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:
     above = signal[0]
-    return given if above is None else found.passing(given, found.sign * (found.sign * above).clamp(min=0))
+    return given if above is None else found.passing(given, found.gain * found.sign * (found.sign * above).clamp(min=0))
 
 
 def _guided(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:

@@ -59,7 +59,7 @@ class Sharing:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A weighted sum as it was called: what applies weights, weights and bias, where the output channels are, a rule."""
+    """A weighted sum as it was called: what applies weights, weights, bias, what scales the weights' outputs, a rule."""
 
     apply: Apply
     weight: Tensor
@@ -71,11 +71,12 @@ class _Sum:
         return self.apply(x, self.weight, self.bias)
 
 
-class _Shared(torch.autograd.Function):
+class Shared(torch.autograd.Function):
     """A weighted sum whose signal is shared by a rule."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, total: _Sum, sharing: Sharing) -> Tensor:  # type: ignore[override]  # autograd's own
+        """The sum."""
         z = total(x)
         ctx.save_for_backward(x, z.clone())
         ctx.total, ctx.sharing = total, sharing
@@ -83,6 +84,7 @@ class _Shared(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]  # autograd's own
+        """Relevance for each unit of an input, from that for each unit of the sum."""
         x, z = ctx.saved_tensors
         relevance = signals[0] * z
         return _SHARES[ctx.total.share](ctx.total, ctx.sharing, x, z, relevance), None, None
@@ -139,7 +141,7 @@ class Catching(TorchFunctionMode):
         return self._sharing.dense if func is functional.linear else self._sharing.convolution
 
     def _run(self, x: Tensor, total: _Sum) -> Tensor:
-        output: Tensor = _Shared.apply(x, total, self._sharing)  # type: ignore[no-untyped-call]  # torch's own
+        output: Tensor = Shared.apply(x, total, self._sharing)  # type: ignore[no-untyped-call]  # torch's own
         self._made[id(output)] = (output, output._version, x, total)
         return output
 
@@ -222,7 +224,9 @@ def _box(total: _Sum, sharing: Sharing, x: Tensor, _z: Tensor, relevance: Tensor
     if sharing.low is None or sharing.high is None:
         raise ValueError("the box rule needs the bounds of a pixel")
     parts = (x, total.weight), (-sharing.low, total.weight.clamp(min=0)), (-sharing.high, total.weight.clamp(max=0))
-    whole = sum((total.apply(bound.expand_as(x), weight, None) for bound, weight in parts[1:]), total.apply(*parts[0], None))
+    whole = sum(
+        (total.apply(bound.expand_as(x), weight, None) for bound, weight in parts[1:]), total.apply(*parts[0], None)
+    )
     shares = _ratio(relevance, stabilised(whole, sharing.epsilon))
     return _ratio(sum((bound * _pulled(total, x, weight, shares) for bound, weight in parts), torch.zeros_like(x)), x)
 

@@ -46,12 +46,14 @@ class Rectifier:
         sign: 1, or -1 for what lets through what is below 0.
         scale: For a product, its factor's derivative by the input; None for an operation of its own.
         slope: For a product, its gate's derivative by the input.
+        gain: What it multiplies large inputs by: 6 for x · relu6(x + 3), of which a sixth is taken afterwards.
     """
 
     at: int = 0
     sign: int = 1
     scale: Tensor | None = None
     slope: Tensor | None = None
+    gain: float = 1.0
 
     def derivative(self, given: Gradients) -> Tensor | None:
         """The signal times the derivative, out of what the node would pass on."""
@@ -180,8 +182,14 @@ def _product(node: Node) -> tuple[Rectifier, set[Node]] | None:
             inner = _between(gate, source)
             if any(kind(part) in GATES for part in inner):
                 scale, slope = _slope(value, source), _slope(gate, source)
-                return Rectifier(at, scale=scale, slope=slope), inner
+                return Rectifier(at, scale=scale, slope=slope, gain=_top(gate[0])), inner
     return None
+
+
+def _top(gate: Node | None) -> float:
+    """The upper bound of a gate that is cut to it, such as 6; 1 for any other."""
+    high = None if gate is None else _saved(gate, UPPER.get(kind(gate), ""))
+    return float(high) if isinstance(high, (int, float)) else 1.0
 
 
 def _sources(edge: Edge) -> Iterator[Edge]:

@@ -13,20 +13,22 @@ FOURIER = "Mordvintsev, Olah, Tyka: Inceptionism, 2015"
 OFFERS = [
     Offer(
         "gradient_ascent",
-        "gradient ascent",
+        "What it wants to see",
         "The picture that raises the unit's value most, drawn from noise.",
         "picture",
         ("layer", "unit"),
         FOURIER,
         1,
         options=(
+            Option("objective", "channel", "What is raised.", choices=("channel", "neuron")),
+            Option("row", -1, "Row of the neuron; −1: the middle.", -1),
+            Option("direction", "maximise", "Raise the value, or lower it.", choices=("maximise", "minimise")),
             Option("steps", 256, "Steps of the ascent.", 1, 4096),
-            Option("objective", "channel", "What is raised.", choices=("channel", "neuron", "class")),
-            Option("preset", "none", "Yosinski's regularisers.", choices=("none", "a", "b", "c", "d")),
-            Option("minimise", False, "Draw what makes the value fall instead."),
-            Option("diversity", 1, "How many different pictures.", 1, 9),
-            Option("rate", 0.05, "Length of a step.", 0.0, 10.0),
             Option("seed", 0, "Seed of the noise.", 0),
+            Option("robustness", True, "Whether the picture is moved about at each step."),
+            Option("preset", "none", "Yosinski's regularisers.", choices=("none", "blur_norm", "decay_norm")),
+            Option("diversity", 1, "How many different pictures.", 1, 8),
+            Option("rate", 0.05, "Length of a step.", 0.0),
         ),
     ),
     Offer(
@@ -50,14 +52,15 @@ OFFERS = [
     ),
     Offer(
         "deconvnet",
-        "deconvnet",
+        "Deconvnet",
         "The pixels that a deconvnet holds responsible.",
         "map",
         ("layer", "unit", "image"),
         "Zeiler and Fergus 2013, arXiv:1311.2901",
         1,
         signed=True,
-        caution="Sharp edges come from the image, not from the unit: they hardly change with random weights.",
+        caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292), and "
+        "without max pooling hardly on the image: sharp does not mean true.",
     ),
     Offer(
         "smoothgrad",

@@ -47,7 +47,7 @@ def hits(view: UnitView, kind: Kind) -> Component:
     found = view.hits(kind)
     is_whole = bool(found) and all(hit["whole"] for hit in found)
     words = WHOLE if is_whole else HELP[kind]
-    note = html.Span("every position sees the whole image" if is_whole else "", className="note small")
+    note = html.Span("every position sees all of it" if is_whole else "", className="note small")
     shown: Component = html.P("No image has been through this unit yet.", className="why")
     if found:
         pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]

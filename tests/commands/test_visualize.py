@@ -1,0 +1,102 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from lurk.cli import main
+from lurk.commands.visualize import numbers
+from lurk.errors import LurkError
+
+
+def drawn(tmp_path):
+    return json.loads((tmp_path / "out" / "provenance.json").read_text())
+
+
+def test_pictures_come_with_their_provenance(arguments, tmp_path, capsys):
+    given = ["--layer", "0", "--units", "0,2-3", "--option", "steps=3", "--out", str(tmp_path / "out")]
+    assert main(["visualize", *arguments, *given]) == 0
+    assert "3 pictures" in capsys.readouterr().out
+    records = drawn(tmp_path)
+    assert [record["unit"] for record in records] == [0, 2, 3]
+    for record in records:
+        with Image.open(tmp_path / "out" / record["file"]) as picture:
+            assert (picture.format, picture.size) == ("PNG", (8, 8))
+        assert record["method"] == "gradient_ascent"
+        assert record["parameters"]["steps"] == 3
+        assert len(record["weight_hash"]) == 64
+        assert record["reached_max"] >= record["reached_mean"]
+        assert record["percentile"] is None
+
+
+def test_after_a_sweep_it_is_told_how_the_picture_lies_among_real_images(arguments, tmp_path):
+    main(["sweep", *arguments])
+    given = ["--layer", "0", "--units", "1", "--option", "steps=3", "--out", str(tmp_path / "out")]
+    assert main(["visualize", *arguments, *given]) == 0
+    assert 0 <= drawn(tmp_path)[0]["percentile"] <= 1
+
+
+def test_maps_are_drawn_and_kept_as_numbers(arguments, tmp_path):
+    image = str(tmp_path / "images" / "class0" / "0.png")
+    given = ["--layer", "0", "--units", "1", "--method", "deconvnet", "--image", image, "--out", str(tmp_path / "out")]
+    assert main(["visualize", *arguments, *given]) == 0
+    files = [record["file"] for record in drawn(tmp_path)]
+    assert [name[-4:] for name in files] == [".png", ".npy"]
+    assert np.load(tmp_path / "out" / files[1]).shape == (3, 8, 8)
+
+
+def test_the_list_names_every_method_with_its_options(capsys):
+    from lurk.methods import METHODS
+
+    assert main(["visualize", "--list"]) == 0
+    out = capsys.readouterr().out
+    for name in METHODS:
+        assert f"\n{name}: " in "\n" + out
+        for option in METHODS[name].offer.options:
+            assert f"    {option.name}={option.default}" in out
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (["--layer", "9"], "no layer '9'"),
+        (["--layer", "0", "--units", "5-2"], "empty"),
+        (["--layer", "0", "--units", "x"], "0-15,20"),
+        (["--layer", "0", "--units", "7"], "0 to 3"),
+        (["--layer", "0", "--option", "steps"], "NAME=VALUE"),
+        (["--layer", "0", "--option", "steps=many"], "whole number"),
+        (["--layer", "0", "--method", "painting"], "known are"),
+        (["--layer", "0", "--method", "deconvnet"], "--image"),
+        (["--layer", "0", "--method", "deconvnet", "--image", "none.png"], "none.png"),
+        (["--layer", "0", "--out", "/proc/nothing/here"], "cannot be made"),
+    ],
+)
+def test_a_mistake_is_one_line_and_status_2(arguments, capsys, tmp_path, given, words):
+    more = [] if "--out" in given else ["--out", str(tmp_path / "out")]
+    assert main(["visualize", *arguments, *given, *more]) == 2
+    err = capsys.readouterr().err.strip()
+    assert words in err
+    assert "\n" not in err
+
+
+def test_sweep_with_pictures_leaves_a_picture_for_every_unit(arguments, tmp_path, monkeypatch, capsys):
+    from dataclasses import replace
+
+    from lurk.index import Index
+    from lurk.methods import METHODS
+
+    method = METHODS["gradient_ascent"]
+    options = tuple(replace(o, default=2) if o.name == "steps" else o for o in method.offer.options)
+    monkeypatch.setitem(
+        METHODS._entries, "gradient_ascent", replace(method, offer=replace(method.offer, options=options))
+    )
+    assert main(["sweep", *arguments, "--with-pictures"]) == 0
+    assert "6 pictures" in capsys.readouterr().out
+    folder = Index(next((tmp_path / "cache" / "index").iterdir())).folder
+    assert len(list(folder.glob("results/*/*/picture-0.webp"))) == 6
+
+
+def test_numbers_are_read_with_ranges():
+    assert numbers("0-2, 7") == [0, 1, 2, 7]
+    with pytest.raises(LurkError):
+        numbers("1-99999999")
