@@ -21,7 +21,6 @@ from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 ALWAYS_ON = 0.999
 SATURATED = 0.5
-HISTOGRAM_BARS = 40
 SMALL_BYTES = 4096
 
 Kind = Literal["max", "mean"]
@@ -197,48 +196,19 @@ class Index:
             values = [min(value, hits[0].score) for value in values[:-1]] + [hits[0].score]
         return dict(zip(PROBABILITIES, values, strict=True))
 
-    def histogram(self, layer: str, unit: int) -> tuple[Floats, Floats]:
-        """Shares of the sampled values in bars of equal width from the lowest to the highest value.
+    def sketch(self, layer: str, unit: int) -> tuple[Floats, Floats]:
+        """The bins in which a unit's values were counted; values of exactly 0 are in one whose edges are both 0.
 
         Args:
             layer: Name of the layer.
             unit: Channel number.
 
         Returns:
-            Edges float64 (bars + 1,) and shares float64 (bars,) that sum to 1; both empty before the first checkpoint.
+            Edges float64 (bins + 1,) and counts float64 (bins,); both empty before the first checkpoint.
         """
-        record = self.unit(layer, unit)
-        if not record.count:
+        if not self.manifest.generation:
             return np.zeros(0), np.zeros(0)
-        bins, counts = self._bins(self._place(layer)[1] + unit)
-        low, high = min(record.quantiles[0.0], 0.0), max(record.quantiles[1.0], 0.0)
-        edges = np.linspace(low, high if high > low else low + 1.0, HISTOGRAM_BARS + 1)
-        below = np.interp(edges, bins, np.concatenate([[0.0], np.cumsum(counts)]))
-        below[0], below[-1] = 0.0, counts.sum()
-        shares = np.diff(below) / counts.sum()
-        return edges, shares
-
-    def share_below(self, layer: str, unit: int, value: float) -> float | None:
-        """Share of a unit's values over all positions of all images that lie below a value, in [0, 1], by the sketch.
-
-        Args:
-            layer: Name of the layer.
-            unit: Channel number.
-            value: The value.
-
-        Returns:
-            The share; None before the first checkpoint.
-        """
-        record = self.unit(layer, unit)
-        if not record.count:
-            return None
-        if value > record.quantiles[1.0]:
-            return 1.0
-        edges, counts = self._bins(self._place(layer)[1] + unit)
-        return float(np.interp(value, edges, np.concatenate([[0.0], np.cumsum(counts)])) / counts.sum())
-
-    def _bins(self, row: int) -> tuple[Floats, Floats]:
-        """Edges float64 (bins + 1,) and counts float64 (bins,) of a unit's sketch; values of exactly 0 are in one."""
+        row = self._place(layer)[1] + unit
         edges = bin_edges(int(self.array("sketch_top")[row]))
         edges[SIDE] = edges[SIDE + 1] = 0.0
         return edges, np.asarray(self.array("sketch_counts")[row], np.float64)

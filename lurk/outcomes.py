@@ -3,6 +3,7 @@
 from typing import Any
 
 from lurk.asking import Ask
+from lurk.distribution import share_below
 from lurk.index import Index
 from lurk.results import Result, read_result
 from lurk.shades import MODES, Floats, scale
@@ -47,7 +48,7 @@ def _picture(index: Index, asked: Ask, key: str, found: Result) -> dict[str, Any
             {
                 "url": picture_url(index, key, number),
                 "opacity_url": f"/media/{index.key}/opacity/{key}/{number}" if found.figures["has_opacity"] else None,
-                "percentile": index.share_below(asked.layer, asked.units[0], reached["reached_max"]),
+                "percentile": share_below(index, asked.layer, asked.units[0], reached["reached_max"]),
                 **reached,
                 **best,
             }

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lurk.distribution import histogram
 from lurk.index import Index
 from lurk.records import Box, Floats, Hit, LayerInfo, UnitRecord, digest
 from lurk.render import shown_box
@@ -87,7 +88,7 @@ class UnitView:
     @cached_property
     def histogram(self) -> dict[str, list[float]]:
         """`edges` of the bars and `counts`, how many positions fall into each, estimated from the sketch."""
-        edges, shares = self._index.histogram(self.record.layer, self.record.unit)
+        edges, shares = histogram(self._index, self.record.layer, self.record.unit)
         return {"edges": edges.tolist(), "counts": (shares * self.record.count).tolist()}
 
     def bars(self, kind: str) -> list[dict[str, Any]]:

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from lurk.distribution import histogram
 from lurk.errors import CacheError, IndexFormatError, LayerError
 from lurk.index import Index, unit_state
 from lurk.index_writer import open_index, show_in_study, write_index
@@ -74,7 +75,7 @@ def test_quantiles_end_at_the_best_score(toy_index):
 
 
 def test_histogram_shares_sum_to_one_and_cover_zero(toy_index):
-    edges, shares = toy_index.histogram("conv", 0)
+    edges, shares = histogram(toy_index, "conv", 0)
     assert shares.sum() == pytest.approx(1)
     assert edges[0] <= 0 <= edges[-1]
     assert (shares >= 0).all()
@@ -100,7 +101,7 @@ def test_before_the_first_checkpoint_all_is_empty(tmp_path):
     assert record.count == 0
     assert index.best("conv").image.tolist() == [-1, -1, -1]
     assert np.isnan(index.selectivity("conv")).all()
-    assert index.histogram("conv", 1)[0].size == 0
+    assert histogram(index, "conv", 1)[0].size == 0
 
 
 def test_open_index_answers_only_when_complete(tmp_path):

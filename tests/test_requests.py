@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from lurk.asking import Ask
+from lurk.distribution import share_below
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
 from lurk.media import draw
@@ -112,7 +113,7 @@ def test_a_pictures_figures_stand_beside_the_best_real_image(desk):
     record = index.unit("conv", 0)
     assert picture["best_real_max"] == record.hits_max[0].score
     assert picture["reached_max"] == 2.0
-    assert picture["percentile"] == index.share_below("conv", 0, 2.0)
+    assert picture["percentile"] == share_below(index, "conv", 0, 2.0)
     assert requests.pictures(index, "conv", [0, 1, 99]) == {"0": picture["url"] + "/tile"}
 
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from lurk.allocator import keep_freed_memory
+from lurk.distribution import share_below
 from lurk.errors import LurkError
 from lurk.index import Index
 from lurk.manifest import study_index
@@ -178,7 +179,7 @@ def _reached(
     for unit, reached in zip(
         units, figures(model, plan_of(model, layer), layer, units, torch.from_numpy(drawn)), strict=True
     ):
-        share = index.share_below(layer, unit, reached.reached_max) if index and _has(index, layer, unit) else None
+        share = share_below(index, layer, unit, reached.reached_max) if index and _has(index, layer, unit) else None
         found.append(asdict(reached) | {"percentile": share})
     return found
 
