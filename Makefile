@@ -6,7 +6,7 @@ RUN_STAMP := $(VENV)/.installed
 TEST_STAMP := $(VENV)/.installed-tests
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help run test check bench pictures format lock clean
+.PHONY: help run test check bench pictures pages format lock clean
 
 help: ## list the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "make %-8s %s\n", $$1, $$2}'
@@ -31,6 +31,9 @@ bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 
 pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
 	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py
+
+pages: $(RUN_STAMP) ## write what README.md and docs/methods.md say of the methods anew
+	$(BIN)/python docs/method_pages.py
 
 format: $(TEST_STAMP) ## put the code in its format
 	$(BIN)/ruff format .

@@ -1,5 +1,6 @@
 """Requests for pictures, maps and sanity checks: put into the queue once, answered from the index ever after."""
 
+import zlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
@@ -94,7 +95,7 @@ class Requests:
         }
 
     def pictures(self, index: Index, layer: str, units: Sequence[int]) -> dict[str, str]:
-        """Addresses of the tiles of the default pictures that are there.
+        """Addresses of the default pictures: tiles of those that are there, else what is to be seen of them so far.
 
         Args:
             index: The study's index.
@@ -102,16 +103,22 @@ class Requests:
             units: Channel numbers; those that the layer has not are passed over.
 
         Returns:
-            Addresses by unit.
+            Addresses by unit; one that begins with `/preview/` is of a picture under way.
         """
         known = {offer.name: offer for offer in read_offers(index.folder)}
         offer, info = known.get(DEFAULT_PICTURE), index.layer(layer)
         if offer is None:
             return {}
         asked = Ask("picture", layer, (0,), offer.name, offer.version, tuple(offer.read({}).items()))
-        there = [unit for unit in units if unit < info.units and _is_there(index, asked, unit)]
-        swept = index.manifest.provenance
-        return {str(unit): picture_url(index, asked.provenance(swept, unit).key, tile=True) for unit in there}
+        found = {unit: self._tile(index, asked, unit) for unit in units if unit < info.units}
+        return {str(unit): url for unit, url in found.items() if url}
+
+    def _tile(self, index: Index, asked: Ask, unit: int) -> str | None:
+        key = asked.provenance(index.manifest.provenance, unit).key
+        if read_result(index.folder, key) is not None:
+            return picture_url(index, key, tile=True)
+        so_far = self.preview(key)
+        return f"/preview/{key}?{zlib.crc32(so_far):08x}" if so_far else None
 
     def preview(self, key: str) -> bytes | None:
         """A picture as far as it is, by the key of its result; None where nothing is to be seen of it."""

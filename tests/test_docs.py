@@ -30,6 +30,32 @@ def test_every_option_is_in_the_readme_with_its_default_and_help():
         assert row in README, row
 
 
+def method_rows() -> list[str]:
+    """The README's table of methods, made from their offers."""
+    from lurk.methods import METHODS
+
+    offers = [METHODS[name].offer for name in METHODS]
+    return [f"| `{offer.name}` | {offer.gives} | {offer.shows} |" for offer in offers]
+
+
+def test_every_method_is_in_the_readme():
+    for row in method_rows():
+        assert row in README, row
+
+
+def test_every_method_is_in_the_page_of_methods_with_its_paper_and_caution():
+    from lurk.methods import METHODS
+
+    page = (ROOT / "docs" / "methods.md").read_text()
+    for name in METHODS:
+        offer = METHODS[name].offer
+        assert f"### `{name}`" in page
+        for words in (offer.shows, offer.paper, offer.caution):
+            assert words in page, words
+        for option in offer.options:
+            assert f"- `{option.name}`, {option.default}: {option.help}" in page, option.name
+
+
 def test_every_command_is_in_the_readme():
     for command in COMMANDS:
         assert f"`{command}`" in README or f"lurk {command}`" in README

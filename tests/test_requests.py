@@ -141,6 +141,20 @@ def test_a_running_picture_can_be_watched(desk, tmp_path):
     assert requests.preview(key) == b"picture"
 
 
+def test_a_tile_shows_a_picture_under_way_until_it_is_there(desk, tmp_path):
+    requests, index, _ = desk
+    asked = Ask("picture", "conv", (1,), "gradient_ascent", 1)
+    key = asked.provenance(index.manifest.provenance).key
+    open_renders(tmp_path).put(f"preview/{key}", b"one")
+    first = requests.pictures(index, "conv", [0, 1])
+    assert list(first) == ["1"]
+    assert first["1"].startswith(f"/preview/{key}?")
+    open_renders(tmp_path).put(f"preview/{key}", b"two")
+    assert requests.pictures(index, "conv", [1]) != first
+    finish(desk, asked)
+    assert requests.pictures(index, "conv", [1])["1"].endswith("/tile")
+
+
 def test_a_sanity_check_is_a_job_and_a_result_of_its_own(desk):
     answer = ask_map(desk, kind="sanity")
     assert answer["kind"] == "sanity"

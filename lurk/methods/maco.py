@@ -31,7 +31,7 @@ OFFER = Offer(
     label="What it wants, as natural waves",
     shows="The picture that a unit answers to most among those with the waves of natural images.",
     gives="picture",
-    needs=("layer", "unit"),
+    needs=("layer", "unit", "images"),
     paper="Fel et al., Unlocking feature visualization for deeper networks with magnitude constrained optimization, "
     "2023, arXiv 2306.06805",
     version=1,

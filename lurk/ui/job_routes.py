@@ -87,7 +87,7 @@ def methods(service: Service, study: str) -> Response:
 
 
 def pictures(service: Service, study: str, layer: str) -> Response:
-    """Addresses of the pictures that are there of the units asked for, `?units=0,1,2`.
+    """Addresses of the pictures of the units asked for, whole or under way, `?units=0,1,2`.
 
     Args:
         service: Who knows them.

@@ -59,8 +59,8 @@ OFFERS = [
         "Zeiler and Fergus 2013, arXiv:1311.2901",
         1,
         signed=True,
-        caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292), and "
-        "without max pooling hardly on the image: sharp does not mean true.",
+        caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292), "
+        "and without max pooling hardly on the image: sharp does not mean true.",
     ),
     Offer(
         "smoothgrad",

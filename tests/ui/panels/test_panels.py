@@ -21,6 +21,7 @@ from lurk.ui.panels import (
     skipped,
     studies,
     unit,
+    wants,
 )
 from tests.ui.fake import UNTRAINED, FakeService
 from tests.ui.made_up import LAYERS
@@ -30,6 +31,18 @@ HERE = {"study": "resnet18-birds", "layer": "layer1.0.conv1"}
 
 def words(component) -> str:
     return json.dumps(component, cls=PlotlyJSONEncoder, ensure_ascii=False)
+
+
+def leaves(component) -> list[str]:
+    """The texts of a component, in their order."""
+    if isinstance(component, str):
+        return [component]
+    children = getattr(component, "children", None)
+    return [
+        text
+        for child in (children if isinstance(children, list) else [children] if children else [])
+        for text in leaves(child)
+    ]
 
 
 def shown(unit_: int, layer: str = "layer1.0.conv1", **state):
@@ -44,7 +57,7 @@ def figure(component) -> dict:
 
 def test_the_tables_hold_every_panel():
     assert set(PANELS) == {"grid", "header", "jobs", "layers", "missing", "skipped", "studies", "unit"}
-    assert set(SECTIONS) == {"bars", "distribution", "hits"}
+    assert set(SECTIONS) == {"bars", "distribution", "hits", "wants"}
 
 
 def test_labels_stay_text_in_plotly():
@@ -88,9 +101,29 @@ def test_hits_outline_the_patch_in_the_view():
     assert f"row {first['row']}, column {first['col']}" in drawn
 
 
+def test_every_hit_has_room_for_the_map_of_its_image():
+    view = shown(3)
+    rooms = [part for part in hits.hits(view, "max")._traverse() if getattr(part, "className", "") == "map-slot"]
+    assert [getattr(room, "data-image") for room in rooms] == [str(hit["image"]) for hit in view.hits("max")]
+    assert [getattr(room, "data-words") for room in rooms] == [hit["class"] for hit in view.hits("max")]
+    assert not any(room.children for room in rooms)
+
+
+def test_the_picture_has_room_that_says_for_which_unit():
+    (room,) = [
+        part for part in wants.wants(shown(3), "max")._traverse() if getattr(part, "className", "") == "wants-room"
+    ]
+    assert (getattr(room, "data-layer"), getattr(room, "data-unit"), room.children) == ("layer1.0.conv1", "3", None)
+
+
+def test_a_unit_has_three_parts_wants_saw_answers():
+    (columns,) = [unit.body(FakeService(), {**HERE, "unit": 3}, "max", 1)]
+    assert [column.className for column in columns.children] == ["column wants", "column saw", "column answers"]
+
+
 def test_hits_that_see_everything_mark_the_position_and_say_so():
     drawn = words(hits.hits(shown(3, "layer4.1.conv2"), "max"))
-    assert "every position sees the whole image" in drawn
+    assert "every position sees all of it" in drawn
     assert "/patch/" not in drawn
     assert '"width": "14.286%"' in drawn
 
@@ -149,6 +182,44 @@ def test_jobs_are_told_in_words():
     ):
         assert said in drawn
     assert jobs.table(FakeService(), 1, "study") is None
+
+
+@pytest.mark.parametrize(
+    ("spec", "said", "href"),
+    [
+        (
+            {"kind": "picture", "unit": 3, "units": "3", "method": "gradient_ascent"},
+            "Picture of conv1 unit 3 by gradient ascent",
+            "/3",
+        ),
+        (
+            {"kind": "pictures", "units": "3,4,5", "method": "gradient_ascent"},
+            "Pictures of conv1 3 units by gradient ascent",
+            "",
+        ),
+        (
+            {"kind": "map", "unit": 3, "method": "deconvnet", "image": 7},
+            "Map of conv1 unit 3 in image 7 by deconvnet",
+            "/3",
+        ),
+        (
+            {"kind": "sanity", "unit": 3, "method": "lrp", "image": 7},
+            "Sanity check of a map of conv1 unit 3 in image 7 by lrp",
+            "/3",
+        ),
+    ],
+)
+def test_a_job_of_a_method_says_what_of_what_and_by_which(spec, said, href):
+    class One(FakeService):
+        def jobs(self):
+            job = {"key": "1" * 32, "state": "queued", "done": 0, "total": 0}
+            return [job | {"spec": {"study": "resnet18-birds", "layer": "conv1"} | spec}]
+
+    row = jobs.table(One(), 1, "jobs").children[1].children[1].children[0]
+    cell = row.children[0]
+    (link,) = [part for part in cell._traverse() if type(part).__name__ == "Link"]
+    assert "".join(leaf for leaf in leaves(cell)) == said
+    assert link.href == f"/s/resnet18-birds/conv1{href}"
 
 
 def test_skipped_images_open_on_a_click_only():

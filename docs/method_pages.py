@@ -1,0 +1,39 @@
+"""Write what README.md and docs/methods.md say of the methods anew, from what the methods say of themselves.
+
+python docs/method_pages.py
+"""
+
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
+
+
+def main() -> None:
+    sys.path.insert(0, str(ROOT))
+    from lurk.methods import METHODS
+
+    offers = [METHODS[name].offer for name in METHODS]
+    rows = [f"| `{offer.name}` | {offer.gives} | {offer.shows} |" for offer in offers]
+    _fill(ROOT / "README.md", ["| method | gives | what is seen |", "|---|---|---|", *rows])
+    sections = []
+    for offer in offers:
+        needs = ", ".join(offer.needs)
+        sections += [f"### `{offer.name}`", "", offer.shows, ""]
+        kind = f"{'signed ' if offer.signed else ''}{offer.gives}"
+        sections += [f"Takes {needs}; gives a {kind}. Version {offer.version}.", ""]
+        sections += [f"How it misleads: {offer.caution}", "", offer.paper, ""]
+        sections += [f"- `{option.name}`, {option.default}: {option.help}" for option in offer.options]
+        sections += [""] if offer.options else []
+    _fill(ROOT / "docs" / "methods.md", sections)
+
+
+def _fill(file: Path, lines: list[str]) -> None:
+    before, _, rest = file.read_text().partition(BEGIN)
+    _, _, after = rest.partition(END)
+    file.write_text("\n".join([before + BEGIN, *lines, END + after]))
+
+
+if __name__ == "__main__":
+    main()
