@@ -11,6 +11,7 @@ BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
 
 
 def main() -> None:
+    """Fill the places between the marks."""
     sys.path.insert(0, str(ROOT))
     from lurk.methods import METHODS
 

@@ -7,7 +7,7 @@ A convolution or linear layer computes z = sum of x·w over its inputs, plus b. 
     plus      (x·w)⁺ / (the same summed) · R              Montavon et al., 2017, also called z⁺ or α1β0
 
 where (·)⁺ is the part with the sign of z: for z < 0, which occurs without a rectifier behind it, the contributions
-below 0 take the place of those above. The bias is one of the contributions, and keeps its share. For the layer that
+below 0 take the place of those above. With `epsilon` and `gamma` the bias keeps its share, b, of z. For the layer that
 reads the pixels `flat` shares evenly, and `box` by x·w − l·w⁺ − h·w⁻ with l and h the bounds of a pixel.
 
 The sums run inside `Sharing`, which catches them wherever they are called; a batch normalisation that directly
@@ -59,7 +59,7 @@ class Sharing:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A weighted sum as it was called: what applies weights, weights, bias, what scales the weights' outputs, a rule."""
+    """A weighted sum as it was called: what applies weights, weights, bias, what scales the outputs, and a rule."""
 
     apply: Apply
     weight: Tensor
@@ -183,34 +183,41 @@ def _epsilon(total: _Sum, sharing: Sharing, x: Tensor, z: Tensor, relevance: Ten
     return _pulled(total, x, total.weight, _ratio(relevance, stabilised(z, sharing.epsilon)))
 
 
-def _signed(total: _Sum, x: Tensor, sign: int) -> Tensor:
-    """Sum of the contributions of one sign."""
-    high, low = (total.weight.clamp(min=0), total.weight.clamp(max=0))[::sign]
-    bias = None if total.bias is None else total.bias.clamp(min=0) if sign > 0 else total.bias.clamp(max=0)
-    found = total.apply(x.clamp(min=0), high, bias)
-    return found if bool((x >= 0).all()) else found + total.apply(x.clamp(max=0), low, None)
+def _alike(total: _Sum, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
+    """Sum of the contributions of inputs that have the sign of their sum, where it has relevance."""
+    high, low = total.weight.clamp(min=0), total.weight.clamp(max=0)
+    found = torch.zeros_like(z)
+    for sign, one, two in ((z > 0, high, low), (z <= 0, low, high)):
+        if not bool(relevance[sign].any()):  # a rectifier follows
+            continue
+        part = total.apply(x.clamp(min=0), one, None)
+        if not bool((x >= 0).all()):
+            part = part + total.apply(x.clamp(max=0), two, None)
+        found = torch.where(sign, part, found)
+    return found
 
 
 def _favoured(total: _Sum, x: Tensor, z: Tensor, shares: Tensor) -> Tensor:
     """What goes back along the contributions that have the sign of their sum."""
-    parts = shares.clone(), shares.clone()
-    parts[0][z <= 0] = 0
-    parts[1][z > 0] = 0
     high, low = total.weight.clamp(min=0), total.weight.clamp(max=0)
-    found = _pulled(total, x, high, parts[0]) + _pulled(total, x, low, parts[1])
-    if bool((x >= 0).all()):
-        return found
-    return torch.where(x >= 0, found, _pulled(total, x, low, parts[0]) + _pulled(total, x, high, parts[1]))
+    found = torch.zeros_like(x)
+    for part, one, two in ((shares * (z > 0), high, low), (shares * (z <= 0), low, high)):
+        if not bool(part.any()):
+            continue
+        given = _pulled(total, x, one, part)
+        if not bool((x >= 0).all()):
+            given = torch.where(x >= 0, given, _pulled(total, x, two, part))
+        found += given
+    return found
 
 
 def _plus(total: _Sum, _sharing: Sharing, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
-    whole = torch.where(z > 0, _signed(total, x, 1), _signed(total, x, -1))
-    return _favoured(total, x, z, _ratio(relevance, whole))
+    return _favoured(total, x, z, _ratio(relevance, _alike(total, x, z, relevance)))
 
 
 def _gamma(total: _Sum, sharing: Sharing, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
-    extra = torch.where(z > 0, _signed(total, x, 1), _signed(total, x, -1))
-    shares = _ratio(relevance, stabilised(z + sharing.gamma * extra, sharing.epsilon))
+    whole = z + sharing.gamma * _alike(total, x, z, relevance)
+    shares = _ratio(relevance, stabilised(whole, sharing.epsilon))
     return _pulled(total, x, total.weight, shares) + sharing.gamma * _favoured(total, x, z, shares)
 
 

@@ -2,10 +2,11 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor, fx, nn
+from torch.fx.node import Argument
 
 from lurk.errors import LayerError, ModelError
 from lurk.hooks import frozen, watching
@@ -102,43 +103,43 @@ def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -
         yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end)
 
 
-class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
-    """Ends a forward pass."""
-
-
-class _Run(fx.Interpreter):
-    """Runs a plan's graph as it is: to compile a copy of it for each map would leave its code in memory for good."""
+class _Run:
+    """Runs a plan's graph node by node: a copy compiled for each map would leave its code in memory for good."""
 
     def __init__(self, plan: "Plan", graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
-        super().__init__(plan.module, graph=graph)
-        self.extra_traceback = False
-        self.kept: dict[str, Tensor] = {}
-        self._plan, self._wanted, self._to_the_end = plan, wanted, to_the_end
+        self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
+        self._last: dict[fx.Node, list[fx.Node]] = {}
+        for used, last in {used: node for node in self._nodes for used in node.all_input_nodes}.items():
+            self._last.setdefault(last, []).append(used)
 
-    def go(self, batch: Tensor) -> object:
-        """Run it; the model's output, None where the pass was stopped before its end."""
-        self.kept = {}
-        try:
-            with suppress(_Enough):
-                return self.run(batch)
-            return None
-        finally:
-            self.env.clear()
+    def __call__(self, batch: Tensor) -> tuple[dict[str, Tensor], object]:
+        """What was wanted of a batch, and the model's output, None where the pass was stopped before its end."""
+        kept: dict[str, Tensor] = {}
+        values: dict[fx.Node, object] = {}
+        for node in self._nodes:
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda used: cast(Argument, values[used]))
+            if node.op == "output":
+                return kept, args[0]
+            value = batch if node.op == "placeholder" else self._done(node, args, kwargs)
+            if node.name in self._wanted and isinstance(value, Tensor):
+                kept[node.name] = value.clone()
+                if not self._to_the_end and len(kept) == len(self._wanted):
+                    break
+                passed_on = kept[node.name].clone()
+                values.update({other: passed_on for other, held in values.items() if held is value})  # changed in place
+                value = passed_on
+            values[node] = value
+            for used in self._last.get(node, ()):
+                del values[used]
+        return kept, None
 
-    def fetch_attr(self, target: str) -> object:
-        return self._plan.attribute(target)
-
-    def run_node(self, n: fx.Node) -> object:
-        value = super().run_node(n)
-        if n.name not in self._wanted or not isinstance(value, Tensor):
-            return value
-        kept = self.kept[n.name] = value.clone()
-        if not self._to_the_end and len(self.kept) == len(self._wanted):
-            raise _Enough
-        passed_on = kept.clone()
-        for other in [node for node, held in self.env.items() if held is value]:  # what n changed in place
-            self.env[other] = passed_on
-        return passed_on
+    def _done(self, node: fx.Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        if node.op == "call_function":
+            return cast(Callable[..., object], node.target)(*args, **kwargs)
+        found = self._plan.attribute(str(node.target))
+        return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
 
 
 def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
@@ -146,8 +147,8 @@ def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end
     layouts = {name: tap.layout for name, tap in taps.items()}
 
     def reach(batch: Tensor) -> Reached:
-        output = run.go(batch.to(_dtype(plan.module), copy=True))
-        values = {name: run.kept[tap.node] for name, tap in taps.items() if tap.node in run.kept}
+        kept, output = run(batch.to(_dtype(plan.module), copy=True))
+        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         return Reached(values, layouts, len(batch), output)
 
     return reach
@@ -155,6 +156,10 @@ def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end
 
 def _dtype(module: nn.Module) -> torch.dtype:
     return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
+
+
+class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
+    """Ends a forward pass."""
 
 
 def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:

@@ -75,8 +75,9 @@ def test_the_readme_has_commands_with_python():
 def test_a_command_of_the_readme_is_understood(command, tmp_path):
     """Options parse; what such a command names as an example is made or answered with one line."""
     arguments = command[2:] if command[1] == "app.py" else command[3:]
+    serving = [] if arguments and arguments[0] in COMMANDS else ["--no-browser", "--port", "0"]
     run = subprocess.run(
-        [sys.executable, "app.py", *arguments, "--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")],
+        [sys.executable, "app.py", *arguments, *serving, "--cache", str(tmp_path / "cache")],
         cwd=ROOT,
         capture_output=True,
         text=True,

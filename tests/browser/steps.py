@@ -13,3 +13,9 @@ def until(page, expression: str, arg=None, timeout_s: float = 15) -> None:
 
 def path_is(page, path: str) -> None:
     until(page, "path => location.pathname === path", path)
+
+
+def words_are(page, selector: str, words: str) -> None:
+    """Wait until what an element says begins with the words."""
+    expression = "([one, words]) => ((document.querySelector(one) || {}).textContent || '').startsWith(words)"
+    until(page, expression, [selector, words])

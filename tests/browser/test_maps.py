@@ -1,0 +1,183 @@
+"""The maps beside a unit's top images: chosen, asked for in order, looked at in every mode, checked, kept."""
+
+from dataclasses import replace
+
+import pytest
+
+from tests.browser.steps import path_is, until, words_are
+from tests.ui.fake import FakeService
+
+pytestmark = pytest.mark.browser
+
+LAYER = "/s/resnet18-birds/layer1.0"
+LOADED = "[...document.querySelectorAll('.map-slot .map-image')].filter(one => one.naturalWidth).length === 9"
+FIRST = "document.querySelector('.map-slot .map-image').getAttribute('src')"
+
+
+def opened(serve, open_page, method="deconvnet", path=f"{LAYER}/5", **play):
+    service = FakeService()
+    service.asks.play = play
+    watched = open_page()
+    watched.page.goto(serve(service).url + path)
+    watched.page.wait_for_selector(".hits .hit >> nth=8")
+    until(watched.page, "!document.querySelector('.map-bar select').disabled")
+    watched.page.get_by_label("Map beside each image").select_option(method)
+    return service, watched
+
+
+def of_kind(service, kind):
+    return [body for body in service.asks.posted if body["kind"] == kind]
+
+
+def test_no_map_is_asked_for_before_one_is_chosen(serve, open_page):
+    service, watched = opened(serve, open_page, method="")
+    watched.page.wait_for_selector(".honesty table")
+    assert of_kind(service, "map") == []
+
+
+def test_maps_are_asked_for_in_the_order_of_the_images_and_are_there_after_a_reload(serve, open_page):
+    service, watched = opened(serve, open_page)
+    page = watched.page
+    until(page, LOADED)
+    images = [hit["image"] for hit in service.unit("resnet18-birds", "layer1.0", 5).hits("max")]
+    asked = of_kind(service, "map")
+    assert [body["image"] for body in asked] == images
+    assert {(body["method"], body["target"]) for body in asked} == {("deconvnet", "maximum")}
+    assert "hardly depend on the trained weights" in page.locator(".caution").inner_text()
+
+    page.reload()
+    until(page, LOADED)
+    assert page.get_by_label("Map beside each image").input_value() == "deconvnet"
+    assert len(of_kind(service, "map")) == 18
+
+    page.keyboard.press("ArrowRight")
+    path_is(page, f"{LAYER}/6")
+    until(page, "document.querySelector('.wants-room').dataset.unit === '6'")
+    until(page, LOADED)
+    assert {body["unit"] for body in of_kind(service, "map")[18:]} == {6}
+    assert watched.errors == []
+
+
+def test_every_mode_has_its_own_picture_and_scale_and_asks_for_nothing_anew(serve, open_page):
+    service, watched = opened(serve, open_page)
+    page = watched.page
+    until(page, LOADED)
+    for mode, words in {
+        "raw": "Colours from −0.0342 to 0.0342",
+        "grey": "Colours from −0.0342 to 0.0342",
+        "norm": "Colours from 0 to 0.0342",
+        "blurred": "Colours from 0 to 0.0342",
+        "signs": "Colours from −0.0342 to 0.0342",
+        "overlay": "Colours from 0 to 0.0342",
+    }.items():
+        page.get_by_label("How the map is shown").select_option(mode)
+        until(page, f"{FIRST}.includes('/{mode}/0/1')")
+        assert words in page.locator(".scale").first.get_attribute("aria-label")
+    under = "document.querySelector('.map-slot .under').src === document.querySelector('.view img').src"
+    until(page, under)
+    page.get_by_label("Opacity of the overlay").fill("0.25")
+    until(page, "getComputedStyle(document.querySelector('.map-slot .map-image')).opacity === '0.25'")
+    page.get_by_label("How the map is shown").select_option("signs")
+    page.get_by_label("Gamma").select_option("0.3")
+    page.get_by_label("Boost").select_option("0.8")
+    until(page, f"{FIRST}.endsWith('/signs/0.8/0.3')")
+    assert "Boosted" in page.locator(".scale").first.get_attribute("aria-label")
+    assert len(of_kind(service, "map")) == 9
+    assert watched.errors == []
+
+
+def test_the_target_and_the_options_are_part_of_what_is_asked_for(serve, open_page):
+    service, watched = opened(serve, open_page, method="smoothgrad")
+    page = watched.page
+    until(page, LOADED)
+    page.get_by_label("What the map explains").select_option("class")
+    until(page, LOADED)
+    page.locator(".map-slot button").first.click()
+    words_are(page, ".closeup-words p", "Explains the class tree frog: 5.949")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".closeup", state="detached")
+    page.locator(".map-options summary").click()
+    page.get_by_label("copies").fill("50")
+    page.get_by_role("button", name="Apply").click()
+    until(page, "document.querySelector('.map-options summary').textContent === 'Options •'")
+    until(page, LOADED)
+    last = of_kind(service, "map")[-1]
+    assert (last["target"], last["options"]) == ("class", {"copies": 50})
+
+
+def test_a_waiting_map_says_so_a_failed_one_why_and_a_refused_one_cannot_be_chosen(serve, open_page):
+    service, watched = opened(serve, open_page, map="wait")
+    page = watched.page
+    words_are(page, ".map-slot p", "Waiting: 2 ahead of you")
+    refused = page.locator(".map-bar option[value='lrp']")
+    assert refused.is_disabled()
+    assert "could not be traced" in refused.get_attribute("title")
+    service.asks.play["map"] = "fail"
+    words_are(page, ".map-slot p", "not enough memory")
+    service.asks.play["map"] = "done"
+    page.get_by_role("button", name="Try again").first.click()
+    page.wait_for_selector(".map-slot .map-image")
+
+
+def test_another_choice_cancels_the_maps_that_nobody_waits_for(serve, open_page):
+    service, watched = opened(serve, open_page, map="wait")
+    page = watched.page
+    until(page, "document.querySelectorAll('.map-slot p').length === 9")
+    page.get_by_label("Map beside each image").select_option("")
+    until(page, "!document.querySelector('.hits').dataset.mapped")
+    page.wait_for_timeout(500)
+    states = [job.state for job in service.asks.jobs.values() if job.body["kind"] == "map"]
+    assert states == ["cancelled"] * len(states)
+    assert page.locator(".map-slot > *").count() == 0
+
+
+def test_a_map_that_is_zero_everywhere_says_so(serve, open_page, monkeypatch):
+    from tests.ui import fake_asks
+
+    made = fake_asks.map_result
+    monkeypatch.setattr(fake_asks, "map_result", lambda body: made(body) | {"silent": True})
+    _, watched = opened(serve, open_page)
+    words_are(watched.page, ".map-slot p", "Zero everywhere")
+
+
+def test_a_sanity_check_shows_the_randomised_map_the_figures_and_the_warning(serve, open_page):
+    service, watched = opened(serve, open_page, sanity="run")
+    page = watched.page
+    until(page, LOADED)
+    page.locator(".map-slot button").nth(2).focus()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Sanity check").last.click()
+    page.wait_for_selector(".closeup .meter-row >> nth=3")
+    assert of_kind(service, "sanity")[0]["image"] == of_kind(service, "map")[2]["image"]
+    words = page.locator(".closeup-words").inner_text()
+    for said in ("hardly changes when the weights are random", "0.83", "gradient–deconvnet", "0.31", "0.87"):
+        assert said in words
+    until(page, "document.querySelector('.closeup .randomised .map-image').naturalWidth > 0")
+    page.keyboard.press("Escape")
+    page.wait_for_selector(".closeup", state="detached")
+    assert page.locator(".unit-modal").count() == 1
+    assert page.evaluate("document.activeElement.parentElement.className") == "map-slot"
+    assert watched.errors == []
+
+
+def test_a_layer_that_sees_everything_has_its_maps_too_and_the_modal_does_not_scroll(serve, open_page):
+    _, watched = opened(serve, open_page, path="/s/resnet18-birds/layer4.1.conv2/5")
+    page = watched.page
+    until(page, LOADED)
+    for part in (".unit-body", ".modal-content"):
+        hidden = page.evaluate(
+            "part => { const e = document.querySelector(part); return e.scrollHeight - e.clientHeight }", part
+        )
+        assert hidden <= 0, part
+
+
+def test_an_offer_that_is_gone_leaves_the_images_alone(serve, open_page):
+    service = FakeService()
+    watched = open_page()
+    page = watched.page
+    page.add_init_script("sessionStorage.setItem('lurk-map', JSON.stringify({method: 'lrp'}))")
+    service.asks.offers = [replace(offer) for offer in service.asks.offers]
+    page.goto(f"{serve(service).url}{LAYER}/5")
+    words_are(page, ".map-bar .note", "LRP: not for this model")
+    assert of_kind(service, "map") == []
+    assert watched.errors == []

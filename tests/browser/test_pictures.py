@@ -1,0 +1,106 @@
+"""The grid with pictures in place of patches: those in view first, filled in as they come."""
+
+import pytest
+
+from tests.browser.steps import path_is, until, words_are
+from tests.ui.fake import FakeService
+
+pytestmark = pytest.mark.browser
+
+LAYER = "/s/resnet18-birds/layer2.0.conv1"
+THERE = "document.querySelectorAll('#grid .cover.there').length"
+
+
+def opened(serve, open_page, play="run", step=128, path=LAYER, **options):
+    service = FakeService()
+    service.asks.play, service.asks.step = {"pictures": play}, step
+    watched = open_page(**options)
+    watched.page.goto(serve(service).url + path)
+    watched.page.wait_for_selector("#grid button.tile >> nth=60")
+    return service, watched
+
+
+def asked(service):
+    return [unit for body in service.asks.posted if body["kind"] == "pictures" for unit in body["units"]]
+
+
+def test_pictures_are_asked_for_in_chunks_of_what_is_in_view_and_fill_in(serve, open_page):
+    service, watched = opened(serve, open_page, step=64)
+    page = watched.page
+    page.wait_for_timeout(300)
+    assert service.asks.posted == []
+    page.get_by_role("button", name="pictures").click()
+    until(page, f"{THERE} >= 20")
+    assert asked(service)[:20] == list(range(20))
+    assert all(len(body["units"]) <= 16 for body in service.asks.posted)
+    until(page, "/^\\d+ of 512 drawn$/.test(document.querySelector('.grid-shows .note').textContent)")
+    before = len(asked(service))
+    service.asks.play["pictures"] = "done"
+    page.evaluate("document.querySelector('#grid button[data-unit=\"500\"]').scrollIntoView()")
+    until(page, "document.querySelector('#grid button[data-unit=\"500\"] .cover.there') !== null")
+    assert len(asked(service)) < 512
+    assert len(asked(service)) > before
+    assert watched.errors == []
+
+
+def test_stop_stops_and_go_on_goes_on(serve, open_page):
+    service, watched = opened(serve, open_page, play="hold")
+    page = watched.page
+    page.get_by_role("button", name="pictures").click()
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Go on").wait_for()
+    page.wait_for_timeout(500)
+    assert len(service.asks.posted) == 1
+    assert len(service.asks.cancelled) == 1
+    service.asks.play["pictures"] = "done"
+    page.get_by_role("button", name="Go on").click()
+    until(page, f"{THERE} >= 32")
+    assert watched.errors == []
+
+
+def test_pictures_that_are_there_are_shown_at_once_and_the_choice_is_kept(serve, open_page):
+    service, watched = opened(serve, open_page, path="/s/resnet18-birds/conv1")
+    service.asks.tiles = set(range(64))
+    page = watched.page
+    page.get_by_role("button", name="pictures").click()
+    until(page, f"{THERE} === 64")
+    words_are(page, ".grid-shows .note", "64 of 64 drawn")
+    page.reload()
+    until(page, f"{THERE} === 64")
+    assert service.asks.posted == []
+    page.get_by_role("button", name="patches").click()
+    until(page, "getComputedStyle(document.querySelector('#grid .cover')).display === 'none'")
+    assert watched.errors == []
+
+
+def test_pictures_that_fail_say_why(serve, open_page):
+    _, watched = opened(serve, open_page, play="fail")
+    page = watched.page
+    page.get_by_role("button", name="pictures").click()
+    words_are(page, ".grid-shows .note", "Failed: not enough memory")
+    assert page.get_by_role("button", name="Try again").is_visible()
+
+
+def test_another_layer_leaves_what_the_last_one_asked_for(serve, open_page):
+    service, watched = opened(serve, open_page, play="hold")
+    page = watched.page
+    page.get_by_role("button", name="pictures").click()
+    page.get_by_role("button", name="Stop").wait_for()
+    page.locator("#layer-slider").focus()
+    page.keyboard.press("ArrowLeft")
+    path_is(page, "/s/resnet18-birds/layer1.0")
+    until(page, "document.querySelectorAll('#grid button.tile').length === 128")
+    page.get_by_role("button", name="Stop").wait_for()
+    until(page, "document.querySelector('.grid-shows .note').textContent.endsWith('of 128 drawn')")
+    page.wait_for_timeout(300)
+    assert len(service.asks.cancelled) == 1
+    assert {body["layer"] for body in service.asks.posted} == {"layer2.0.conv1", "layer1.0"}
+    assert watched.errors == []
+
+
+def test_a_phone_shows_the_switch_without_scrolling_sideways(serve, open_page):
+    _, watched = opened(serve, open_page, viewport={"width": 390, "height": 844})
+    page = watched.page
+    page.get_by_role("button", name="pictures").click()
+    until(page, f"{THERE} >= 16")
+    assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0

@@ -1,0 +1,151 @@
+"""What every method of the table keeps to, on small networks of every kind."""
+
+import json
+from dataclasses import replace
+from functools import cache
+
+import pytest
+import torch
+from torch import Tensor
+
+import lurk
+from lurk.errors import LurkError
+from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
+from lurk.offers import Offer, Option
+from lurk.target import Target
+from tests.methods.networks import SHAPES, image_of, network, state_of
+
+FEW = {
+    "steps": 3, "samples": 2, "maps": 4, "channels": 4, "size": 16, "image_size": 16, "octaves": 1, "crops": 2,
+    "stride": 6, "window": 6, "batch": 4,
+}  # fmt: skip
+QUANTILES = {0.0: -1.0, 0.5: 0.0, 0.99: 0.2, 0.995: 0.3, 1.0: 2.0}
+UNTRACEABLE = "untraceable"
+
+
+@cache
+def model_of(name: str) -> lurk.Model:
+    return network(name)
+
+
+def fitted(option: Option) -> object:
+    """A value that makes a method quick, within the option's bounds; else its default."""
+    if option.name not in FEW or isinstance(option.default, (bool, str)):
+        return option.default
+    low, high = option.low or 0, option.high if option.high is not None else float("inf")
+    return type(option.default)(min(max(FEW[option.name], low), high))
+
+
+def options_of(offer: Offer) -> dict[str, object]:
+    return offer.read({option.name: fitted(option) for option in offer.options})
+
+
+def middle_layer(model: lurk.Model) -> str:
+    """A layer that has positions, neither the first nor the last."""
+    layers = [layer for layer in model.plan().layers if len(layer.shape) == 3] or list(model.plan().layers)
+    return layers[len(layers) // 2].name
+
+
+def result(name: str, model: lurk.Model, **changes) -> Tensor:
+    entry, plan = METHODS[name], model.plan()
+    image, options = image_of(*model.input_shape), options_of(entry.offer) | changes
+    if isinstance(entry, MapMethod):
+        made: Map | Pictures = entry.run(
+            MapRequest(model, plan, image, Target(middle_layer(model), 1), options, QUANTILES)
+        )
+        assert isinstance(made, Map)
+        return made.values
+    layer, units = (middle_layer(model), (1, 2)) if "class" not in entry.offer.needs else ("", (1, 2))
+    units = units if {"unit", "class"} & set(entry.offer.needs) else ()
+    given = image if "image" in entry.offer.needs else None
+    made = entry.run(PictureRequest(model, plan, layer, units, options, given))
+    assert isinstance(made, Pictures)
+    return made.pictures
+
+
+CASES = [(method, name) for method in METHODS for name in SHAPES]
+
+
+@pytest.mark.parametrize(("method", "name"), CASES)
+def test_a_method_keeps_its_contract_or_refuses_clearly(method, name):
+    entry, model = METHODS[method], model_of(name)
+    before = state_of(model.module)
+    why = entry.refuse(model, model.plan())
+    assert isinstance(why, str)
+    assert state_of(model.module) == before
+    state, values, refused = torch.get_rng_state(), None, ""
+    try:
+        values = result(method, model)
+    except LurkError as error:
+        refused = str(error)
+    finally:
+        assert state_of(model.module) == before
+    if values is None:
+        assert refused.strip()
+        assert "\n" not in refused
+        return
+    assert not why, f"{method} says that it cannot be had, and can"
+    channels, height, width = model.input_shape
+    assert values.dtype == torch.float32
+    assert bool(values.isfinite().all())
+    assert not values.requires_grad
+    if isinstance(entry, MapMethod):
+        assert values.shape in ((channels, height, width), (1, height, width))
+    else:
+        assert values.dim() == 4
+        assert values.shape[1] == channels
+        assert float(values.min()) >= 0
+        assert float(values.max()) <= 1
+    assert torch.equal(result(method, model), values)
+    assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].offer.gives == "map"])
+def test_a_map_comes_out_the_same_in_inference_mode_without_gradients_and_from_a_model_that_trains(method):
+    model = network("plain")
+    if METHODS[method].refuse(model, model.plan()):
+        pytest.skip("it cannot be had for this network")
+    expected = result(method, model)
+    with torch.inference_mode():
+        inside = result(method, model)
+    with torch.no_grad():
+        without = result(method, model)
+    model.module.train()
+    for weight in model.module.parameters():
+        weight.requires_grad_(False)
+    before = state_of(model.module)
+    training = result(method, model)
+    assert torch.equal(inside, expected)
+    assert torch.equal(without, expected)
+    assert torch.equal(training, expected)
+    assert state_of(model.module) == before
+
+
+@pytest.mark.parametrize("method", list(METHODS))
+def test_an_offer_says_what_it_is(method):
+    offer = METHODS[method].offer
+    assert offer.name == method
+    assert offer.gives == ("map" if isinstance(METHODS[method], MapMethod) else "picture")
+    assert all(text.strip() for text in (offer.label, offer.shows, offer.paper))
+    assert "arXiv" in offer.paper or "http" in offer.paper or any(digit in offer.paper for digit in "0123456789")
+    assert offer.version >= 1
+    assert offer.needs
+    assert not offer.refusal
+    names = [option.name for option in offer.options]
+    assert len(names) == len(set(names))
+    for option in offer.options:
+        assert option.help.strip()
+        assert option.read(option.default) == option.default
+        assert option.read(str(option.default)) == option.default
+    assert Offer.from_json(json.loads(json.dumps(offer.to_json()))) == offer
+
+
+def test_names_and_labels_are_unique():
+    offers = [METHODS[name].offer for name in METHODS]
+    assert len({offer.name for offer in offers}) == len(offers)
+    assert len({offer.label for offer in offers}) == len(offers)
+
+
+def test_an_offer_with_a_refusal_keeps_it_on_its_way_through_json():
+    offer = replace(METHODS["gradient"].offer, refusal="it cannot be had")
+    assert Offer.from_json(json.loads(json.dumps(offer.to_json()))) == offer
