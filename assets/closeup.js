@@ -20,6 +20,18 @@
     if (open && !entries.has(open.entry.signature)) lurk.closeCloseup();
   };
 
+  /* Dash has drawn the images anew: the close-up goes on beside them. */
+
+  lurk.moveCloseup = function () {
+    if (!open || open.room.isConnected) return;
+    const room = document.querySelector(".unit-modal .map-closeup");
+    const slot = open.entry.slots.find((one) => one.isConnected);
+    if (!room || !slot) return;
+    Object.assign(open, { room, slot });
+    build();
+    render();
+  };
+
   lurk.redrawCloseup = function () {
     if (open && open.room.isConnected) render();
   };

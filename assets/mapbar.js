@@ -40,7 +40,7 @@
     if (!bar) return;
     const { look } = lurk;
     const count = lurk.fitting(study, "map").length;
-    if (!count) lurk.offersOf(study).then(() => lurk.syncMaps());
+    if (!count) lurk.offersOf(study);
     const drawn = JSON.stringify([study, count, look]);
     if (bar.dataset.drawn === drawn && bar.firstChild) return;
     const held = bar.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;

@@ -55,11 +55,12 @@
     signatures.forEach((signature, at) => {
       const entry = entries.get(signature);
       if (entry.slots.includes(slots[at]) && slots[at].firstChild) return;
-      for (const other of entries.values()) other.slots = other.slots.filter((slot) => slot !== slots[at]);
+      for (const other of entries.values()) other.slots = other.slots.filter((slot) => slot !== slots[at] && slot.isConnected);
       entry.slots.push(slots[at]);
       slots[at].replaceChildren();
       render(entry, slots[at]);
     });
+    lurk.moveCloseup();
   };
 
   function change(signatures, bodies) {

@@ -23,6 +23,8 @@
         const { ok, body } = await lurk.ask(`/studies/${encodeURIComponent(study)}/methods`);
         if (ok && body.length) {
           known.set(study, body);
+          lurk.syncMaps();
+          lurk.syncPictures();
           return body;
         }
       } catch {

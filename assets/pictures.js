@@ -14,6 +14,10 @@
   let parts = null;
   let timer = 0;
 
+  /* A picture under way is shown, and is not yet drawn. */
+
+  const isDrawn = (unit) => layer.urls.has(unit) && !layer.urls.get(unit).startsWith("/preview/");
+
   const isOn = () => choice.shows === "pictures";
 
   /* What is known of a layer's pictures; a new layer starts anew, and its open request is left. */
@@ -79,7 +83,7 @@
       room.replaceChildren(group, parts.note, parts.stop);
     }
     tell();
-    lurk.offersOf(layer.study).then(tell);
+    lurk.offersOf(layer.study);
   }
 
   function refusal() {
@@ -95,7 +99,8 @@
     if (why) return `No pictures: ${why}`;
     if (layer.trouble) return `Failed: ${layer.trouble}`;
     const units = lurk.drawn.order.length;
-    return `${layer.urls.size.toLocaleString("en")} of ${units.toLocaleString("en")} drawn`;
+    const drawn = [...layer.urls.keys()].filter(isDrawn).length;
+    return `${drawn.toLocaleString("en")} of ${units.toLocaleString("en")} drawn`;
   }
 
   function tell() {
@@ -188,7 +193,7 @@
   }
 
   function missing() {
-    return lurk.drawn.order.filter((unit) => visible.has(unit) && !layer.urls.has(unit) && !layer.refused.has(unit));
+    return lurk.drawn.order.filter((unit) => visible.has(unit) && !isDrawn(unit) && !layer.refused.has(unit));
   }
 
   /* One request at a time, of what is in view when it begins. */
@@ -215,7 +220,7 @@
       mine.handle = null;
       if (answer.state === "cancelled") mine.isStopped = true;
       else if (answer.state !== "done") mine.trouble = lurk.trouble(answer);
-      else units.filter((unit) => !mine.urls.has(unit)).forEach((unit) => mine.refused.add(unit));
+      else if (mine === layer) units.filter((unit) => !isDrawn(unit)).forEach((unit) => mine.refused.add(unit));
       tell();
       soon();
     });

@@ -18,6 +18,13 @@
     return wasThere;
   }
 
+  lurk.moveVariants = function (room) {
+    if (!panel || panel.isConnected) return;
+    opener = room.querySelector(".variants-button");
+    opener.setAttribute("aria-expanded", "true");
+    room.append(panel);
+  };
+
   lurk.openVariants = function (room, place) {
     const button = room.querySelector(".variants-button");
     if (panel && panel.isConnected) {

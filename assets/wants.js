@@ -54,8 +54,17 @@
   function enter(room, place) {
     const parts = shown && shown.room === room ? shown.parts : build(room);
     leave();
-    shown = { room, place, parts, number: 0, handle: null, ask: null, refusal: "", timer: 0 };
+    shown = { room, place, parts, seen: room.dataset.seen, number: 0, handle: null, ask: null, refusal: "", timer: 0 };
+    lurk.moveVariants(room);
     begin(false);
+  }
+
+  /* Dash has drawn the same unit anew: what is under way goes on in the new room. */
+
+  function move(room) {
+    Object.assign(shown, { room, parts: build(room), painted: null });
+    lurk.moveVariants(room);
+    render(shown);
   }
 
   function leave() {
@@ -67,8 +76,12 @@
 
   const signature = (body) => JSON.stringify(body);
 
-  function remember(body, ask) {
-    results.set(signature(body), ask);
+  /* The figures compare with the images that have been seen so far, so they change while the sweep goes on. */
+
+  const known = (mine) => results.get(`${signature(mine.body)} ${mine.seen}`);
+
+  function remember(mine, ask) {
+    results.set(`${signature(mine.body)} ${mine.seen}`, ask);
     if (results.size > MOST_KEPT) results.delete(results.keys().next().value);
   }
 
@@ -94,7 +107,7 @@
     const options = lurk.changedOptions(offer, offer.name === lurk.variant.method ? lurk.variant.options : {});
     mine.offer = offer;
     mine.body = { kind: "picture", study, layer, unit, method: offer.name, options };
-    const kept = results.get(signature(mine.body));
+    const kept = known(mine);
     if (kept) mine.ask = kept;
     else if (isAtOnce) ask(mine);
     else if (stopped.has(signature(mine.body))) mine.isStopped = true;
@@ -117,7 +130,8 @@
     try {
       const path = `/studies/${encodeURIComponent(study)}/layers/${encodeURIComponent(layer)}/pictures?units=${unit}`;
       const { ok, body } = await lurk.ask(path);
-      if (ok && body[unit] && mine === shown && !mine.handle && !mine.ask) ask(mine);
+      const isThere = ok && body[unit] && !body[unit].startsWith("/preview/");
+      if (isThere && mine === shown && !mine.handle && !mine.ask) ask(mine);
     } catch {
       /* the poller tells that the server does not answer */
     }
@@ -130,7 +144,7 @@
     mine.ask = null;
     const { body } = mine;
     const handle = lurk.request(body, (answer) => {
-      if (answer.state === "done") remember(body, answer);
+      if (answer.state === "done") remember(mine, answer);
       if (mine !== shown || mine.handle !== handle) return;
       if (answer.state === "cancelled" && mine.ask && mine.ask.preview) answer = { ...answer, preview: mine.ask.preview };
       if (lurk.isOpen(answer) && !answer.preview && mine.ask) answer = { ...answer, preview: mine.ask.preview };
@@ -140,6 +154,21 @@
     });
     mine.handle = handle;
     render(mine);
+  }
+
+  /* More images have been seen: the same picture, with its figures anew. */
+
+  function again(seen) {
+    const mine = shown;
+    mine.seen = seen;
+    if (!mine.ask || mine.ask.state !== "done") return;
+    const handle = lurk.request(mine.body, (answer) => {
+      if (answer.state !== "done" || mine !== shown || mine.handle !== handle) return;
+      mine.ask = answer;
+      remember(mine, answer);
+      render(mine);
+    });
+    mine.handle = handle;
   }
 
   function press() {
@@ -283,7 +312,11 @@
     }
     const { study } = lurk.here();
     const place = { study, layer: room.dataset.layer, unit: Number(room.dataset.unit) };
-    if (shown && shown.room === room && lurk.same(shown.place, place)) return;
+    if (shown && lurk.same(shown.place, place)) {
+      if (shown.room !== room) move(room);
+      if (shown.seen !== room.dataset.seen) again(room.dataset.seen);
+      return;
+    }
     if (lurk.here().unit === place.unit && lurk.here().layer === place.layer) enter(room, place);
   };
 
@@ -301,6 +334,6 @@
     });
   }
 
-  const watched = { childList: true, subtree: true, attributeFilter: ["data-unit", "data-layer", "data-image"] };
+  const watched = { childList: true, subtree: true, attributeFilter: ["data-unit", "data-layer", "data-seen", "data-image"] };
   new MutationObserver(due).observe(document.documentElement, watched);
 })();

@@ -63,9 +63,13 @@ def main() -> None:
         layer, ours, theirs, mine, other = rows[-1]
         print(f"{layer:28}{shown(ours):>18}{shown(theirs):>18}{ratio(ours, theirs):8.2f}", end="")
         print(f"{mine:9.2f}{other:10.2f}{mine / other:8.2f}", flush=True)
-    shares = [one.reached_mean / other.reached_mean for _, a, b, _, _ in rows for one, other in zip(a, b, strict=True)]
-    print(f"\nunits: {len(shares)}; ours at least lucent's in {sum(share >= 1 for share in shares)}; ", end="")
-    print(f"median of ours / lucent's {statistics.median(shares):.2f} (from {min(shares):.2f} to {max(shares):.2f})")
+    pairs = [(one.reached_mean, other.reached_mean) for _, a, b, _, _ in rows for one, other in zip(a, b, strict=True)]
+    print(f"\nunits: {len(pairs)}; ours at least lucent's in {sum(one >= other for one, other in pairs)}; ", end="")
+    print(
+        f"below 0.01: ours {sum(one < 0.01 for one, _ in pairs)}, lucent's {sum(two < 0.01 for _, two in pairs)}; ",
+        end="",
+    )
+    print(f"median of ours / lucent's {statistics.median(one / max(other, 0.01) for one, other in pairs):.2f}")
     taken = sum(row[3] for row in rows) / sum(row[4] for row in rows)
     print(f"time per unit, ours / lucent's: {taken:.2f} over all layers")
     print(f"\n{'layer':28}{'bare ms':>9}{'ours ms':>9}{'ratio':>8}   per picture and step, batch of {given.batch}")
@@ -90,7 +94,8 @@ def shown(found: list) -> str:
 
 
 def ratio(ours: list, theirs: list) -> float:
-    return statistics.median(one.reached_mean for one in ours) / statistics.median(one.reached_mean for one in theirs)
+    mine, other = (statistics.median(one.reached_mean for one in some) for some in (ours, theirs))
+    return mine / other if other else float("inf")
 
 
 def compare(model: Model, plan: Plan, layer: str, given: argparse.Namespace, render: Callable) -> tuple:

@@ -145,7 +145,7 @@ class _Climb:
         found = _gradients(total, wanted, keep=helped)
         if helped:
             found = _with_help(total, wanted, found)
-        numbers = values.detach().float().unflatten(0, (len(pictures), -1)).mean(1)
+        numbers = values.detach().float().view(len(pictures), -1).mean(1)
         return found[0], found[-1], numbers
 
     def _penalties(self) -> Tensor:
@@ -162,10 +162,10 @@ class _Climb:
             parameter.grad = None
             return
         with torch.no_grad():
-            parameter += _rate(self._recipe, slope, values).view(-1, *[1] * (slope.dim() - 1)) * slope
+            parameter += _factor(self._recipe, slope, values).view(-1, *[1] * (slope.dim() - 1)) * slope
 
 
-def _rate(recipe: Recipe, slope: Tensor, values: Tensor) -> Tensor:
+def _factor(recipe: Recipe, slope: Tensor, values: Tensor) -> Tensor:
     """Of each picture what the gradient is multiplied by."""
     if recipe.policy == "constant":
         return torch.full_like(values, recipe.rate)

@@ -96,7 +96,7 @@ def unfit(plan: "Plan") -> str:
     """Why deconvnet and guided backprop cannot be had for a network; empty where they can.
 
     Args:
-        plan: The network, which runs once, on an image of zeros.
+        plan: The network, which runs once, on an image of noise.
 
     Returns:
         The reason, in the words of a message; empty where there is none.
@@ -105,10 +105,11 @@ def unfit(plan: "Plan") -> str:
     try:
         with reaching(plan, [layer], to_the_end=True) as reach:
             weight = next(plan.module.parameters(), torch.zeros(0))
-            reached = reach(torch.zeros(1, *plan.input_shape, device=weight.device).requires_grad_())
+            noise = torch.randn(1, *plan.input_shape, generator=torch.Generator().manual_seed(0))
+            reached = reach(noise.to(weight.device).requires_grad_())
             return refusal(reached[layer], *tensors_in(reached.output))
     except Exception as error:  # the model is the user's code
-        return f"it fails on an image of zeros: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return f"it fails on an image of noise: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _deconvnet(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:

@@ -171,9 +171,13 @@ def mixed(values: Tensor, mix: Tensor | None) -> Tensor:
     Returns:
         float (f, c, h, w).
     """
-    return values if mix is None else torch.einsum("dc,fchw->fdhw", mix, values)
+    if mix is None:
+        return values
+    found: Tensor = torch.einsum("dc,fchw->fdhw", mix, values)
+    return found
 
 
 def _colours(like: Tensor) -> Tensor:
     root = torch.tensor(COLOURS, dtype=torch.float32)
-    return (root / root.norm(dim=0).max()).to(like.device)
+    longest: Tensor = root.norm(dim=0).max()
+    return (root / longest).to(like.device)

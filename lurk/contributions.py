@@ -75,7 +75,7 @@ class Shared(torch.autograd.Function):
     """A weighted sum whose signal is shared by a rule."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, total: _Sum, sharing: Sharing) -> Tensor:  # type: ignore[override]  # autograd's own
+    def forward(ctx: Any, x: Tensor, total: _Sum, sharing: Sharing) -> Tensor:
         """The sum."""
         z = total(x)
         ctx.save_for_backward(x, z.clone())
@@ -83,7 +83,7 @@ class Shared(torch.autograd.Function):
         return z
 
     @staticmethod
-    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:  # type: ignore[override]  # autograd's own
+    def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
         """Relevance for each unit of an input, from that for each unit of the sum."""
         x, z = ctx.saved_tensors
         relevance = signals[0] * z
@@ -99,7 +99,7 @@ class Catching(TorchFunctionMode):
     """
 
     def __init__(self, sharing: Sharing, reads_image: Callable[[Tensor], bool]) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]  # torch's own
+        super().__init__()
         self._sharing, self._reads_image = sharing, reads_image
         self._made: dict[int, tuple[Tensor, int, Tensor, _Sum]] = {}
 
@@ -128,10 +128,7 @@ class Catching(TorchFunctionMode):
         groups = int(named.get("groups", args[6] if len(args) > 6 else 1))
 
         def spread(scale: Tensor) -> Tensor:
-            if func not in TRANSPOSED:
-                return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-            parts = weight.view(groups, -1, *weight.shape[1:])
-            return (parts * scale.view(groups, 1, -1, *[1] * (weight.dim() - 2))).view_as(weight)
+            return _scaled(weight, scale, groups if func in TRANSPOSED else 0)
 
         return self._run(x, _Sum(apply, weight, bias, spread, self._share(func, x)))
 
@@ -141,7 +138,7 @@ class Catching(TorchFunctionMode):
         return self._sharing.dense if func is functional.linear else self._sharing.convolution
 
     def _run(self, x: Tensor, total: _Sum) -> Tensor:
-        output: Tensor = Shared.apply(x, total, self._sharing)  # type: ignore[no-untyped-call]  # torch's own
+        output: Tensor = Shared.apply(x, total, self._sharing)
         self._made[id(output)] = (output, output._version, x, total)
         return output
 
@@ -158,6 +155,14 @@ class Catching(TorchFunctionMode):
         shift = -mean * scale if total.bias is None else (total.bias - mean) * scale
         shift = shift if named.get("bias") is None else shift + named["bias"]
         return self._run(x, _Sum(total.apply, total.spread(scale), shift, total.spread, total.share))
+
+
+def _scaled(weight: Tensor, scale: Tensor, groups: int) -> Tensor:
+    """Weights times a number for each output channel; `groups` is that of a transposed convolution, else 0."""
+    if not groups:
+        return weight * scale.view(-1, *[1] * (weight.dim() - 1))
+    parts = weight.view(groups, -1, *weight.shape[1:])
+    return (parts * scale.view(groups, 1, -1, *[1] * (weight.dim() - 2))).view_as(weight)
 
 
 def _pulled(total: _Sum, x: Tensor, weight: Tensor, shares: Tensor) -> Tensor:

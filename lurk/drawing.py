@@ -4,14 +4,15 @@ The defaults are lucid's (Olah et al., Feature Visualization, 2017) but for the 
 moved fills what the network is shown, as it does when it is judged.
 """
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Protocol, cast
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, cast
 
 import torch
 from torch import Tensor
 
 from lurk.ascent import Recipe, ascend, mean_colour
 from lurk.canvas import Fourier, Pixels, sides, stir
+from lurk.device import device_of
 from lurk.errors import LurkError
 from lurk.objectives import Diverse, Objective
 from lurk.offers import Option
@@ -54,11 +55,7 @@ OPTIONS = (
 )
 
 
-class Aim(Protocol):
-    """Makes the objective of some units, one for each picture."""
-
-    def __call__(self, units: tuple[int, ...]) -> Objective:
-        """The objective of those units."""
+Aim = Callable[[tuple[int, ...]], Objective]
 
 
 def draw(request: "PictureRequest", aim: Aim, layer: str) -> Tensor:
@@ -66,7 +63,7 @@ def draw(request: "PictureRequest", aim: Aim, layer: str) -> Tensor:
 
     Args:
         request: What is asked for, with the options above.
-        aim: Makes the objective.
+        aim: Makes the objective of some units, one for each picture.
         layer: Where several pictures of a unit are to differ.
 
     Returns:
@@ -87,12 +84,6 @@ def draw(request: "PictureRequest", aim: Aim, layer: str) -> Tensor:
         stir(canvas.parameter, noise, cast(int, request.options["seed"]), repeats)
         canvas.settle()
     return ascend(request.model, request.plan, objective, canvas, recipe, request.show)
-
-
-def device_of(model: torch.nn.Module) -> torch.device:
-    """Where a network lies."""
-    weight = next(model.parameters(), None)
-    return torch.device("cpu") if weight is None else weight.device
 
 
 def _start(request: "PictureRequest") -> Tensor:
@@ -117,10 +108,10 @@ def _recipe(options: Mapping[str, Scalar], size: tuple[int, int]) -> tuple[Recip
             Views(size, robust=False),
             preset.policy,
             preset.rate / (THEIR_RANGE**2 if preset.policy == "constant" else 1),
-            preset.limit / THEIR_RANGE**2,
-            variation,
-            distance,
-            preset.regularisers,
+            limit=preset.limit / THEIR_RANGE**2,
+            total_variation=variation,
+            distance=distance,
+            regularisers=preset.regularisers,
             keep_best=True,
             seed=seed,
         )
@@ -137,10 +128,9 @@ def _recipe(options: Mapping[str, Scalar], size: tuple[int, int]) -> tuple[Recip
         Views(size, robust=bool(options["robustness"])),
         cast(Policy, options["policy"]),
         cast(float, options["rate"]),
-        0.0,
-        variation,
-        distance,
-        regularisers if regularisers != Regularisers(blur_every=regularisers.blur_every) else None,
+        total_variation=variation,
+        distance=distance,
+        regularisers=regularisers if regularisers != Regularisers(blur_every=regularisers.blur_every) else None,
         seed=seed,
     )
     return recipe, options["canvas"] == "pixels"

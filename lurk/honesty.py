@@ -25,7 +25,8 @@ class Figures:
     Args:
         reached_mean: Mean of the unit over its map; of a class, its score.
         reached_max: Its largest value; of a class, its score.
-        after_jitter_mean: The mean once more, averaged over 8 random shifts of up to 8 pixels.
+        after_jitter_mean: The mean once more, averaged over 8 random shifts of up to 8 pixels (a quarter of
+            the side, where that is less), four and their opposites.
         after_jitter_max: The largest value once more, averaged likewise.
         probability: Of a class, what the softmax of the scores gives it; None for a unit.
         after_jitter_probability: That once more, averaged likewise; None for a unit.
@@ -68,7 +69,8 @@ def figures(
     chance = torch.Generator().manual_seed(seed)
     height, width = model.input_shape[1:]
     farthest = torch.tensor([[min(FARTHEST, height // 4), min(FARTHEST, width // 4)]])
-    shifts = [(0, 0), *((torch.rand(SHIFTS, 2, generator=chance) * 2 - 1) * (farthest + 0.5)).round().int().tolist()]
+    drawn = ((torch.rand(SHIFTS // 2, 2, generator=chance) * 2 - 1) * (farthest + 0.5)).round().int()
+    shifts = [(0, 0), *drawn.tolist(), *(-drawn).tolist()]  # each with its opposite, so that no side is favoured
     weight = next(model.module.parameters(), None)
     device = pictures.device if weight is None else weight.device
     found = []
@@ -110,7 +112,7 @@ def relative_distance(model: "Model", plan: "Plan", layer: str, image: "Tensor",
         inputs = model.normalised(resized(pictures.to(image.device).float(), (height, width))).to(model.dtype)
         wanted = reach(image[None].to(model.dtype))[layer].double()
         apart = (reach(inputs)[layer].double() - wanted).flatten(1).norm(dim=1)
-        return (apart / wanted.norm().clamp(min=torch.finfo(torch.float64).tiny)).tolist()
+        return [float(one) for one in apart / wanted.norm().clamp(min=torch.finfo(torch.float64).tiny)]
 
 
 def _shifted(inputs: "Tensor", down: int, across: int) -> "Tensor":

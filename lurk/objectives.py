@@ -217,14 +217,19 @@ class Diverse(_OfLayer):
         """The layers of both."""
         return tuple(dict.fromkeys([*self.inner.layers, self.layer]))
 
+    @property
+    def to_the_end(self) -> bool:  # type: ignore[override]  # follows from the inner one
+        """Whether the inner one looks at the model's output."""
+        return self.inner.to_the_end
+
     def value(self, reached: Reached) -> Tensor:
         """The inner one, less its own size times the weighted mean likeness to the unit's other pictures."""
         values = self.inner.value(reached)
         maps = reached[self.layer].flatten(2)
         grams = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
-        grams = grams.unflatten(0, (-1, self.repeats))
+        grams = grams.view(-1, self.repeats, grams.shape[1])
         alike = grams @ grams.transpose(1, 2)
-        others = (alike.sum(2) - alike.diagonal(dim1=1, dim2=2)) / max(1, self.repeats - 1)
+        others: Tensor = (alike.sum(2) - alike.diagonal(dim1=1, dim2=2)) / max(1, self.repeats - 1)
         return values - self.weight * values.detach().abs() * others.flatten()
 
 

@@ -241,5 +241,5 @@ def _is_masked(node: Node) -> bool:
         return False
     if factor.dtype == torch.bool:
         return True
-    full = factor.shape == node._input_metadata[0].shape
+    full = list(factor.shape) == list(node._input_metadata[0].shape)
     return full and bool(((factor == 0) | (factor == 1)).all()) and bool((factor == 0).any())

@@ -101,6 +101,8 @@ def relevance(plan: "Plan", target: Target, image: Tensor, sharing: Sharing) -> 
     batch.requires_grad_()
     with explaining(plan, target) as forward:
         numbers = _shared(forward, batch, sharing)
+        if not numbers.requires_grad:  # nothing on the way depends on the image
+            return torch.zeros_like(image)
         with altered(rules(numbers)):
             (found,) = torch.autograd.grad(numbers, batch, torch.ones_like(numbers), allow_unused=True)
     return torch.zeros_like(image) if found is None else (batch.detach() * found)[0]
@@ -250,7 +252,8 @@ def _of(node: Any, function: Callable[[Tensor], Tensor]) -> tuple[Tensor, Tensor
 
 def _elu(z: Tensor, node: Any) -> Tensor:
     low = torch.expm1(z * node._saved_input_scale) * node._saved_alpha
-    return torch.where(z > 0, z, low) * node._saved_scale
+    whole: Tensor = torch.where(z > 0, z, low) * node._saved_scale
+    return whole
 
 
 def _layer_norm(node: Any) -> Alter:

@@ -28,8 +28,7 @@ if TYPE_CHECKING:
     from lurk.graph import Plan
 
 MOST_ALIKE = 0.5
-DRAWS = 16
-CALIBRATING = 8
+CALIBRATING = 4
 FEWEST = 3
 
 
@@ -57,7 +56,9 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
     Args:
         method: The method.
         request: What it is asked for. A target at the unit's maximum stays at the position of the maximum in the
-            image with the real weights: otherwise the map would move for a reason of its own.
+            image with the real weights: otherwise the map would move for a reason of its own. Where the unit is not
+            above 0 there with the randomised weights, the next one of the layer that is takes its place: by then no
+            unit is the one that it was.
         seed: Seed of the weights.
 
     Returns:
@@ -65,10 +66,11 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
     """
     target = settled(request.plan, request.target, request.image)
     real = method.run(replace(request, target=target)).values
-    model, plan = _alive(request, target, seed)
-    quantiles = None if request.quantiles is None else _own_quantiles(plan, request)
+    model, plan = randomised(request.model, request.plan, seed)
+    asked = replace(request, model=model, plan=plan, target=_alive(plan, request.image, target))
+    if request.quantiles is not None:
+        asked = replace(asked, quantiles=_own_quantiles(asked))
     with frozen(model.module):
-        asked = replace(request, model=model, plan=plan, target=target, quantiles=quantiles)
         values = method.run(asked).values
     alike = similarity(real, values)
     warning = ""
@@ -111,38 +113,35 @@ def _calibrate(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtyp
     if not norms:
         return
     kept = [part.momentum for part in norms]
-    noise = sum(
-        functional.interpolate(
-            torch.randn(CALIBRATING, shape[0], side, side, generator=generator), shape[1:], mode="bilinear"
-        )
-        for side in (2, 4, 8, 16, 32)
-    )
+    noise = torch.zeros(CALIBRATING, *shape)
+    for side in (2, 4, 8, 16, 32):
+        coarse = torch.randn(CALIBRATING, shape[0], side, side, generator=generator)
+        noise += functional.interpolate(coarse, shape[1:], mode="bilinear") / 5**0.5
     device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
     with frozen(module), torch.no_grad():
         for part in norms:
             part.momentum, part.training = 1.0, True
-        module((noise / 5**0.5).to(device, dtype))
+        module(noise.to(device, dtype))
     for part, momentum in zip(norms, kept, strict=True):
         part.momentum = momentum
 
 
-def _alive(request: MapRequest, target: Target, seed: int) -> tuple[Model, "Plan"]:
-    """Randomise the weights until the target is above 0, so that there is something to explain."""
-    for draw in range(DRAWS):
-        model, plan = randomised(request.model, request.plan, seed + draw * 1_000_003)
-        with explaining(plan, target) as forward, torch.no_grad():
-            numbers, _ = forward(request.image[None])
-        if float(numbers[0]) > 0:
-            break
-    return model, plan
+def _alive(plan: "Plan", image: Tensor, target: Target) -> Target:
+    """The same target of the next unit that is above 0, so that there is something to explain."""
+    if target.where == "class":
+        return target
+    with explaining(plan, target) as forward, torch.no_grad():
+        values = forward(image[None])[1][target.layer][0]
+    numbers = values[:, target.row, target.col] if target.where == "position" else values.sum((1, 2))
+    alive = (numbers.roll(-target.unit) > 0).nonzero()
+    return replace(target, unit=(target.unit + int(alive[0])) % len(numbers)) if len(alive) else target
 
 
-def _own_quantiles(plan: "Plan", request: MapRequest) -> dict[float, float]:
+def _own_quantiles(request: MapRequest) -> dict[float, float]:
     """What a randomised unit has at each probability over this image: the image set's values are another unit's."""
     own = Target(request.target.layer, request.target.unit, "map")
-    with explaining(plan, own) as forward, torch.no_grad():
-        _, reached = forward(request.image[None])
-        values = reached[own.layer][0, own.unit].flatten().double()
+    with explaining(request.plan, own) as forward, torch.no_grad():
+        values = forward(request.image[None])[1][own.layer][0, own.unit].flatten().double()
     return {probability: float(values.quantile(probability)) for probability in request.quantiles or ()}
 
 
@@ -190,7 +189,7 @@ def similarity(one: Tensor, two: Tensor) -> float | None:
 
 def _ranks(values: Tensor) -> Tensor:
     """Rank of each value, the mean rank where several are equal."""
-    _, which, counts = values.unique(return_inverse=True, return_counts=True)
+    _, which, counts = torch.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     ranks: Tensor = (last - (counts - 1) / 2)[which]
     return ranks

@@ -99,8 +99,8 @@ def spectrum_of(pictures: Tensor) -> Spectrum:
     mix = directions * strengths.sqrt()
     apart = torch.einsum("dc,nchw->ndhw", torch.linalg.inv(mix), values)
     magnitude = torch.zeros(channels, values.shape[2], values.shape[3] // 2 + 1)
-    for some in apart.split(16):
-        magnitude += torch.fft.rfft2(some, norm="ortho").abs().sum(0)
+    for one in apart:
+        magnitude += torch.fft.rfft2(one, norm="ortho").abs()
     magnitude /= len(values)
     magnitude[:, 0, 0] = 0
     return Spectrum(magnitude, mix, centre, (values.shape[2], values.shape[3]))

@@ -16,7 +16,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
 
-from lurk.proxies import Valued, flat, real, whole_functions
+from lurk.proxies import Valued, flat, real, taken_for_tensors, whole_functions
 from lurk.receptive import Field
 from lurk.recorder import Recorder
 from lurk.rules import words
@@ -226,7 +226,12 @@ def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None
     """
     for whole in (False, True):
         tracer = _Tracer(probe, recorder, whole)
-        with contextlib.suppress(Exception), torch.no_grad(), whole_functions():  # a proxy may fail in any way
+        with (
+            contextlib.suppress(Exception),
+            torch.no_grad(),
+            whole_functions(),
+            taken_for_tensors(),
+        ):  # a proxy may fail in any way
             graph = tracer.trace(module)
             read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
             made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}

@@ -14,9 +14,7 @@ def smooth(rows, cols, height, width):
 
 
 def places(height, width):
-    return torch.meshgrid(
-        torch.arange(height) + 0.5 - height / 2, torch.arange(width) + 0.5 - width / 2, indexing="ij"
-    )
+    return torch.meshgrid(torch.arange(height) + 0.5 - height / 2, torch.arange(width) + 0.5 - width / 2, indexing="ij")
 
 
 def sequential(move, rows, cols):
@@ -82,7 +80,7 @@ def test_moves_are_the_published_ones():
     moves = [drawn(chance, 128) for _ in range(400)]
     assert {move.scale for move in moves} == set(SCALES)
     assert {move.angle for move in moves} == set(ANGLES)
-    assert min(SCALES), max(SCALES) == (0.9, 1.1)
+    assert (min(SCALES), max(SCALES)) == (0.9, 1.1)
     assert ANGLES.count(0) == 6
     for name, most in (("first", 4), ("last", 2)):
         shifts = [shift for move in moves for shift in getattr(move, name)]

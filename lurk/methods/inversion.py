@@ -34,8 +34,8 @@ OFFER = Offer(
         Option("steps", 256, "Steps of the ascent.", low=1, high=4096),
         SEED,
         SIZE,
-        Option("rate", 0.05, "Adam's rate.", low=0),
-        Option("tv", 0.1, "What the mean difference between neighbouring pixels counts.", low=0),
+        Option("rate", 0.05, "Adam's rate; small networks need a larger one.", low=0),
+        Option("tv", 0.01, "What the mean difference between neighbouring pixels counts.", low=0),
     ),
 )
 

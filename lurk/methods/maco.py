@@ -16,7 +16,8 @@ from torch import Tensor
 
 from lurk.ascent import Recipe, ascend
 from lurk.canvas import Phases, sides
-from lurk.drawing import SEED, device_of
+from lurk.device import device_of
+from lurk.drawing import SEED
 from lurk.errors import LurkError
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.objectives import Channel

@@ -161,6 +161,7 @@ class Model:
         return self._plans[key]
 
 
+@torch.inference_mode(False)  # weights made in inference mode could never have gradients
 def load_model(
     source: str | PathLike[str] | nn.Module | Model | Callable[..., object],
     *,

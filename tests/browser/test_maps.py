@@ -50,11 +50,18 @@ def test_maps_are_asked_for_in_the_order_of_the_images_and_are_there_after_a_rel
     assert page.get_by_label("Map beside each image").input_value() == "deconvnet"
     assert len(of_kind(service, "map")) == 18
 
+    page.get_by_role("button", name="by mean").click()
+    means = [hit["image"] for hit in service.unit("resnet18-birds", "layer1.0", 5).hits("mean")]
+    shown = "[...document.querySelectorAll('.map-slot')].map(one => Number(one.dataset.image))"
+    until(page, f"means => JSON.stringify({shown}) === JSON.stringify(means)", means)
+    until(page, LOADED)
+    assert [body["image"] for body in of_kind(service, "map")[18:]] == means
+
     page.keyboard.press("ArrowRight")
     path_is(page, f"{LAYER}/6")
     until(page, "document.querySelector('.wants-room').dataset.unit === '6'")
     until(page, LOADED)
-    assert {body["unit"] for body in of_kind(service, "map")[18:]} == {6}
+    assert {body["unit"] for body in of_kind(service, "map")[27:]} == {6}
     assert watched.errors == []
 
 

@@ -104,3 +104,15 @@ def test_a_phone_shows_the_switch_without_scrolling_sideways(serve, open_page):
     page.get_by_role("button", name="pictures").click()
     until(page, f"{THERE} >= 16")
     assert page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth") <= 0
+
+
+def test_a_picture_under_way_is_shown_and_not_counted_as_drawn(serve, open_page, monkeypatch):
+    service, watched = opened(serve, open_page, play="hold", path="/s/resnet18-birds/conv1")
+    page = watched.page
+    monkeypatch.setattr(service.asks, "pictures", lambda units: {"3": f"/preview/{'a' * 32}?1"})
+    monkeypatch.setattr(service.asks, "preview", lambda key: service.media("fake/drawn/3/0/0.5")[0])
+    page.get_by_role("button", name="pictures").click()
+    until(page, f"{THERE} === 1")
+    words_are(page, ".grid-shows .note", "0 of 64 drawn")
+    until(page, "document.querySelector('.grid-shows .link').textContent === 'Stop'")
+    assert 3 in asked(service)

@@ -64,3 +64,16 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         until(page, "((document.querySelector('#unit-title h2') || {}).textContent || '').endsWith('unit 7')")
         assert watched.errors == []
         assert watched.hosts == {server.url.removeprefix("http://")}
+        a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page)
+
+
+def a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page):
+    sharpens = "(document.querySelector('.canvas img') || {src: ''}).src.includes('/preview/')"
+    until(page, sharpens, timeout_s=60)
+    page.locator(".doing").get_by_role("button", name="Cancel").click(timeout=60_000)
+    page.get_by_role("button", name="Draw it").wait_for(timeout=60_000)
+    page.get_by_label("Map beside each image").select_option("deconvnet")
+    is_there = "((document.querySelector('.map-slot .map-image') || {}).naturalWidth || 0) > 0"
+    until(page, is_there, timeout_s=120)
+    page.reload()
+    until(page, is_there, timeout_s=30)

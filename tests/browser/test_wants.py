@@ -172,6 +172,43 @@ def test_a_variant_is_drawn_kept_for_the_next_units_and_taken_back(serve, open_p
     assert watched.errors == []
 
 
+def test_the_figures_follow_the_sweep_while_the_picture_stays(serve, open_page, monkeypatch):
+    from tests.ui import fake_asks
+
+    service = FakeService(state="running", done=312, rate=42.0)
+    page = open_page().page
+    page.goto(f"{serve(service).url}{LAYER}/5")
+    page.wait_for_selector(".honesty table")
+    made = fake_asks.picture_result
+    more = {"best_real_max": 4.9}
+    monkeypatch.setattr(
+        fake_asks, "picture_result", lambda body: made(body) | {"pictures": [made(body)["pictures"][0] | more]}
+    )
+    service.done, service.serial = 624, 2
+    until(page, "(document.querySelector('.reached tbody tr:last-child td') || {}).textContent === '4.90'")
+    assert page.locator(".canvas").get_attribute("data-state") == "done"
+
+
+def test_a_checkpoint_of_the_sweep_disturbs_neither_the_picture_nor_its_variants_nor_the_close_up(serve, open_page):
+    service = FakeService(state="running", done=312, rate=42.0)
+    service.asks.play = {"picture": "hold"}
+    watched = open_page()
+    page = watched.page
+    page.goto(f"{serve(service).url}{LAYER}/5")
+    words_are(page, DOING, "step 128")
+    page.get_by_label("Map beside each image").select_option("deconvnet")
+    page.locator(".map-slot button").first.click()
+    page.get_by_role("button", name="Variants").click()
+    page.get_by_label("diversity").fill("5")
+    service.done, service.serial = 624, 2
+    until(page, "(document.querySelector('.wants-room') || {dataset: {}}).dataset.seen === '624'")
+    words_are(page, DOING, "step 128")
+    assert page.get_by_label("diversity").input_value() == "5"
+    page.wait_for_selector(".closeup .map-image")
+    assert service.asks.cancelled == []
+    assert watched.errors == []
+
+
 def test_a_part_of_a_picture_that_did_not_matter_is_faded(serve, open_page):
     _, watched = opened(serve, open_page)
     page = watched.page

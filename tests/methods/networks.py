@@ -179,6 +179,13 @@ def image_of(*shape: int, seed: int = 0) -> Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
+def through(module: nn.Sequential, count: int, x: Tensor) -> Tensor:
+    """What the first parts of a chain make of an image."""
+    for part in list(module)[:count]:
+        x = part(x)
+    return x
+
+
 def state_of(module: nn.Module) -> list[object]:
     """Whatever a method must leave as it was, in a form that can be compared."""
     weights = [

@@ -20,7 +20,7 @@ FEW = {
     "stride": 6, "window": 6, "batch": 4,
 }  # fmt: skip
 QUANTILES = {0.0: -1.0, 0.5: 0.0, 0.99: 0.2, 0.995: 0.3, 1.0: 2.0}
-UNTRACEABLE = "untraceable"
+BACK = ("gradient", "deconvnet", "guided_backprop", "gradient_x_input", "smoothgrad", "integrated_gradients")
 
 
 @cache
@@ -102,7 +102,7 @@ def test_a_method_keeps_its_contract_or_refuses_clearly(method, name):
 
 @pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].offer.gives == "map"])
 def test_a_map_comes_out_the_same_in_inference_mode_without_gradients_and_from_a_model_that_trains(method):
-    model = network("plain")
+    model = model_of("plain")
     if METHODS[method].refuse(model, model.plan()):
         pytest.skip("it cannot be had for this network")
     expected = result(method, model)
@@ -119,6 +119,16 @@ def test_a_map_comes_out_the_same_in_inference_mode_without_gradients_and_from_a
     assert torch.equal(without, expected)
     assert torch.equal(training, expected)
     assert state_of(model.module) == before
+    model.module.eval()
+    model.module.requires_grad_(True)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("method", BACK)
+def test_the_back_signal_is_refused_for_none_of_these_networks_and_says_something(method, name):
+    model = model_of(name)
+    assert METHODS[method].refuse(model, model.plan()) == ""
+    assert result(method, model).any()
 
 
 @pytest.mark.parametrize("method", list(METHODS))

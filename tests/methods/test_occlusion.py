@@ -37,6 +37,7 @@ def test_equals_captum_for_a_unit():
     assert torch.allclose(ours.expand(3, -1, -1), theirs.float(), atol=1e-4 * float(theirs.abs().max()))
 
 
+@torch.no_grad()
 def test_the_tables_say_what_the_network_gave_at_each_place():
     model, image = model_of(Functional), image_of(3, 16, 16)
     found = ask("occlusion", model, image, Target("two", 1, "map"), size=6, stride=5, fill="grey")
@@ -82,6 +83,7 @@ def test_a_covered_pattern_is_the_one_that_is_missed():
     assert set(found.more) == {"activation", "top_left"}  # the network gives no scores of classes
 
 
+@torch.no_grad()
 def test_probabilities_that_the_network_gives_are_taken_as_they_are():
     model = model_of(lambda: nn.Sequential(small(), nn.Softmax(1)))
     image = image_of(3, 16, 16)

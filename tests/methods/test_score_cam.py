@@ -7,6 +7,7 @@ from lurk.target import Target
 from tests.methods.family import ask, image_of, model_of, small
 
 
+@torch.no_grad()
 def slowly(module, image, label, channels=None):
     """One channel at a time, as the paper says it."""
     maps = module[:5](image[None])[0].detach()

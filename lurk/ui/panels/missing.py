@@ -10,8 +10,8 @@ from lurk.service import Service
 from lurk.ui import ids
 from lurk.ui.address import Place, read, write
 from lurk.ui.bodies import name
-from lurk.ui.panels import PANELS
 from lurk.ui.known import known_layer, known_study, known_unit
+from lurk.ui.panels import PANELS
 
 
 def trouble(service: Service, place: Place) -> str:

@@ -29,7 +29,8 @@ def wants(view: UnitView, _kind: Kind) -> Component:
         The section, to be filled by the scripts.
     """
     record = view.record
-    room = html.Div(className="wants-room", **attributes(data_layer=record.layer, data_unit=str(record.unit)))
+    which = attributes(data_layer=record.layer, data_unit=str(record.unit), data_seen=str(view.seen))
+    room = html.Div(className="wants-room", **which)
     return html.Section([heading(TITLE, HELP), room], className="section grows")
 
 
