@@ -1,11 +1,15 @@
 """The file of several studies: what it says, and every mistake with its line."""
 
+import re
+from pathlib import Path
+
 import pytest
 
 from lurk.config import SERVER_OPTIONS, read
 from lurk.errors import LurkError
 from lurk.settings import STUDY_OPTIONS, Settings
 
+ROOT = Path(__file__).resolve().parents[1]
 GOOD = """
 [server]
 port = 8051
@@ -193,3 +197,12 @@ def test_reading_a_file_never_loads_torch(folder):
     file = write(folder, GOOD)
     code = f"import sys, lurk.config; lurk.config.read({str(file)!r}); sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_the_readmes_example_is_a_good_file(folder):
+    (folder / "runs").mkdir()
+    (folder / "runs" / "best.safetensors").write_bytes(b"")
+    example = re.search(r"```toml\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL).group(1)
+    config = read(write(folder, example))
+    assert config.server == {"port": 8050, "cache": str(folder / "results"), "memory": 8000}
+    assert [study.study for study in config.studies] == ["birds", "resnet18-demo"]

@@ -44,7 +44,14 @@ def test_a_line_is_where_a_thing_begins(is_there, line):
 
 @pytest.mark.parametrize(
     ("text", "line"),
-    [("a = 1\nb = \n", 2), ("a = 1\na = 2\n", 2), ("a = [1,\n2\n", 1), ("b = 1\na = [1,\n2\n", 2), ('a = 1\nb = "x\n', 2), ("a = '''\n\n", 1)],
+    [
+        ("a = 1\nb = \n", 2),
+        ("a = 1\na = 2\n", 2),
+        ("a = [1,\n2\n", 1),
+        ("b = 1\na = [1,\n2\n", 2),
+        ('a = 1\nb = "x\n', 2),
+        ("a = '''\n\n", 1),
+    ],
 )
 def test_a_syntax_error_has_a_line_and_no_brackets(text, line):
     with pytest.raises(tomllib.TOMLDecodeError) as error:

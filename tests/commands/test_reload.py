@@ -90,7 +90,7 @@ def test_a_study_of_the_environment_is_refused_too(file, capsys, monkeypatch):
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(file, monkeypatch, capsys):
-    import lurk.commands.serve as serve
+    from lurk.commands import serve
 
     seen = []
     monkeypatch.setattr(serve, "run", lambda settings, given: seen.append(settings) or 0)
@@ -112,7 +112,10 @@ def test_a_mistake_in_the_file_ends_serve_with_2(file, capsys):
 def test_sweep_takes_every_study_of_a_file(arguments, tmp_path, capsys):
     net, images = arguments[1], arguments[3]
     file = tmp_path / "several.toml"
-    tables = [f'[[study]]\nname = "{name}"\nmodel = "{net}"\ndata = "{images}"\ntop = {top}\n' for name, top in (("a", 3), ("b", 4))]
+    tables = [
+        f'[[study]]\nname = "{name}"\nmodel = "{net}"\ndata = "{images}"\ntop = {top}\n'
+        for name, top in (("a", 3), ("b", 4))
+    ]
     file.write_text("".join(tables))
     assert main(["sweep", "--config", str(file), "--cache", str(tmp_path / "cache")]) == 0
     assert capsys.readouterr().out.count("13 images, 2 layers, 6 units") == 2

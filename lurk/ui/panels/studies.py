@@ -54,7 +54,7 @@ def _card(view: StudyView, status: Mapping[str, Any]) -> Component:
             **attributes(data_state=state),
         ),
         _progress(status),
-        html.P(view.stale[:1].upper() + view.stale[1:] + ".", className="card-why") if view.stale else None,
+        html.P(f"From an earlier sweep: {view.stale}.", className="card-why") if view.stale else None,
         html.Dl(_facts(view), className="card-facts"),
         html.P(view.notice, className="card-notice", **attributes(data_grave=str(view.weights == UNTRAINED).lower()))
         if view.notice

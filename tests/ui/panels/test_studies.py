@@ -47,7 +47,7 @@ def test_a_named_study_is_called_by_its_name_and_says_what_it_is():
 def test_a_stale_card_has_a_badge_and_the_reason():
     text = drawn(stale="other weights")
     assert '"stale"' in text
-    assert "Other weights." in text
+    assert "From an earlier sweep: other weights." in text
     assert '"stale"' not in drawn()
 
 
