@@ -1,7 +1,10 @@
 """What the front page shows of a study: its size, when it was swept, where it comes from, whether it is out of date."""
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
+from weakref import WeakKeyDictionary
 
 from lurk.index import Index
 from lurk.manifest import study_made_with
@@ -19,6 +22,7 @@ class Overview:
     def __init__(self, cache: Path) -> None:
         self._cache = cache
         self._stale: dict[str, tuple[float, object, str]] = {}
+        self._indexes: WeakKeyDictionary[Index, dict[str, Any]] = WeakKeyDictionary()
 
     def view(self, name: str, settings: Settings, index: Index | None) -> StudyView:
         """A study as the pages name it.
@@ -35,25 +39,30 @@ class Overview:
         named = settings.name or ""
         if index is None:
             return StudyView(name, title, settings.model, settings.data, "", "", False, named)
+        plain = StudyView(name, title, settings.model, settings.data, "", "", True, named, self.stale(name, settings))
+        return replace(plain, **self._of_index(index))
+
+    def _of_index(self, index: Index) -> dict[str, Any]:
+        """What an index says, put together once for each time that it is opened."""
+        known = self._indexes.get(index)
+        if known is not None:
+            return known
         manifest, provenance = index.manifest, index.manifest.provenance
-        return StudyView(
-            name,
-            title,
-            settings.model,
-            settings.data,
-            provenance.weights,
-            manifest.notice,
-            True,
-            named,
-            self.stale(name, settings),
-            manifest.images,
-            len(manifest.layers),
-            sum(layer.units for layer in manifest.layers),
-            _written(index),
-            provenance.preprocessing,
-            provenance.weight_hash,
-            *_strip(index),
-        )
+        strip, strip_units = _strip(index)
+        found = {
+            "weights": provenance.weights,
+            "notice": manifest.notice,
+            "count": manifest.images,
+            "layers": len(manifest.layers),
+            "units": sum(layer.units for layer in manifest.layers),
+            "swept": _written(index),
+            "preprocessing": provenance.preprocessing,
+            "weight_hash": provenance.weight_hash,
+            "strip": strip,
+            "strip_units": strip_units,
+        }
+        self._indexes[index] = found
+        return found
 
     def stale(self, name: str, settings: Settings) -> str:
         """In what the index of a study differs from what its options and files now say; empty where in nothing."""
