@@ -38,6 +38,7 @@
 
   page.page = function (path, studies, oldPage, oldStudy) {
     const place = lurk.read(path);
+    lurk.known = studies;
     if (place.page === "home" && studies.length === 1) Object.assign(place, { page: "study", study: studies[0] });
     const study = studies.includes(place.study) ? place.study : null;
     lurk.watch(place.page, study);

@@ -65,6 +65,8 @@
       if (mine !== asking) return;
       told(false);
       if (study && ok) show(body);
+      if (study && !ok) lurk.studies(lurk.known.filter((one) => one !== study));
+      if (shown === "home" && !study) lurk.studies(body.map((one) => one.name));
       if (shown !== "study") lurk.set("tick", { data: (ticks += 1) });
     } catch {
       if (mine !== asking) return;
@@ -79,6 +81,12 @@
     latest = status;
     if (hasChanged) lurk.set("status", { data: status });
   }
+
+  /* Studies come and go while the page is open. */
+  lurk.known = [];
+  lurk.studies = function (names) {
+    if (!lurk.same(names, lurk.known)) lurk.set("studies", { data: names });
+  };
 
   function told(gone) {
     if (gone === isGone) return;
@@ -132,6 +140,8 @@
   page.status = function (status, oldReady, oldSerial) {
     if (!status) return ["", "0", true, HIDDEN, "", HIDDEN, "", HIDDEN, "", true, lurk.changed(false, oldReady), lurk.changed(0, oldSerial)];
     const { state, skipped } = status;
+    const stale = status.stale ? `These results are of an earlier sweep: ${status.stale}.` : "";
+    const notice = [stale, status.notice].filter(Boolean).join(" ");
     const words = (WORDS[state] || (() => state))(status);
     const share = status.total ? status.done / status.total : 0;
     const isBusy = BUSY.includes(state);
@@ -144,12 +154,12 @@
       String(share),
       !(state === "running" || (state === "cancelled" && status.total)),
       when(isBusy),
-      state === "failed" ? "Try again" : "Resume",
-      when(state === "cancelled" || state === "failed"),
+      state === "failed" ? "Try again" : state === "done" ? "Sweep again" : "Resume",
+      when(state === "cancelled" || state === "failed" || (state === "done" && stale)),
       skipped ? `${count(skipped)} skipped` : "",
       when(skipped),
-      status.notice || "",
-      !status.notice,
+      notice,
+      !notice,
       lurk.changed(status.ready ? status.study : false, oldReady),
       lurk.changed(status.serial, oldSerial),
     ];

@@ -1,25 +1,28 @@
-"""The command line: serve (default), sweep, visualize, worker, doctor."""
+"""The command line: serve (default), reload, sweep, visualize, worker, doctor."""
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
-from lurk import __version__
+from lurk import __version__, config
 from lurk.errors import LurkError
-from lurk.settings import add_options, settings_from
+from lurk.settings import STUDY_OPTIONS, Settings, add_options, flag, settings_from, variable
 
-STUDY = ("model", "weights", "data", "classes", "sample", "layers", "top", "batch_size", "workers", "device", "cache")
+STUDY = (*STUDY_OPTIONS, "cache")
 WEB = ("host", "port", "allowed_host", "no_browser", "debug")
 COMMANDS = {
-    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB)),
-    "sweep": ("run the images through the model and leave the results in the cache", STUDY),
+    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, "config", "memory", *WEB)),
+    "reload": ("take in what was changed in the file of a running server", ("config", "cache")),
+    "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, "config")),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("cache",)),
+    "worker": ("claim and run the jobs of a cache", ("config", "memory", "cache")),
     "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
 }
-
+OF_SEVERAL = ("serve", "sweep", "worker")
 
 OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "sweep": (("--with-pictures", {"action": "store_true", "help": "draw the picture of every unit afterwards"}),),
@@ -68,14 +71,35 @@ def main(arguments: Sequence[str]) -> int:
         asked.insert(0, "serve")
     given = _parser().parse_args(asked)
     try:
-        settings = settings_from(vars(given))
+        file = getattr(given, "config", None) or os.environ.get(variable("config"))
+        read = config.read(_alone(file, given)) if file and given.command in OF_SEVERAL else None
+        settings = settings_from(vars(given), usual=read.server if read else None)
         command = importlib.import_module(f"lurk.commands.{given.command}")
+        if read and given.command == "sweep":
+            return max(int(command.run(one, given)) for one in _each(read, settings))
         return int(command.run(settings, given))
     except LurkError as error:
         print("lurk:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _alone(file: str, given: argparse.Namespace) -> str:
+    """The file of several studies, where nothing else says what to show."""
+    for name in STUDY_OPTIONS:
+        if getattr(given, name, None) is not None or os.environ.get(variable(name)):
+            other = flag(name) if getattr(given, name, None) is not None else variable(name)
+            raise LurkError(
+                f"--config and {other} do not go together: with --config the studies are those of {file}; "
+                f"write {name} there, or leave one of the two out"
+            )
+    return file
+
+
+def _each(read: config.Config, settings: Settings) -> list[Settings]:
+    """The studies of a file, with the cache of the command line."""
+    return [replace(study, cache=settings.cache) for study in read.studies]
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -87,6 +111,6 @@ def _parser() -> argparse.ArgumentParser:
     for name, (help_, options) in COMMANDS.items():
         sub = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False, epilog=EPILOG)
         add_options(sub, options)
-        for flag, how in OWN.get(name, ()):
-            sub.add_argument(flag, **how)
+        for own, how in OWN.get(name, ()):
+            sub.add_argument(own, **how)
     return parser

@@ -113,11 +113,18 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         lock.release()
 
 
-def show_in_study(cache: Path, study: str, folder: Path) -> None:
-    """Let a study show the index in a folder from now on."""
+def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str, object] | None = None) -> None:
+    """Let a study show the index in a folder from now on.
+
+    Args:
+        cache: The cache directory.
+        study: Name of the study.
+        folder: Folder of the index.
+        made_with: What `staleness.made_with` gave when its sweep began; None where that is not known.
+    """
     file = study_file(cache, study)
     file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(file, json.dumps({"index": folder.name}).encode())
+    _replace(file, json.dumps({"index": folder.name, "made_with": made_with}).encode())
 
 
 def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> None:

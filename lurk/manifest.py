@@ -37,12 +37,23 @@ def generation_folder(folder: Path, generation: int) -> Path:
 
 def study_index(cache: Path, study: str) -> Path | None:
     """Folder of the index that a study shows, None before its first sweep has begun."""
-    try:
-        key = json.loads(study_file(cache, study).read_text())["index"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
+    key = _study(cache, study).get("index")
     folder = index_folder(cache, str(key))
-    return folder if (folder / "manifest.json").is_file() else None
+    return folder if key and (folder / "manifest.json").is_file() else None
+
+
+def study_made_with(cache: Path, study: str) -> dict[str, Any]:
+    """What the index that a study shows was made with, as `staleness.made_with` gave it; empty where not known."""
+    found = _study(cache, study).get("made_with")
+    return found if isinstance(found, dict) else {}
+
+
+def _study(cache: Path, study: str) -> dict[str, Any]:
+    try:
+        found = json.loads(study_file(cache, study).read_text())
+    except (OSError, ValueError):
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 @dataclass(frozen=True)

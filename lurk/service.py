@@ -1,6 +1,6 @@
 """All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from lurk.index import Index
 from lurk.jobs import Job, Queue
 from lurk.manifest import index_folder, study_index
 from lurk.offers import Offer
+from lurk.overview import Overview
 from lurk.records import JobSpec, LayerInfo
 from lurk.requests import Requests, is_request, job_view
 from lurk.results import read_offers
@@ -18,42 +19,59 @@ from lurk.stores import Renders
 from lurk.views import StudyView, UnitView
 
 LANE_NOW, LANE_SWEEP = 0, 2
-MOST_INDEXES = 8
+MORE_INDEXES = 8
 
 
 class Service:
     """What the pages and the JSON API ask; one for all studies of a server."""
 
-    def __init__(self, studies: Mapping[str, Settings], cache: Path, queue: Queue, renders: Renders) -> None:
-        self._settings = dict(studies)
+    def __init__(
+        self,
+        studies: Mapping[str, Settings] | Callable[[], Mapping[str, Settings]],
+        cache: Path,
+        queue: Queue,
+        renders: Renders,
+    ) -> None:
+        """Begin to answer.
+
+        Args:
+            studies: The studies by name, or what gives them at any moment.
+            cache: The cache directory.
+            queue: Where jobs are asked for.
+            renders: Where drawn images are kept.
+        """
+        self._studies = studies if callable(studies) else lambda: studies
+        self._overview = Overview(cache)
         self._cache, self._queue, self._renders = cache, queue, renders
         self._requests = Requests(queue, renders)
         self._open: dict[tuple[str, int], Index] = {}
 
     def start(self) -> None:
         """Ask for the sweep of every study; one that is complete answers at once."""
-        for settings in self._settings.values():
+        for settings in self._studies().values():
             self._queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
 
     def studies(self) -> list[StudyView]:
         """The studies of this server."""
-        return [self._study_view(name, settings) for name, settings in self._settings.items()]
+        return [self._study_view(name, settings) for name, settings in self._studies().items()]
+
+    def names(self) -> list[str]:
+        """Names of the studies."""
+        return list(self._studies())
 
     def study(self, name: str) -> StudyView | None:
         """The study of that name."""
-        return self._study_view(name, self._settings[name]) if name in self._settings else None
+        settings = self._studies().get(name)
+        return None if settings is None else self._study_view(name, settings)
 
     def _study_view(self, name: str, settings: Settings) -> StudyView:
-        index = self._index(name)
-        title = f"{Path(settings.model).name} on {Path(settings.data).name}"
-        weights = index.manifest.provenance.weights if index else ""
-        notice = index.manifest.notice if index else ""
-        return StudyView(name, title, settings.model, settings.data, weights, notice, index is not None)
+        return self._overview.view(name, settings, self._index(name))
 
     def _known(self, study: str) -> Settings:
-        if study not in self._settings:
-            raise LurkError(f"no study is called {study!r}; known are: {', '.join(self._settings) or 'none'}")
-        return self._settings[study]
+        studies = self._studies()
+        if study not in studies:
+            raise LurkError(f"no study is called {study!r}; known are: {', '.join(studies) or 'none'}")
+        return studies[study]
 
     def _index(self, study: str) -> Index | None:
         """The study's index as of its last checkpoint."""
@@ -65,7 +83,7 @@ class Service:
         try:
             stamp = (folder.name, (folder / "manifest.json").stat().st_mtime_ns)
             if stamp not in self._open:
-                while len(self._open) >= MOST_INDEXES:
+                while len(self._open) >= MORE_INDEXES + len(self._studies()):
                     self._open.pop(next(iter(self._open)), None)
                 self._open[stamp] = Index(folder).open_all()
             return self._open[stamp]
@@ -81,7 +99,8 @@ class Service:
 
     def status(self, study: str) -> dict[str, Any]:
         """State of a study's sweep, for the header and the poller."""
-        spec = self._known(study).sweep_spec()
+        settings = self._known(study)
+        spec = settings.sweep_spec()
         index, job = self._index(study), self._queue.get(spec.key)
         manifest = index.manifest if index else None
         state = _state(job, manifest is not None and manifest.complete)
@@ -102,6 +121,7 @@ class Service:
             "images_indexed": manifest.done if manifest else 0,
             "skipped": len(manifest.skipped) if manifest else 0,
             "notice": manifest.notice if manifest else "",
+            "stale": self._overview.stale(study, settings) if manifest else "",
             "weights": manifest.provenance.weights if manifest else "",
             "job": spec.key,
             "workers": self._queue.workers_alive(),
@@ -210,7 +230,7 @@ class Service:
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether every index can be read and a worker is alive, and which is not."""
         workers = self._queue.workers_alive()
-        studies = {name: self._index(name) is not None for name in self._settings}
+        studies = {name: self._index(name) is not None for name in self.names()}
         return workers > 0 and all(studies.values()), {"workers": workers, "studies": studies}
 
     def metrics(self) -> str:
@@ -219,7 +239,7 @@ class Service:
         states = [job.state for job in self._queue.jobs()]
         lines += [f'lurk_jobs{{state="{state}"}} {states.count(state)}' for state in sorted(set(states))]
         lines.append("# TYPE lurk_sweep_images gauge")
-        for study in self._settings:
+        for study in self.names():
             status = self.status(study)
             lines.append(f'lurk_sweep_images{{study="{study}"}} {status["images_indexed"]}')
         return "\n".join(lines) + "\n"

@@ -7,7 +7,7 @@ import argparse
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,21 @@ from lurk.records import JobSpec, digest
 
 DEFAULT_PORT = 8050
 LONGEST_NAME = 1000
+LONGEST_STUDY = 80
+STUDY_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_STUDY - 1}}}")
+STUDY_OPTIONS = (
+    "name",
+    "model",
+    "weights",
+    "data",
+    "classes",
+    "sample",
+    "layers",
+    "top",
+    "batch_size",
+    "workers",
+    "device",
+)
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
@@ -47,9 +62,14 @@ class Settings:
     sample: int | None = _option(None, "take only so many images a class, the same ones each time", metavar="N")
     layers: str | None = _option(None, "regular expression that narrows or widens the layers", metavar="REGEX")
     top: int = _option(9, "images kept for each unit", metavar="K")
+    name: str | None = _option(None, "what the study is called in addresses (made of model and data)", metavar="NAME")
+    config: str | None = _option(None, "file that lists several studies, such as lurk.toml", metavar="FILE")
     batch_size: int | None = _option(None, "images a forward pass (16 on a CPU, 128 on a GPU)", metavar="N")
     workers: int | None = _option(None, "threads that read images (one a core, at most 8)", metavar="N")
     device: str = _option("auto", "where the model runs: auto, cpu, cuda, cuda:1, mps", metavar="NAME")
+    memory: int | None = _option(
+        None, "memory for the models that a worker keeps loaded, in MB (a quarter of the machine's)", metavar="MB"
+    )
     cache: str = _option("cache", "folder for results", metavar="DIR")
     host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
     port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
@@ -60,13 +80,14 @@ class Settings:
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
     def __post_init__(self) -> None:
-        for name in ("sample", "top", "batch_size", "workers"):
+        for name in ("sample", "top", "batch_size", "workers", "memory"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LurkError(f"{flag(name)} must be 1 or more, not {value}")
         for name in ("model", "weights", "data", "classes", "cache"):
             if len(getattr(self, name) or "") > LONGEST_NAME:
                 raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
+        _check_name(self.name)
         if self.port is not None and not 0 <= self.port <= 65535:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
         if self.layers is not None:
@@ -77,17 +98,20 @@ class Settings:
 
     @property
     def study(self) -> str:
-        """Name of the study: the same for the same model, weights, images and layers."""
+        """Name of the study; where none is given, the same for the same model, weights, images and layers."""
+        if self.name is not None:
+            return self.name
         given = (self.model, self.weights, self.data, self.classes, self.sample, self.layers, self.top)
         plain = f"{_plain(self.model)}-{_plain(self.data)}"
-        identity = self._identity()
+        identity = self.identity
         usual = all(identity[name] == _plain(getattr(self, name)) for name in ("model", "data"))
         usual = usual and set(given[3:6]) == {None}
         if usual and self.weights is None and self.top == Settings.top:
             return plain
-        return f"{plain}-{digest(self._identity())[:6]}"
+        return f"{plain[: LONGEST_STUDY - 7]}-{digest(identity)[:6]}"
 
-    def _identity(self) -> dict[str, Any]:
+    @property
+    def identity(self) -> dict[str, Any]:
         """What makes the study what it is; paths made absolute."""
         names = ("model", "weights", "data", "classes", "sample", "layers", "top")
         return {name: _absolute(name, getattr(self, name)) for name in names}
@@ -95,14 +119,16 @@ class Settings:
     def sweep_spec(self) -> JobSpec:
         """The job that sweeps this study."""
         more = {"batch_size": self.batch_size, "workers": self.workers, "device": self.device}
-        return JobSpec("sweep", self.study, tuple((self._identity() | more).items()))
+        return JobSpec("sweep", self.study, tuple((self.identity | more).items()))
 
     @classmethod
     def from_spec(cls, spec: JobSpec, cache: Path) -> "Settings":
         """The settings that a sweep's spec was made from, for the worker."""
         known = {item.name for item in fields(cls)}
         values = {name: value for name, value in spec.parameters if name in known}
-        return cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+        made = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+        has_name = made.study != spec.study and STUDY_NAME.fullmatch(spec.study)
+        return replace(made, name=spec.study) if has_name else made
 
 
 def flag(name: str) -> str:
@@ -123,12 +149,17 @@ def add_options(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None
                 parser.add_argument(flag(item.name), type=kind, metavar=item.metadata["metavar"], help=help_)
 
 
-def settings_from(given: Mapping[str, Any], environment: Mapping[str, str] = os.environ) -> Settings:
-    """Settings from flags and, where a flag is not given, from the environment.
+def settings_from(
+    given: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    usual: Mapping[str, str | int | float | bool] | None = None,
+) -> Settings:
+    """Settings from flags; where a flag is not given, from the environment; where that says nothing, from a file.
 
     Args:
         given: Values of flags by option name; None where not given.
         environment: The environment variables.
+        usual: Values of a file by option name.
 
     Returns:
         The settings.
@@ -139,9 +170,11 @@ def settings_from(given: Mapping[str, Any], environment: Mapping[str, str] = os.
     values: dict[str, Any] = {}
     for item in fields(Settings):
         value = given.get(item.name)
-        text = environment.get("LURK_" + item.name.upper())
+        text = environment.get(variable(item.name))
         if value is None and text:
             value = _parse(item.name, str(item.type), text)
+        if value is None and usual:
+            value = usual.get(item.name)
         if value is not None:
             values[item.name] = value
     return Settings(**values)
@@ -155,13 +188,33 @@ def _parse(name: str, kind: str, text: str) -> str | int | bool:
     try:
         return int(text)
     except ValueError as error:
-        raise LurkError(f"LURK_{name.upper()} must be a whole number, not {text!r}") from error
+        raise LurkError(f"{variable(name)} must be a whole number, not {text!r}") from error
+
+
+def _check_name(name: str | None) -> None:
+    """A study's name goes into addresses and into names of files."""
+    if name is not None and not STUDY_NAME.fullmatch(name):
+        raise LurkError(
+            f"--name must be 1 to {LONGEST_STUDY} letters, digits, '_', '.' and '-', and begin with a letter or a "
+            f"digit, not {name[:LONGEST_STUDY]!r}"
+        )
+
+
+def hand_down(settings: Settings) -> None:
+    """Let the workers that this process starts have the options that are theirs."""
+    if settings.memory is not None:
+        os.environ[variable("memory")] = str(settings.memory)
 
 
 def _plain(text: str) -> str:
     """A name for addresses and files: the last part of a path, with letters, digits, `_`, `.` and `-` only."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(text).name).strip("-.")
     return name or "study"
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option."""
+    return "LURK_" + name.upper()
 
 
 def _absolute(name: str, value: Any) -> Any:

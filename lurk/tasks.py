@@ -14,6 +14,7 @@ from lurk.method_tasks import Context, Result, draw_map, draw_pictures, draw_san
 from lurk.records import JobSpec, UnitRef
 from lurk.results import publish_offers
 from lurk.settings import Settings
+from lurk.staleness import made_with
 from lurk.sweeping import sweep
 from lurk.verify import verify
 from lurk.warm import image_set, warm_model
@@ -41,6 +42,7 @@ def run(spec: JobSpec, context: Context) -> Result:
 
 def _sweep(spec: JobSpec, context: Context) -> Result:
     settings = Settings.from_spec(spec, context.cache)
+    made = made_with(settings)
     context.report(0, 0, "loading the model")
     model = warm_model(settings.model, settings.weights)
     context.report(0, 0, "looking through the images")
@@ -52,7 +54,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
 
     def show(folder: Path) -> None:
         publish_offers(folder, offers(model, model.plan(settings.layers)))
-        show_in_study(context.cache, spec.study, folder)
+        show_in_study(context.cache, spec.study, folder, made)
 
     index = _patiently(
         context,

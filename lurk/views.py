@@ -30,6 +30,16 @@ class StudyView:
         weights: `pretrained`, `untrained`, a file's name; empty before the model was loaded.
         notice: What nobody may miss; empty otherwise.
         ready: Whether its index can be opened.
+        label: The name that somebody gave it; empty where it is made of model and images.
+        stale: In what its index differs from what the study now says; empty where in nothing.
+        count: Number of images.
+        layers: Number of layers.
+        units: Number of units, over all layers.
+        swept: When the index was last written, in seconds since 1970; None before its first checkpoint.
+        preprocessing: What is done to an image.
+        weight_hash: SHA-256 of the weights.
+        strip: Address of a sprite whose first row stands for the study; empty where there is none yet.
+        strip_units: Number of units in that row.
     """
 
     name: str
@@ -39,6 +49,16 @@ class StudyView:
     weights: str
     notice: str
     ready: bool
+    label: str = ""
+    stale: str = ""
+    count: int = 0
+    layers: int = 0
+    units: int = 0
+    swept: float | None = None
+    preprocessing: str = ""
+    weight_hash: str = ""
+    strip: str = ""
+    strip_units: int = 0
 
 
 class UnitView:

@@ -1,10 +1,15 @@
+import shutil
+from dataclasses import replace
+
 import pytest
 
 from lurk.errors import LayerError, LurkError
+from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.jobs.local import LocalQueue
 from lurk.service import Service
 from lurk.settings import Settings
+from lurk.staleness import made_with
 from lurk.stores import open_renders
 
 SETTINGS = Settings(model="toy", data="toy images")
@@ -115,3 +120,55 @@ def test_metrics_count_jobs_and_images(shown):
     assert "lurk_workers 0" in metrics
     assert 'lurk_jobs{state="queued"} 1' in metrics
     assert f'lurk_sweep_images{{study="{SETTINGS.study}"}} 6' in metrics
+
+
+def test_studies_come_and_go_while_it_runs(tmp_path, queue):
+    studies = {"a": SETTINGS}
+    service = Service(lambda: studies, tmp_path, queue, open_renders(tmp_path))
+    assert service.names() == ["a"]
+    studies = {"b": SETTINGS}
+    assert [view.name for view in service.studies()] == service.names() == ["b"]
+    assert service.study("a") is None
+    with pytest.raises(LurkError, match="no study is called 'a'; known are: b"):
+        service.status("a")
+
+
+def test_a_study_tells_size_time_and_provenance(shown, toy_index):
+    view = shown.study(SETTINGS.study)
+    assert (view.count, view.layers, view.units, view.strip_units) == (6, 2, 5, 3)
+    assert (view.weights, view.weight_hash, view.preprocessing, view.label) == ("pretrained", "hash", "none", "")
+    assert view.swept == (toy_index.folder / "manifest.json").stat().st_mtime
+    assert shown.media(view.strip.removeprefix("/media/"))[1] == "image/webp"
+
+
+def test_before_the_first_sweep_a_study_has_neither_size_nor_time(service):
+    view = service.study(SETTINGS.study)
+    assert (view.count, view.layers, view.swept, view.strip, view.stale) == (0, 0, None, "", "")
+
+
+def test_a_study_is_stale_once_its_options_are_others_than_its_indexs(toy_index, tmp_path, queue):
+    studies = {"a": replace(SETTINGS, name="a")}
+    service = Service(lambda: studies, tmp_path, queue, open_renders(tmp_path))
+    show_in_study(tmp_path, "a", toy_index.folder, made_with(studies["a"]))
+    assert (service.status("a")["stale"], service.study("a").stale) == ("", "")
+    studies = {"a": replace(SETTINGS, name="a", weights="random", top=3)}
+    assert service.status("a")["stale"] == service.study("a").stale == "other weights, other number of top images"
+    show_in_study(tmp_path, "a", toy_index.folder, made_with(studies["a"]))
+    assert service.status("a")["stale"] == ""
+    assert service.study("a").label == "a"
+
+
+def test_more_studies_than_indexes_are_kept_open_without_opening_them_again(tmp_path, queue, toy_index, monkeypatch):
+    import lurk.service as module
+
+    names = [f"s{number}" for number in range(20)]
+    for name in names:
+        folder = tmp_path / "index" / f"{name}x"
+        shutil.copytree(toy_index.folder, folder)
+        show_in_study(tmp_path, name, folder)
+    service = Service({name: replace(SETTINGS, name=name) for name in names}, tmp_path, queue, open_renders(tmp_path))
+    opened = []
+    monkeypatch.setattr(module, "Index", lambda folder: opened.append(folder) or Index(folder))
+    service.studies()
+    service.studies()
+    assert len(opened) == len(names)

@@ -4,7 +4,7 @@ import dataclasses
 import pytest
 
 from lurk.errors import LurkError
-from lurk.settings import Settings, add_options, flag, settings_from
+from lurk.settings import Settings, add_options, flag, hand_down, settings_from
 
 
 def parse(*arguments, environment=None):
@@ -91,3 +91,37 @@ def test_a_study_keeps_its_name_when_its_folder_is_gone(tmp_path):
     before = Settings(data=str(folder)).study
     folder.rmdir()
     assert Settings(data=str(folder)).study == before
+
+
+def test_a_given_name_is_the_studys_and_travels_with_its_spec(tmp_path):
+    settings = Settings(name="birds", cache=str(tmp_path))
+    assert settings.study == settings.sweep_spec().study == "birds"
+    assert Settings.from_spec(settings.sweep_spec(), tmp_path) == settings
+    assert settings.identity == Settings().identity
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/b", "a b", "-a", "ä", "a\n", "x" * 81, "%2e"])
+def test_a_name_that_is_no_part_of_an_address_is_refused(name):
+    with pytest.raises(LurkError, match="--name must be"):
+        Settings(name=name)
+
+
+def test_names_made_of_long_options_fit_into_a_file_name():
+    settings = Settings(model="m" * 900 + ".py:make", data="d" * 900)
+    assert len(settings.study) <= 80
+    assert Settings(name=settings.study).study == settings.study
+
+
+def test_a_file_gives_way_to_flags_and_environment():
+    usual = {"port": 1, "host": "::1", "no_browser": True}
+    settings = settings_from({"port": 3}, {"LURK_HOST": "localhost"}, usual)
+    assert (settings.port, settings.host, settings.no_browser) == (3, "localhost", True)
+
+
+def test_the_memory_is_handed_down_by_the_environment(monkeypatch):
+    monkeypatch.delenv("LURK_MEMORY", raising=False)
+    hand_down(Settings())
+    assert settings_from({}).memory is None
+    monkeypatch.setenv("LURK_MEMORY", "1")
+    hand_down(Settings(memory=7))
+    assert settings_from({}).memory == 7

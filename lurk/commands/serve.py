@@ -8,15 +8,17 @@ import threading
 import webbrowser
 from types import FrameType
 
+from lurk.config import read
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.served import studies_of, take_in
 from lurk.server import start
 from lurk.service import Service
-from lurk.settings import Settings
+from lurk.settings import Settings, hand_down
 from lurk.stores import open_renders, prepare_cache
 from lurk.supervisor import Supervisor
 
-WATCH_S = 0.25
+WATCH_S, WATCH_ALL_S = 0.25, 2.0
 
 
 def run(settings: Settings, _given: argparse.Namespace) -> int:
@@ -34,28 +36,43 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     """
     cache = prepare_cache(settings.cache)
     queue = LocalQueue(cache)
-    service = Service({settings.study: settings}, cache, queue, open_renders(cache))
+    hand_down(settings)
+    service = Service(studies_of(settings, cache), cache, queue, open_renders(cache))
     stop = threading.Event()
     _stop_on_signals(stop)
     with start(service, settings) as server, Supervisor(cache):
-        service.start()
-        print(f"torchlurk shows {settings.model} on {settings.data}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+        if settings.config:
+            take_in(cache, read(settings.config), queue, process=os.getpid())
+        else:
+            service.start()
+        print(f"torchlurk shows {_what(settings, service)}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
         if not settings.no_browser and _has_screen():
             webbrowser.open(server.url)
         _wait(service, settings, stop)
     return 0
 
 
+def _what(settings: Settings, service: Service) -> str:
+    if settings.config is None:
+        return f"{settings.model} on {settings.data}"
+    count = len(service.names())
+    return f"{count} {'study' if count == 1 else 'studies'} of {settings.config}"
+
+
 def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
-    """Wait for a signal; a mistake that stops the first sweep from beginning ends the server."""
-    told = False
-    while not stop.wait(WATCH_S):
-        status = service.status(settings.study)
-        if status["state"] == "failed" and not status["ready"]:
-            raise LurkError(status["message"])
-        if status["notice"] and not told:
-            print(f"lurk: {status['notice']}", file=sys.stderr, flush=True)  # noqa: T201 - nobody may miss it
-            told = True
+    """Wait for a signal; a mistake that stops the first sweep of the only study from beginning ends the server."""
+    told: set[tuple[str, str]] = set()
+    while not stop.wait(WATCH_ALL_S if settings.config else WATCH_S):
+        for study in service.names():
+            status = service.status(study)
+            failed = str(status["message"]) if status["state"] == "failed" and not status["ready"] else ""
+            if failed and settings.config is None:
+                raise LurkError(failed)
+            words = failed or str(status["notice"])
+            if words and (study, words) not in told:
+                told.add((study, words))
+                about = f"{study}: " if settings.config else ""
+                print(f"lurk: {about}{words}", file=sys.stderr, flush=True)  # noqa: T201 - nobody may miss it
 
 
 def _stop_on_signals(stop: threading.Event) -> None:

@@ -13,6 +13,7 @@ from lurk.asking import MOST_UNITS
 from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.settings import Settings
+from lurk.staleness import made_with
 from lurk.stores import prepare_cache
 
 
@@ -31,6 +32,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     from lurk.sweeping import sweep
     from lurk.warm import image_set, warm_model
 
+    made = made_with(settings)
     model, images = warm_model(settings.model, settings.weights), image_set(settings)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
@@ -49,7 +51,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
             workers=settings.workers,
             device=settings.device,
             progress=progress,
-            began=lambda folder: show_in_study(cache, settings.study, folder),
+            began=lambda folder: show_in_study(cache, settings.study, folder, made),
         )
     manifest = index.manifest
     units = sum(layer.units for layer in index.layers)

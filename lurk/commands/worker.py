@@ -3,7 +3,7 @@
 import argparse
 
 from lurk import supervisor
-from lurk.settings import Settings
+from lurk.settings import Settings, hand_down
 from lurk.stores import prepare_cache
 
 
@@ -17,5 +17,6 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
+    hand_down(settings)
     supervisor.run(prepare_cache(settings.cache))
     return 0

@@ -128,7 +128,7 @@ def _bind(app: dash.Dash) -> None:
         Output(ids.PAGE, "data"),
         Output(ids.STUDY, "data"),
         Input(ids.URL, "pathname"),
-        State(ids.STUDIES, "data"),
+        Input(ids.STUDIES, "data"),
         State(ids.PAGE, "data"),
         State(ids.STUDY, "data"),
     )

@@ -96,6 +96,8 @@ class FakeService:
     skipped_images: int = 0
     is_ready: bool = True
     message: str = ""
+    stale: str = ""
+    label: str = ""
     rate: float | None = None
     asked: list[str] = field(default_factory=list)
     asks: FakeAsks = field(default_factory=FakeAsks)
@@ -103,7 +105,18 @@ class FakeService:
     def studies(self) -> list[StudyView]:
         return [
             StudyView(
-                name, f"resnet18 on <i>birds</i> {name}", "resnet18", "birds", "pretrained", self.notice, self.is_ready
+                name,
+                f"resnet18 on <i>birds</i> {name}",
+                "resnet18",
+                "birds",
+                "untrained" if self.notice else "pretrained",
+                self.notice,
+                self.is_ready,
+                self.label,
+                self.stale,
+                *((self.total, len(LAYERS), 1234, 1764000000.0) if self.is_ready else ()),
+                *(("shorter side to 256, mean (0.4980392156862745)", "ab" * 32) if self.is_ready else ()),
+                *(("/media/fake/sprite/0/0/1", 16) if self.is_ready else ()),
             )
             for name in self.names
         ]
@@ -131,6 +144,7 @@ class FakeService:
             "serial": self.serial,
             "skipped": self.skipped_images,
             "notice": self.notice,
+            "stale": self.stale,
             "weights": "untrained" if self.notice else "pretrained",
             "job": "0" * 32,
             "workers": 1,

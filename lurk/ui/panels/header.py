@@ -70,8 +70,11 @@ def title(service: Service, study: object) -> Component | str:
     view = service.study(name(study)) if study is not None else None
     if view is None:
         return ""
-    model, on = html.Span(short(view.model), className="name"), html.Span(" on ", className="on")
-    words: list[Component | str] = [model, on, short(view.images)]
+    if view.label:
+        words: list[Component | str] = [view.label, html.Span(f" {view.title}", className="on")]
+    else:
+        model, on = html.Span(short(view.model), className="name"), html.Span(" on ", className="on")
+        words = [model, on, short(view.images)]
     return html.H1(words, title=f"{view.model} on {view.images}")
 
 

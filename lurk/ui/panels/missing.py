@@ -39,13 +39,14 @@ def trouble(service: Service, place: Place) -> str:
     return ""
 
 
-def message(service: Service, path: object, _ready: object) -> tuple[Component | None, bool]:
+def message(service: Service, path: object, _ready: object, _studies: object) -> tuple[Component | None, bool]:
     """The message for an address.
 
     Args:
         service: Who knows what there is.
         path: Path of the address as the page sent it.
         _ready: Whether the study has an index; a change looks anew.
+        _studies: Names of the studies; a change looks anew.
 
     Returns:
         The message, and whether the rest of the page stands below it.
@@ -69,4 +70,5 @@ def register(app: Dash, service: Service) -> None:
         Output(ids.MESSAGE, "hidden"),
         Input(ids.URL, "pathname"),
         Input(ids.READY, "data"),
+        Input(ids.STUDIES, "data"),
     )(partial(message, service))

@@ -233,7 +233,9 @@ def test_skipped_images_open_on_a_click_only():
 def test_studies_show_their_notice():
     drawn = words(studies.cards(FakeService(names=("a", "b"), notice=UNTRAINED), 1, "home"))
     assert UNTRAINED in drawn
-    assert "complete · 1,000 of 1,000 images" in drawn
+    assert '"grave"' in drawn
+    assert "untrained" in drawn
+    assert "data-grave" in drawn
 
 
 @pytest.mark.parametrize(
