@@ -17,6 +17,7 @@
   let ticks = 0;
   let asking = 0;
   let isGone = false;
+  let goneWhy = "";
   let latest = null;
   lurk.watched = { page: null, study: null };
 
@@ -37,8 +38,21 @@
 
   async function ask(path, options) {
     const answer = await window.fetch(API + path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
-    if (answer.status >= 500) throw new Error(`status ${answer.status}`);
+    if (answer.status === 401) {
+      window.location.assign(`/login?next=${encodeURIComponent(window.location.pathname)}`);
+      await new Promise(() => {});
+    }
+    const isRefused = answer.status === 507; // the disk is nearly full: said where it was asked for
+    if (answer.status >= 500 && !isRefused) throw new Error(await reason(answer));
     return { ok: answer.ok, body: await answer.json() };
+  }
+
+  async function reason(answer) {
+    try {
+      return answer.status === 503 ? (await answer.json()).error || "" : "";
+    } catch {
+      return "";
+    }
   }
 
   function send(path, body) {
@@ -66,9 +80,9 @@
       told(false);
       if (study && ok) show(body);
       if (shown !== "study") lurk.set("tick", { data: (ticks += 1) });
-    } catch {
+    } catch (error) {
       if (mine !== asking) return;
-      told(true);
+      told(true, error.name === "Error" ? error.message : "");
     }
     window.clearTimeout(timer);
     timer = window.setTimeout(poll, wait());
@@ -80,10 +94,11 @@
     if (hasChanged) lurk.set("status", { data: status });
   }
 
-  function told(gone) {
-    if (gone === isGone) return;
+  function told(gone, why) {
+    if (gone === isGone && (why === undefined || why === goneWhy)) return;
     isGone = gone;
-    lurk.set("server", { data: { gone } });
+    goneWhy = why || "";
+    lurk.set("server", { data: { gone, why: goneWhy } });
   }
 
   lurk.told = told;
@@ -94,7 +109,8 @@
 
   page.gone = function (server) {
     const gone = Boolean(server && server.gone);
-    return [gone ? "The server does not answer. Trying again…" : "", !gone];
+    const why = gone && server.why ? `${server.why[0].toUpperCase()}${server.why.slice(1)}.` : "The server does not answer.";
+    return [gone ? `${why} Trying again…` : "", !gone];
   };
 
   /* The header. */
@@ -132,7 +148,8 @@
   page.status = function (status, oldReady, oldSerial) {
     if (!status) return ["", "0", true, HIDDEN, "", HIDDEN, "", HIDDEN, "", true, lurk.changed(false, oldReady), lurk.changed(0, oldSerial)];
     const { state, skipped } = status;
-    const words = (WORDS[state] || (() => state))(status);
+    const isAlone = status.workers === 0 && state !== "waiting";
+    const words = (WORDS[state] || (() => state))(status) + (isAlone ? " · no worker is alive" : "");
     const share = status.total ? status.done / status.total : 0;
     const isBusy = BUSY.includes(state);
     const bar = document.getElementById("header-state");
@@ -143,7 +160,7 @@
       words,
       String(share),
       !(state === "running" || (state === "cancelled" && status.total)),
-      when(isBusy),
+      when(isBusy && status.may_cancel !== false),
       state === "failed" ? "Try again" : "Resume",
       when(state === "cancelled" || state === "failed"),
       skipped ? `${count(skipped)} skipped` : "",
@@ -157,9 +174,17 @@
 
   /* What a person asks for: the sweep's cancel and resume, a job's cancel, a unit's check. */
 
+  const SAID_MS = 8000;
+
+  function say(text) {
+    lurk.set("gone", { children: text, hidden: false });
+    window.setTimeout(() => isGone || lurk.set("gone", { hidden: true }), SAID_MS);
+  }
+
   async function change(path) {
     try {
-      await send(path);
+      const { ok, body } = await send(path);
+      if (!ok) say(`${body.error[0].toUpperCase()}${body.error.slice(1)}.`);
     } catch {
       told(true);
     }

@@ -1,4 +1,4 @@
-"""The command line: serve (default), sweep, visualize, worker, doctor."""
+"""The command line: serve (default), sweep, visualize, worker, password, doctor."""
 
 import argparse
 import importlib
@@ -11,16 +11,19 @@ from lurk.errors import LurkError
 from lurk.settings import add_options, settings_from
 
 STUDY = ("model", "weights", "data", "classes", "sample", "layers", "top", "batch_size", "workers", "device", "cache")
-WEB = ("host", "port", "allowed_host", "no_browser", "debug")
+WORK = ("min_free", "stuck_after")
+WEB = ("host", "port", "allowed_host", "auth", "admins", "queue_limit", "queue_limit_person", "no_browser", "debug")
 COMMANDS = {
-    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB)),
+    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB, *WORK)),
     "sweep": ("run the images through the model and leave the results in the cache", STUDY),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("cache",)),
+    "worker": ("claim and run the jobs of a cache", ("cache", *WORK)),
+    "password": ("make a line of the file that --auth password:FILE reads", ()),
     "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
 }
 
 
+ROLE = "viewer looks, member also asks for jobs, admin sees and cancels all (default: member)"
 OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "sweep": (("--with-pictures", {"action": "store_true", "help": "draw the picture of every unit afterwards"}),),
     "visualize": (
@@ -42,6 +45,11 @@ OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
             {"default": "signs", "metavar": "NAME", "help": "drawn as raw, grey, norm, blurred or signs"},
         ),
         ("--out", {"default": "pictures", "metavar": "DIR", "help": "folder for the pictures (default: pictures)"}),
+    ),
+    "password": (
+        ("name", {"metavar": "NAME", "help": "name of the person"}),
+        ("--role", {"default": "member", "metavar": "ROLE", "help": ROLE}),
+        ("--to", {"metavar": "FILE", "help": "put the line into this file, in place of an earlier one of that name"}),
     ),
     "doctor": (
         (

@@ -9,10 +9,12 @@ import webbrowser
 from types import FrameType
 
 from lurk.errors import LurkError
+from lurk.jobs import Limits
 from lurk.jobs.local import LocalQueue
 from lurk.server import start
 from lurk.service import Service
 from lurk.settings import Settings
+from lurk.space import MEGABYTE, Space
 from lurk.stores import open_renders, prepare_cache
 from lurk.supervisor import Supervisor
 
@@ -34,14 +36,18 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     """
     cache = prepare_cache(settings.cache)
     queue = LocalQueue(cache)
-    service = Service({settings.study: settings}, cache, queue, open_renders(cache))
+    limits = Limits(settings.queue_limit, settings.queue_limit_person)
+    floor_bytes = settings.min_free * MEGABYTE
+    service = Service(
+        {settings.study: settings}, cache, queue, open_renders(cache), limits=limits, space=Space(cache, floor_bytes)
+    )
     stop = threading.Event()
     _stop_on_signals(stop)
-    with start(service, settings) as server, Supervisor(cache):
+    with start(service, settings) as server, Supervisor(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after):
         service.start()
-        print(f"torchlurk shows {settings.model} on {settings.data}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+        print(f"torchlurk shows {settings.model} on {settings.data}: {server.entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
         if not settings.no_browser and _has_screen():
-            webbrowser.open(server.url)
+            webbrowser.open(server.entrance.split()[0])
         _wait(service, settings, stop)
     return 0
 

@@ -4,6 +4,7 @@ import argparse
 
 from lurk import supervisor
 from lurk.settings import Settings
+from lurk.space import MEGABYTE
 from lurk.stores import prepare_cache
 
 
@@ -17,5 +18,6 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    supervisor.run(prepare_cache(settings.cache))
+    cache = prepare_cache(settings.cache)
+    supervisor.run(cache, floor_bytes=settings.min_free * MEGABYTE, stuck_s=settings.stuck_after)
     return 0

@@ -11,7 +11,7 @@ import numpy as np
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from lurk.errors import LurkError
+from lurk.errors import CacheError, DiskFullError, LurkError, NotAllowedError, QueueError, QueueFullError
 
 LOG = logging.getLogger("lurk.ui")
 JSON_PATHS = ("/api/", "/media/", "/preview/", "/_dash", "/readyz", "/metrics", "/healthz")
@@ -20,6 +20,14 @@ WORDS = {
     405: "this address does not take that method",
     413: "the body is larger than 12 MB",
     415: "the body is not sent as application/json",
+}
+STATUSES: dict[type[LurkError], int] = {
+    NotAllowedError: 403,
+    QueueFullError: 429,
+    DiskFullError: 507,
+    QueueError: 503,
+    CacheError: 503,
+    LurkError: 404,
 }
 
 
@@ -59,7 +67,7 @@ def register(server: Flask) -> None:
 
 
 def _users_mistake(mistake: LurkError) -> Response:
-    return error(str(mistake), 404)
+    return error(str(mistake), next(status for kind, status in STATUSES.items() if isinstance(mistake, kind)))
 
 
 def _http(problem: HTTPException) -> Response:
