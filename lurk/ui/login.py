@@ -29,7 +29,7 @@ NAME_FIELD = (
     '<label for="name">Name</label>'
     '<input id="name" name="name" autocomplete="username" autocapitalize="none" spellcheck="false" required autofocus>'
 )
-SECRET_FIELD = (
+WORD_FIELD = (
     '<label for="password">Password</label>'
     '<input id="password" name="password" type="password" autocomplete="current-password" required>'
 )
@@ -52,7 +52,7 @@ def page(kind: str, next_: str, trouble: str = "") -> str:
     Returns:
         HTML.
     """
-    fields = {"token": KEY_FIELD, "password": NAME_FIELD + SECRET_FIELD}.get(kind)
+    fields = {"token": KEY_FIELD, "password": NAME_FIELD + WORD_FIELD}.get(kind)
     form = PROXY if fields is None else FORM.format(next=escape(next_), fields=fields)
     return PAGE.format(trouble=f'<p role="alert">{escape(trouble)}</p>' if trouble else "", form=form)
 

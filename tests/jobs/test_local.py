@@ -9,8 +9,7 @@ import time
 import pytest
 
 from lurk.errors import QueueError
-from lurk.jobs import Queue
-from lurk.jobs import lines, presence
+from lurk.jobs import Queue, lines, presence
 from lurk.jobs.local import KEPT, KILLS, LEASE_S, LocalQueue
 from lurk.records import JobSpec
 
