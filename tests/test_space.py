@@ -28,14 +28,13 @@ def spec(number):
     return JobSpec("toy", f"job {number}", (("text", "x" * 2000),))
 
 
-def submit_until_full(queue) -> int:
-    """Put jobs into a queue until one does not fit; returns its number."""
+def submit_until_full(queue) -> tuple[int, str]:
+    """Put jobs into a queue until one does not fit; returns its number, and what was said."""
     for number in range(1, 5000):
         try:
             queue.submit(spec(number), 2)
         except QueueError as error:
-            assert re.search(r"full.*make room", str(error))
-            return number
+            return number, str(error)
     raise AssertionError("it never was full")
 
 
@@ -73,7 +72,8 @@ def test_on_a_full_disk_reads_go_on_and_the_reserve_lets_jobs_be_deleted(disk):
     queue.submit(spec(0), 2)
     assert keep_reserve(cache, 0)
     filler = fill(disk)
-    number = submit_until_full(queue)
+    number, said = submit_until_full(queue)
+    assert re.search(r"full.*make room", said)
     assert not (cache / RESERVE).exists()
     assert queue.get(spec(0).key).state == "queued"
     assert len(queue.jobs()) == number

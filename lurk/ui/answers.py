@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from dash.exceptions import DependencyException, InvalidResourceError
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
@@ -62,12 +63,19 @@ def error(message: str, status: int) -> Response:
 def register(server: Flask) -> None:
     """Answer every error of an app in plain words."""
     server.register_error_handler(LurkError, _users_mistake)
+    for kind in (DependencyException, InvalidResourceError):
+        server.register_error_handler(kind, _no_part)
     server.register_error_handler(HTTPException, _http)
     server.register_error_handler(Exception, _ours)
 
 
 def _users_mistake(mistake: LurkError) -> Response:
     return error(str(mistake), next(status for kind, status in STATUSES.items() if isinstance(mistake, kind)))
+
+
+def _no_part(_problem: Exception) -> Response:
+    """What Dash raises for an address that names none of its packages."""
+    return error(WORDS[404], 404)
 
 
 def _http(problem: HTTPException) -> Response:

@@ -10,7 +10,7 @@ from lurk.errors import LurkError
 from lurk.render import MIMETYPE
 from lurk.service import Service
 from lurk.ui.answers import answer
-from lurk.ui.bodies import name, number, numbers, part
+from lurk.ui.bodies import name, number, numbers, part, read_json
 from lurk.ui.door import person
 from lurk.ui.known import known_layer, known_study, known_unit
 
@@ -45,7 +45,7 @@ def submit(service: Service) -> Response:
     Raises:
         BadRequest: The body is none of a job that can be asked for.
     """
-    body = request.get_json(silent=True)
+    body = read_json()
     kind = part(body, "kind")
     if kind not in ("verify", *KINDS):
         raise BadRequest(f"the kinds of job that can be asked for are verify, {', '.join(KINDS)}")

@@ -98,6 +98,7 @@ class FakeService:
     is_ready: bool = True
     message: str = ""
     rate: float | None = None
+    workers: int = 1
     asked: list[str] = field(default_factory=list)
     asks: FakeAsks = field(default_factory=FakeAsks)
 
@@ -134,7 +135,7 @@ class FakeService:
             "notice": self.notice,
             "weights": "untrained" if self.notice else "pretrained",
             "job": "0" * 32,
-            "workers": 1,
+            "workers": self.workers,
         }
 
     def layers(self, study: str) -> list[LayerInfo]:
