@@ -4,7 +4,7 @@ import pytest
 
 from lurk.access import TokenAccess
 from lurk.errors import NotAllowedError, QueueError, QueueFullError
-from tests.browser.steps import path_is, until
+from tests.browser.steps import until
 from tests.ui.fake import FakeService
 
 pytestmark = pytest.mark.browser
@@ -42,7 +42,7 @@ def test_the_printed_address_is_enough_and_a_session_that_ends_leads_to_the_logi
     page.wait_for_selector("#grid button.tile")
     assert page.evaluate("location.search") == ""
     page.context.clear_cookies()
-    path_is(page, "/login")
+    page.wait_for_url("**/login?*")
     assert page.locator("input[name=next]").get_attribute("value").startswith("/")
 
 
