@@ -121,7 +121,7 @@ class Kept:
 class _Post:
     """One worker after the other, each with a name of its own."""
 
-    def __init__(self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float) -> None:
+    def __init__(self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S) -> None:
         self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
         self._kept = Kept()
         self._renew()

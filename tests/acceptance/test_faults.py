@@ -120,7 +120,8 @@ def test_kills_at_random_moments_lose_nothing_double_nothing_and_hold_nothing_up
     specs = [spec(f"job-{number}", steps=8) for number in range(4 * KILLS)]
     for number, one in enumerate(specs):
         queue.submit(one, number % 3, person=f"p{number % 5}")
-    killed, longest_s = {"worker": 0, "supervisor": 0, "web": 0}, 0.0
+    killed = {"worker": 0, "supervisor": 0, "web": 0}
+    longest_s = dict.fromkeys(killed, 0.0)
     with web(tmp_path) as running:
         while sum(killed.values()) < KILLS:
             time.sleep(chance.random() * 1.5)
@@ -128,14 +129,14 @@ def test_kills_at_random_moments_lose_nothing_double_nothing_and_hold_nothing_up
             killed[which] += running.kill(which)
             began, before = time.monotonic(), progress(tmp_path)
             wait_for(lambda before=before: progress(tmp_path) > before or all_over(queue, specs))
-            longest_s = max(longest_s, time.monotonic() - began)
+            longest_s[which] = max(longest_s[which], time.monotonic() - began)
         wait_for(lambda: all_over(queue, specs), 30 + 2 * KILLS)
         shown = wait_for(lambda: quietly(running.jobs), 30)
-    sys.stdout.write(f"{killed}, longest without a step {longest_s:.1f} s\n")
+    sys.stdout.write(f"kills: {killed}; longest time without a step in seconds: {longest_s}\n")
     assert [(job.state, job.result) for job in queue.jobs()] == [("done", {"steps": 8})] * len(specs)
     assert sorted(job["spec"]["study"] for job in shown) == sorted(one.study for one in specs)
     if "LURK_KILLS" in os.environ:  # the suite's machine may be busy with other things
-        assert longest_s < LONGEST_S
+        assert max(longest_s.values()) < LONGEST_S
 
 
 def quietly(call: Callable[[], object]) -> object:
