@@ -17,6 +17,7 @@
   let ticks = 0;
   let asking = 0;
   let isGone = false;
+  let goneWhy = "";
   let latest = null;
   lurk.watched = { page: null, study: null };
 
@@ -37,8 +38,21 @@
 
   async function ask(path, options) {
     const answer = await window.fetch(API + path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
-    if (answer.status >= 500) throw new Error(`status ${answer.status}`);
+    if (answer.status === 401) {
+      window.location.assign(`/login?next=${encodeURIComponent(window.location.pathname)}`);
+      await new Promise(() => {});
+    }
+    const isRefused = answer.status === 507; // the disk is nearly full: said where it was asked for
+    if (answer.status >= 500 && !isRefused) throw new Error(await reason(answer));
     return { ok: answer.ok, body: await answer.json() };
+  }
+
+  async function reason(answer) {
+    try {
+      return answer.status === 503 ? (await answer.json()).error || "" : "";
+    } catch {
+      return "";
+    }
   }
 
   function send(path, body) {
@@ -68,9 +82,9 @@
       if (study && !ok) lurk.studies(lurk.known.filter((one) => one !== study));
       if (shown === "home" && !study) lurk.studies(body.map((one) => one.name));
       if (shown !== "study") lurk.set("tick", { data: (ticks += 1) });
-    } catch {
+    } catch (error) {
       if (mine !== asking) return;
-      told(true);
+      told(true, error.name === "Error" ? error.message : "");
     }
     window.clearTimeout(timer);
     timer = window.setTimeout(poll, wait());
@@ -88,10 +102,11 @@
     if (!lurk.same(names, lurk.known)) lurk.set("studies", { data: names });
   };
 
-  function told(gone) {
-    if (gone === isGone) return;
+  function told(gone, why) {
+    if (gone === isGone && (why === undefined || why === goneWhy)) return;
     isGone = gone;
-    lurk.set("server", { data: { gone } });
+    goneWhy = why || "";
+    lurk.set("server", { data: { gone, why: goneWhy } });
   }
 
   lurk.told = told;
@@ -102,7 +117,8 @@
 
   page.gone = function (server) {
     const gone = Boolean(server && server.gone);
-    return [gone ? "The server does not answer. Trying again…" : "", !gone];
+    const why = gone && server.why ? `${server.why[0].toUpperCase()}${server.why.slice(1)}.` : "The server does not answer.";
+    return [gone ? `${why} Trying again…` : "", !gone];
   };
 
   /* The header. */
@@ -142,7 +158,8 @@
     const { state, skipped } = status;
     const stale = status.stale ? `These results are of an earlier sweep: ${status.stale}.` : "";
     const notice = [stale, status.notice].filter(Boolean).join(" ");
-    const words = (WORDS[state] || (() => state))(status);
+    const isAlone = status.workers === 0 && state !== "waiting";
+    const words = (WORDS[state] || (() => state))(status) + (isAlone ? " · no worker is alive" : "");
     const share = status.total ? status.done / status.total : 0;
     const isBusy = BUSY.includes(state);
     const bar = document.getElementById("header-state");
@@ -153,7 +170,7 @@
       words,
       String(share),
       !(state === "running" || (state === "cancelled" && status.total)),
-      when(isBusy),
+      when(isBusy && status.may_cancel !== false),
       state === "failed" ? "Try again" : state === "done" ? "Sweep again" : "Resume",
       when(state === "cancelled" || state === "failed" || (state === "done" && stale)),
       skipped ? `${count(skipped)} skipped` : "",
@@ -167,9 +184,17 @@
 
   /* What a person asks for: the sweep's cancel and resume, a job's cancel, a unit's check. */
 
+  const SAID_MS = 8000;
+
+  function say(text) {
+    lurk.set("gone", { children: text, hidden: false });
+    window.setTimeout(() => isGone || lurk.set("gone", { hidden: true }), SAID_MS);
+  }
+
   async function change(path) {
     try {
-      await send(path);
+      const { ok, body } = await send(path);
+      if (!ok) say(`${body.error[0].toUpperCase()}${body.error.slice(1)}.`);
     } catch {
       told(true);
     }

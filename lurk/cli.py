@@ -1,4 +1,4 @@
-"""The command line: serve (default), reload, sweep, visualize, worker, doctor."""
+"""The command line: serve (default), reload, sweep, visualize, worker, password, doctor."""
 
 import argparse
 import importlib
@@ -13,17 +13,20 @@ from lurk.errors import LurkError
 from lurk.settings import STUDY_OPTIONS, Settings, add_options, flag, settings_from, variable
 
 STUDY = (*STUDY_OPTIONS, "cache")
-WEB = ("host", "port", "allowed_host", "no_browser", "debug")
+WORK = ("memory", "min_free", "stuck_after")
+WEB = ("host", "port", "allowed_host", "auth", "admins", "queue_limit", "queue_limit_person", "no_browser", "debug")
 COMMANDS = {
-    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, "config", "memory", *WEB)),
+    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, "config", *WEB, *WORK)),
     "reload": ("take in what was changed in the file of a running server", ("config", "cache")),
     "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, "config")),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("config", "memory", "cache")),
+    "worker": ("claim and run the jobs of a cache", ("config", "cache", *WORK)),
+    "password": ("make a line of the file that --auth password:FILE reads", ()),
     "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
 }
 OF_SEVERAL = ("serve", "sweep", "worker")
 
+ROLE = "viewer looks, member also asks for jobs, admin sees and cancels all (default: member)"
 OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
     "sweep": (("--with-pictures", {"action": "store_true", "help": "draw the picture of every unit afterwards"}),),
     "visualize": (
@@ -45,6 +48,11 @@ OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
             {"default": "signs", "metavar": "NAME", "help": "drawn as raw, grey, norm, blurred or signs"},
         ),
         ("--out", {"default": "pictures", "metavar": "DIR", "help": "folder for the pictures (default: pictures)"}),
+    ),
+    "password": (
+        ("name", {"metavar": "NAME", "help": "name of the person"}),
+        ("--role", {"default": "member", "metavar": "ROLE", "help": ROLE}),
+        ("--to", {"metavar": "FILE", "help": "put the line into this file, in place of an earlier one of that name"}),
     ),
     "doctor": (
         (

@@ -37,5 +37,17 @@ class QueueError(LurkError):
     """The job queue cannot be used."""
 
 
+class QueueFullError(QueueError):
+    """Too many jobs wait; the same request may succeed later."""
+
+
+class DiskFullError(CacheError):
+    """There is too little room for new work; what is there can still be read."""
+
+
+class NotAllowedError(LurkError):
+    """This person may not do that."""
+
+
 class Cancelled(Exception):  # noqa: N818 - a request that is obeyed, not an error
     """Raised inside a job when somebody asked for it to stop; what it had finished stays."""

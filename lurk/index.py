@@ -23,6 +23,11 @@ ALWAYS_ON = 0.999
 SATURATED = 0.5
 SMALL_BYTES = 4096
 
+ARRAYS = (
+    *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "position")),
+    *("classes_count", "classes_sums", "distribution_counts", "distribution_sums", "sketch_counts", "sketch_top"),
+)
+
 Kind = Literal["max", "mean"]
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -89,18 +94,42 @@ class Index:
             try:
                 mode: Literal["r"] | None = "r" if file.stat().st_size > SMALL_BYTES else None
                 self._arrays[name] = np.load(file, mmap_mode=mode, allow_pickle=False)
-            except (OSError, ValueError) as error:
+            except (OSError, ValueError, EOFError) as error:
                 raise IndexFormatError(
                     f"{file} cannot be read ({error}); open the index again, or sweep again"
                 ) from error
         return self._arrays[name]
 
     def open_all(self) -> "Index":
-        """Map every array now, so that a later checkpoint cannot take it away; returns itself."""
+        """Map every array now, so that a later checkpoint cannot take it away.
+
+        Returns:
+            The index itself.
+
+        Raises:
+            IndexFormatError: A part is missing, cut short, or not of the size that the manifest says.
+        """
         if self.manifest.generation:
             for file in generation_folder(self.folder, self.manifest.generation).glob("*.npy"):
                 self.array(file.stem)
+            units = sum(layer.units for layer in self.manifest.layers)
+            for name in ARRAYS:
+                rows = len(self.manifest.classes or ()) if name == "classes_count" else units
+                if len(self.array(name)) != rows:
+                    raise IndexFormatError(f"{self.folder} holds {name} of another size; sweep again to replace it")
+        self._check_images()
         return self
+
+    def _check_images(self) -> None:
+        try:
+            starts, size = self._image_starts, (self.folder / "images.jsonl").stat().st_size
+            is_whole = len(starts) == self.manifest.images + 1 and int(starts[-1]) == size
+        except (OSError, ValueError, TypeError, IndexError) as error:
+            raise IndexFormatError(
+                f"{self.folder} has no list of images ({error}); sweep again to replace it"
+            ) from error
+        if not is_whole:
+            raise IndexFormatError(f"the list of images in {self.folder} is cut short; sweep again to replace it")
 
     def image(self, number: int) -> tuple[str, int | None]:
         """Path and label of an image."""

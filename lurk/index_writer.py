@@ -7,6 +7,7 @@ generation before stays for readers that have it open.
 import json
 import os
 import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
@@ -22,6 +23,7 @@ from lurk.manifest import FORMAT, Manifest, generation_folder, index_folder, rea
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SLICE_BYTES = 1 << 24
+KEPT = ("sweep.lock", "results")
 
 
 class IndexWriter:
@@ -48,11 +50,15 @@ class IndexWriter:
         number = self.manifest.generation + 1
         folder = generation_folder(self.folder, number)
         shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir()
-        for name, array in states.items():
-            with _create(folder / f"{name}.npy") as file:
-                _write_array(file, array)
-                _flush(file)
+        try:
+            folder.mkdir()
+            for name, array in states.items():
+                with _create(folder / f"{name}.npy") as file:
+                    _write_array(file, array)
+                    _flush(file)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # half a checkpoint would keep a full disk full
+            raise
         self.manifest = replace(self.manifest, generation=number, **progress)
         _write_manifest(self.folder, self.manifest)
         for old in self.folder.glob("generation-*"):
@@ -105,8 +111,10 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         ) from error
     try:
         try:
-            manifest = read_manifest(folder)
-        except IndexFormatError:
+            manifest = Index(folder).open_all().manifest
+        except IndexFormatError as error:
+            notice = _set_aside(folder, error)
+            manifest = replace(manifest, notice="; ".join(part for part in (manifest.notice, notice) if part))
             _begin(folder, manifest, images)
         yield IndexWriter(folder, manifest)
     finally:
@@ -127,10 +135,33 @@ def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str,
     _replace(file, json.dumps({"index": folder.name, "made_with": made_with}).encode())
 
 
+def _set_aside(folder: Path, error: IndexFormatError) -> str:
+    """Move what lies in an index's folder aside, but for what methods made, which says itself whether it is whole.
+
+    Args:
+        folder: The folder, locked.
+        error: What is wrong with it.
+
+    Returns:
+        What nobody may miss; empty where there was no index.
+    """
+    if not (folder / "manifest.json").exists():
+        return ""
+    aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
+    aside.mkdir(mode=0o700)
+    for part in folder.iterdir():
+        if part.name not in KEPT:
+            part.rename(aside / part.name)
+    reason = str(error).replace(str(folder), "it").partition(";")[0]
+    return (
+        f"an index of this study could not be read ({reason}); it was set aside as index/{aside.name} and is made anew"
+    )
+
+
 def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> None:
     """Write an empty index in place of whatever lies there; the manifest comes last."""
     for old in folder.iterdir():
-        if old.is_dir():
+        if old.is_dir() and old.name not in KEPT:
             shutil.rmtree(old)
     starts = [0]
     with _create(folder / "images.jsonl") as file:
@@ -182,7 +213,8 @@ def open_index(cache: Path, manifest: Manifest) -> Index | None:
     """The complete index of that provenance, None where there is none yet."""
     folder = index_folder(cache, manifest.provenance.key)
     try:
-        found = read_manifest(folder)
+        if not read_manifest(folder).complete:
+            return None
+        return Index(folder).open_all()
     except IndexFormatError:
         return None
-    return Index(folder) if found.complete else None

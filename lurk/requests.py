@@ -1,7 +1,7 @@
 """Requests for pictures, maps and sanity checks: put into the queue once, answered from the index ever after."""
 
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -11,6 +11,7 @@ from lurk.index import Index
 from lurk.jobs import Job, Queue
 from lurk.offers import Offer
 from lurk.outcomes import outcome, picture_url
+from lurk.people import OWNER, Person
 from lurk.records import JobSpec
 from lurk.results import read_offers, read_result
 from lurk.stores import Renders
@@ -22,8 +23,21 @@ SHOWN = ("layer", "unit", "units", "method", "image", "target")
 class Requests:
     """Takes requests and shows how they stand."""
 
-    def __init__(self, queue: Queue, renders: Renders) -> None:
+    def __init__(
+        self, queue: Queue, renders: Renders, submit: Callable[[JobSpec, int, Person], Job] | None = None
+    ) -> None:
+        """Prepare.
+
+        Args:
+            queue: Where jobs wait.
+            renders: Where pictures under way are.
+            submit: Puts a job into a lane for a person, or refuses to; by default it goes into the queue.
+        """
         self._queue, self._renders = queue, renders
+        self._submit = submit or self._into_queue
+
+    def _into_queue(self, spec: JobSpec, lane: int, person: Person) -> Job:
+        return self._queue.submit(spec, lane, again=True, person=person.name)
 
     def ask(  # noqa: PLR0913 - the parts of a request
         self,
@@ -37,6 +51,7 @@ class Requests:
         options: Mapping[str, object] | None = None,
         image: int | None = None,
         target: str = "",
+        person: Person = OWNER,
     ) -> dict[str, Any]:
         """Ask for a picture, for several, for a map or for the sanity check of one.
 
@@ -50,6 +65,7 @@ class Requests:
             options: Options of the method; those that are missing take their default.
             image: Number of the image; for a map.
             target: `maximum`, `map` or `class`; for a map.
+            person: Who asks.
 
         Returns:
             The job as `view` gives it; where the result is there already it is done, with its `result`.
@@ -72,7 +88,7 @@ class Requests:
         if is_done:
             return self.view(index, Job(spec.key, spec, 0, "done"))
         lane = LANE_NEXT if asked.kind == "pictures" else LANE_NOW
-        return self.view(index, self._queue.submit(spec, lane, again=True))
+        return self.view(index, self._submit(spec, lane, person))
 
     def view(self, index: Index | None, job: Job) -> dict[str, Any]:
         """A job of a method, with its result where that is there, and the address of what can be seen of it so far.
@@ -87,7 +103,7 @@ class Requests:
         asked, preview = Ask.from_spec(job.spec), None
         if index and job.state == "running" and job.done and asked.kind == "picture":
             preview = f"/preview/{asked.provenance(index.manifest.provenance).key}?step={job.done}"
-        return job_view(job, self._queue) | {
+        return job_view(job, self._queue.ahead(job.key)) | {
             "kind": asked.kind,
             "eta_s": (job.total - job.done) / job.rate if job.rate else None,
             "preview": preview,
@@ -130,14 +146,15 @@ def is_request(job: Job) -> bool:
     return job.spec.kind in KINDS
 
 
-def job_view(job: Job, queue: Queue) -> dict[str, Any]:
-    """A job without what only the machine's owner should see."""
-    hidden = {"traceback", "owner"}
+def job_view(job: Job, ahead: int) -> dict[str, Any]:
+    """A job without what only the machine's owner should see; `ahead` is how many run before it."""
+    hidden = {"traceback", "owner", "others"}
     shown = {name: value for name, value in asdict(replace(job, traceback=None)).items() if name not in hidden}
     spec = job.spec
     return shown | {
         "spec": {"kind": spec.kind, "study": spec.study} | {name: spec.get(name) for name in SHOWN},
-        "ahead": queue.ahead(job.key) if job.state == "queued" else 0,
+        "ahead": ahead if job.state == "queued" else 0,
+        "people": len(job.people),
     }
 
 

@@ -9,16 +9,16 @@ from typing import Self
 
 from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
 
+from lurk.access import LOOPBACK, check_open, open_access
 from lurk.errors import LurkError
 from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.jobs.local import LocalQueue
 from lurk.service import Service
 from lurk.settings import DEFAULT_PORT, Settings
-from lurk.stores import open_renders
+from lurk.stores import open_renders, prepare_cache
 from lurk.ui import create_app
 
-LOOPBACK = ("127.0.0.1", "::1", "localhost")
 PORTS_TRIED = 50
 
 
@@ -38,11 +38,13 @@ class Server:
 
     Args:
         url: Address of the page.
+        entrance: What to open at first; with the token where there is one.
     """
 
     url: str
     _server: BaseWSGIServer
     _thread: threading.Thread
+    entrance: str
 
     def stop(self) -> None:
         """Stop serving; returns when the port is free."""
@@ -72,19 +74,27 @@ def start(service: Service, settings: Settings) -> Server:
     Raises:
         LurkError: The port is taken, or the address is not one of this machine's or open to others.
     """
-    if settings.host not in LOOPBACK:
-        raise LurkError(
-            f"--host {settings.host} would open the page to everyone on the network, and there is no log-in yet; "
-            f"serve on 127.0.0.1 and reach it with: ssh -L {settings.port or DEFAULT_PORT}:127.0.0.1:"
-            f"{settings.port or DEFAULT_PORT} THIS-MACHINE"
-        )
-    allowed = tuple(name for name in (settings.allowed_host or "").split(",") if name)
-    app = create_app(service, debug=settings.debug, allowed_hosts=allowed)
+    check_open(settings)
+    access = open_access(settings, prepare_cache(settings.cache))
+    app = create_app(service, debug=settings.debug, allowed_hosts=allowed_names(settings), access=access)
     server = _bound(app.server, settings)
     thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
     thread.start()
-    host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    return Server(f"http://{host}:{server.server_port}/", server, thread)
+    url = f"http://{shown_host(settings.host)}:{server.server_port}/"
+    return Server(url, server, thread, access.address(url) if access else url)
+
+
+def allowed_names(settings: Settings) -> tuple[str, ...]:
+    """Host names beside loopback under which the page may be asked for: those given, and where it is open its own."""
+    given = tuple(name.strip() for name in (settings.allowed_host or "").split(",") if name.strip())
+    own = () if settings.host in LOOPBACK else (settings.host, socket.gethostname())
+    return (*given, *own)
+
+
+def shown_host(host: str) -> str:
+    """How an address of the page names its host; this machine's name where it listens on all of its addresses."""
+    named = socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
+    return f"[{named}]" if ":" in named else named
 
 
 def _bound(wsgi: object, settings: Settings) -> BaseWSGIServer:

@@ -1,20 +1,23 @@
 """All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from lurk import media, views
-from lurk.errors import CacheError, IndexFormatError, LurkError
+from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.index import Index
-from lurk.jobs import Job, Queue
+from lurk.jobs import Job, Limits, Queue
 from lurk.manifest import index_folder, study_index
 from lurk.offers import Offer
 from lurk.overview import Overview
+from lurk.people import OWNER, Person
 from lurk.records import JobSpec, LayerInfo
 from lurk.requests import Requests, is_request, job_view
 from lurk.results import read_offers
 from lurk.settings import Settings
+from lurk.space import Space
 from lurk.stores import Renders
 from lurk.views import StudyView, UnitView
 
@@ -31,6 +34,9 @@ class Service:
         cache: Path,
         queue: Queue,
         renders: Renders,
+        *,
+        limits: Limits | None = None,
+        space: Space | None = None,
     ) -> None:
         """Begin to answer.
 
@@ -39,17 +45,34 @@ class Service:
             cache: The cache directory.
             queue: Where jobs are asked for.
             renders: Where drawn images are kept.
+            limits: How many jobs may wait, None for any number.
+            space: Says whether there is room for new work; by default there always is.
         """
         self._studies = studies if callable(studies) else lambda: studies
         self._overview = Overview(cache)
         self._cache, self._queue, self._renders = cache, queue, renders
-        self._requests = Requests(queue, renders)
+        self._limits, self._space = limits, space or Space(cache)
+        self._requests = Requests(queue, renders, self._submit)
         self._open: dict[tuple[str, int], Index] = {}
 
     def start(self) -> None:
         """Ask for the sweep of every study; one that is complete answers at once."""
         for settings in self._studies().values():
             self._queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
+
+    def _submit(self, spec: JobSpec, lane: int, person: Person) -> Job:
+        """Put a job into the queue, unless there is no room for it; see `QueueFullError` and `DiskFullError`."""
+        self._space.check()
+        return self._queue.submit(spec, lane, again=True, person=person.name, limits=self._limits)
+
+    def _cancel(self, key: str, person: Person) -> Job | None:
+        """End a job for a person; what others want too goes on."""
+        job = self._queue.get(key)
+        if job is None or person.is_admin:
+            return self._queue.cancel(key)
+        if person.name not in job.people:
+            raise NotAllowedError("only who asked for a job, or an admin, may cancel it")
+        return self._queue.cancel(key, person.name)
 
     def studies(self) -> list[StudyView]:
         """The studies of this server."""
@@ -65,7 +88,13 @@ class Service:
         return None if settings is None else self._study_view(name, settings)
 
     def _study_view(self, name: str, settings: Settings) -> StudyView:
-        return self._overview.view(name, settings, self._index(name))
+        index = self._index(name)
+        return replace(self._overview.view(name, settings, index), notice=self._notice(index))
+
+    def _notice(self, index: Index | None) -> str:
+        """What nobody may miss: of the study, of the store of images, of the disk."""
+        parts = (index.manifest.notice if index else "", self._renders.notice, self._space.notice)
+        return "; ".join(part for part in parts if part)
 
     def _known(self, study: str) -> Settings:
         studies = self._studies()
@@ -120,7 +149,7 @@ class Service:
             "serial": _serial(index),
             "images_indexed": manifest.done if manifest else 0,
             "skipped": len(manifest.skipped) if manifest else 0,
-            "notice": manifest.notice if manifest else "",
+            "notice": self._notice(index),
             "stale": self._overview.stale(study, settings) if manifest else "",
             "weights": manifest.provenance.weights if manifest else "",
             "job": spec.key,
@@ -151,20 +180,20 @@ class Service:
         found = index.manifest.skipped if index else ()
         return [{"image": image, "path": path, "reason": reason} for image, path, reason in found]
 
-    def cancel(self, study: str) -> None:
+    def cancel(self, study: str, person: Person = OWNER) -> None:
         """Stop a study's sweep at its next batch; what is done stays."""
-        self._queue.cancel(self._known(study).sweep_spec().key)
+        self._cancel(self._known(study).sweep_spec().key, person)
 
-    def resume(self, study: str) -> None:
+    def resume(self, study: str, person: Person = OWNER) -> None:
         """Go on with a study's sweep."""
-        self._queue.submit(self._known(study).sweep_spec(), LANE_SWEEP, again=True)
+        self._submit(self._known(study).sweep_spec(), LANE_SWEEP, person)
 
-    def verify(self, study: str, layer: str, unit: int) -> str:
+    def verify(self, study: str, layer: str, unit: int, person: Person = OWNER) -> str:
         """Ask for a unit's stored hits to be computed anew; returns the job's key."""
         self.unit(study, layer, unit)
         spec = self._known(study).sweep_spec()
         asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
-        return self._queue.submit(asked, LANE_NOW, again=True).key
+        return self._submit(asked, LANE_NOW, person).key
 
     def methods(self, study: str) -> list[Offer]:
         """What each method offers for a study's model; empty before a worker has loaded it."""
@@ -185,9 +214,11 @@ class Service:
         """A picture as far as it is, by the key of its result; None where nothing is to be seen of it."""
         return self._requests.preview(key)
 
-    def jobs(self) -> list[dict[str, Any]]:
-        """All jobs on record, newest first."""
-        return [self._job_view(job) for job in self._queue.jobs()]
+    def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
+        """A person's jobs on record, newest first; all of them for an admin."""
+        places, found = self._queue.places(), self._queue.jobs()
+        own = [job for job in found if person.is_admin or person.name in job.people]
+        return [job_view(job, places.get(job.key, 0)) for job in own]
 
     def job(self, key: str) -> dict[str, Any] | None:
         """One job, None when there is none of that key."""
@@ -196,17 +227,17 @@ class Service:
 
     def _any_view(self, job: Job) -> dict[str, Any]:
         if not is_request(job):
-            return self._job_view(job)
+            return job_view(job, self._queue.ahead(job.key))
         index = self._opened(index_folder(self._cache, str(job.spec.get("index"))))
         return self._requests.view(index, job)
 
-    def cancel_job(self, key: str) -> dict[str, Any] | None:
-        """Stop a job; None when there is none of that key."""
-        job = self._queue.cancel(key)
-        return None if job is None else self._any_view(job)
-
-    def _job_view(self, job: Job) -> dict[str, Any]:
-        return job_view(job, self._queue)
+    def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
+        """Stop a job for a person, to whom it then is cancelled even where it goes on for others."""
+        job = self._cancel(key, person)
+        if job is None:
+            return None
+        goes_on = job.state in ("queued", "running") and not job.stopping
+        return self._any_view(job) | ({"state": "cancelled"} if goes_on else {})
 
     def media(self, key: str) -> tuple[bytes, str] | None:
         """Body and MIME type of the image of a key, None when there is none."""

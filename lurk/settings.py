@@ -31,6 +31,7 @@ STUDY_OPTIONS = (
     "workers",
     "device",
 )
+COUNTS = ("sample", "top", "batch_size", "workers", "memory", "queue_limit", "queue_limit_person", "stuck_after")
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
@@ -76,14 +77,30 @@ class Settings:
     allowed_host: str | None = _option(
         None, "further names under which the page may be asked for, separated by commas", metavar="NAMES"
     )
+    auth: str | None = _option(
+        None,
+        "who is let in: none (this machine only), token, password:FILE, or header:NAME@PROXY-ADDRESSES",
+        metavar="WAY",
+    )
+    admins: str | None = _option(
+        None, "with --auth header: names of who sees and cancels all jobs, separated by commas", metavar="NAMES"
+    )
+    queue_limit: int = _option(2000, "jobs that may wait in all", metavar="N")
+    queue_limit_person: int = _option(500, "jobs of one person that may wait", metavar="N")
+    min_free: int = _option(200, "megabytes that must be free on the cache's disk for new work", metavar="MB")
+    stuck_after: int = _option(
+        600,
+        "seconds without progress after which a job is ended and tried again, three times as many for a sweep",
+        metavar="S",
+    )
     no_browser: bool = _option(False, "do not open a browser")
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
     def __post_init__(self) -> None:
-        for name in ("sample", "top", "batch_size", "workers", "memory"):
+        for name, least in {**dict.fromkeys(COUNTS, 1), "min_free": 0}.items():
             value = getattr(self, name)
-            if value is not None and value < 1:
-                raise LurkError(f"{flag(name)} must be 1 or more, not {value}")
+            if value is not None and value < least:
+                raise LurkError(f"{flag(name)} must be {least} or more, not {value}")
         for name in ("model", "weights", "data", "classes", "cache"):
             if len(getattr(self, name) or "") > LONGEST_NAME:
                 raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")

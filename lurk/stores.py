@@ -22,6 +22,7 @@ from lurk.texts import Texts, is_damage, queue_error
 RENDER_LIMIT_BYTES = 1 << 30
 QUEUE_TIMEOUT_S = 30.0
 RENDER_TIMEOUT_S = 2.0
+BEGUN = "begun"  # says that there was a queue: without it an empty database would pass for a new one
 _INLINE_BYTES = 1 << 30
 _CHECK_BYTES = 16
 _SHARED = {
@@ -124,6 +125,9 @@ def open_queue(cache: Path) -> Texts:
         queue_error: A QueueError: it cannot be opened, or is damaged.
     """
     folder = cache / "queue"
+    begun, database = folder / BEGUN, folder / diskcache.core.DBNAME
+    if begun.exists() and not (database.exists() and database.stat().st_size):
+        raise queue_error(folder, sqlite3.DatabaseError("its database is gone or empty"))
     try:
         store = _open(
             folder,
@@ -137,6 +141,8 @@ def open_queue(cache: Path) -> Texts:
         raise queue_error(folder, error) from error
     texts = Texts(store)
     texts.check()
+    with suppress(OSError):  # a full disk; the next start tries again
+        begun.touch(0o600)
     return texts
 
 

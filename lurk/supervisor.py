@@ -13,7 +13,7 @@ import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +22,7 @@ from typing import Self
 import lurk
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.space import keep_reserve
 
 WATCH_S = 0.1
 SWEEP_S = 1.0
@@ -29,6 +30,9 @@ QUICK_S = 5.0
 LONGEST_PAUSE_S = 3.0
 GRACE_S = 5.0
 HUNG_S = 60.0
+STUCK_S = 600.0
+PATIENCE = {"sweep": 3}  # reads all the user's files before its first step
+LAY_UP_S = 30.0
 KILLED = 9
 
 
@@ -117,13 +121,15 @@ class Kept:
 class _Post:
     """One worker after the other, each with a name of its own."""
 
-    def __init__(self, queue: LocalQueue, arguments: Sequence[str]) -> None:
-        self._queue, self._arguments = queue, arguments
+    def __init__(self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S) -> None:
+        self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
         self._kept = Kept()
         self._renew()
 
     def _renew(self) -> None:
         self._name, self._memory_kills = uuid.uuid4().hex, memory_kills()
+        self._seen: object = None
+        self._moved = time.monotonic()
 
     def watch(self) -> None:
         """See to it that a worker runs, and that the jobs of one that ended are taken back."""
@@ -137,8 +143,23 @@ class _Post:
     def end_if_hung(self) -> None:
         """End a worker that has been silent for long, once its jobs are taken back; the next look starts another."""
         if self._queue.silence_s(self._name) > HUNG_S:
-            self._queue.lost(self._name, f"gave no sign of life for {HUNG_S:g} s")
-            self._kept.kill()
+            self._end(f"gave no sign of life for {HUNG_S:g} s")
+
+    def end_if_stuck(self) -> None:
+        """End a worker whose job, the one begun last, has made no progress for too long."""
+        job = self._queue.last_begun(self._name)
+        seen = job and (job.key, job.owner, job.done, job.total, job.note)
+        if job is None or seen != self._seen:
+            self._seen, self._moved = seen, time.monotonic()
+            return
+        limit_s = self._stuck_s * PATIENCE.get(job.spec.kind, 1)
+        if time.monotonic() - self._moved > limit_s:
+            self._end(f"made no progress for {limit_s:g} s; --stuck-after says how long it may")
+
+    def _end(self, reason: str) -> None:
+        """Take the jobs back first: the worker is to blame for how it ended, not whoever kills it."""
+        self._queue.lost(self._name, reason)
+        self._kept.kill()
 
     def stop(self) -> None:
         """End the worker; what it held waits again."""
@@ -169,7 +190,15 @@ def how_it_ended(code: int) -> str:
     return f"was ended by {name}, a crash outside Python"
 
 
-def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str | None = None) -> None:
+def run(
+    cache: Path,
+    *,
+    workers: int = 1,
+    with_parent: bool = False,
+    tasks: str | None = None,
+    floor_bytes: int = 0,
+    stuck_s: float = STUCK_S,
+) -> None:
     """Keep workers alive until told to end by a signal, or by the end of standard input.
 
     Args:
@@ -177,6 +206,8 @@ def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str 
         workers: How many.
         with_parent: Whether to end when standard input does.
         tasks: What runs a job, `module:function`; by default the worker's own.
+        floor_bytes: What must be free on the cache's disk for a job to begin.
+        stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
     """
     over = threading.Event()
     if with_parent:
@@ -185,10 +216,10 @@ def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str 
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: over.set())
     queue = LocalQueue(cache)
-    arguments = ["--cache", str(cache), *(["--tasks", tasks] if tasks else [])]
-    posts = [_Post(queue, arguments) for _ in range(workers)]
+    arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
+    posts = [_Post(queue, arguments, stuck_s) for _ in range(workers)]
     try:
-        _watch(queue, posts, over)
+        _watch(queue, posts, over, lambda: keep_reserve(cache, floor_bytes))
     finally:
         ends = [threading.Thread(target=post.stop) for post in posts]
         for end in ends:
@@ -197,8 +228,8 @@ def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str 
             end.join()
 
 
-def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event) -> None:
-    due = 0.0
+def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event, lay_up: Callable[[], object]) -> None:
+    due = lay_up_due = 0.0
     while not over.wait(WATCH_S):
         for post in posts:
             post.watch()
@@ -208,6 +239,10 @@ def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event) -> 
                 queue.sweep_leases()
                 for post in posts:
                     post.end_if_hung()
+                    post.end_if_stuck()
+        if time.monotonic() >= lay_up_due:
+            lay_up_due = time.monotonic() + LAY_UP_S
+            lay_up()
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:
@@ -223,15 +258,26 @@ class Supervisor:
     ...     serve()
     """
 
-    def __init__(self, cache: Path, *, workers: int = 1, tasks: str | None = None) -> None:
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        workers: int = 1,
+        tasks: str | None = None,
+        floor_bytes: int = 0,
+        stuck_s: float = STUCK_S,
+    ) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             cache: The cache directory.
             workers: How many workers.
             tasks: What runs a job, `module:function`; by default the worker's own.
+            floor_bytes: What must be free on the cache's disk for a job to begin.
+            stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
         """
         self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
+        self._arguments += ["--floor-bytes", str(floor_bytes), "--stuck-s", str(stuck_s)]
         self._arguments += ["--tasks", tasks] if tasks else []
         self._kept, self._over = Kept(2 * GRACE_S), threading.Event()
         self._thread: threading.Thread | None = None
@@ -274,9 +320,10 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--workers", type=int, default=1, help="how many workers")
     parser.add_argument("--tasks", metavar="MODULE:FUNCTION", help="what runs a job")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
-    given = parser.parse_args(arguments)
+    parser.add_argument("--floor-bytes", type=int, default=0, help="what must be free for a job to begin")
+    parser.add_argument("--stuck-s", type=float, default=STUCK_S, help="seconds without progress that a job may take")
     try:
-        run(given.cache, workers=given.workers, with_parent=given.with_parent, tasks=given.tasks)
+        run(**vars(parser.parse_args(arguments)))
     except LurkError as error:
         print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2

@@ -9,6 +9,7 @@ from pathlib import Path
 import diskcache
 
 from lurk.errors import QueueError
+from lurk.space import give_up_reserve
 
 
 class Texts:
@@ -104,6 +105,8 @@ def queue_error(folder: Path, error: Exception) -> QueueError:
     """Say what is wrong with the queue's store, and what to do."""
     if isinstance(error, diskcache.Timeout):
         return QueueError(f"the job queue in {folder} is held by another process for too long; try again")
+    if "is full" in str(error):
+        give_up_reserve(folder.parent)  # the next try finds room
     if not is_damage(error):
         return QueueError(f"cannot use the job queue in {folder}: {error}; make room, or choose another --cache")
     return QueueError(

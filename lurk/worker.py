@@ -21,6 +21,7 @@ from lurk.errors import Cancelled, LurkError
 from lurk.jobs import Job
 from lurk.jobs.local import LocalQueue
 from lurk.records import JobSpec, canonical
+from lurk.space import Space
 
 BEAT_S = 0.5
 POLL_S = 0.1
@@ -86,9 +87,11 @@ class Worker:
         cache: The cache directory.
         task: What runs a job.
         name: The worker's name in the queue.
+        floor_bytes: What must be free on the cache's disk for a job to begin.
     """
 
-    def __init__(self, cache: Path, task: Task, *, name: str | None = None) -> None:
+    def __init__(self, cache: Path, task: Task, *, name: str | None = None, floor_bytes: int = 0) -> None:
+        self._space = Space(cache, floor_bytes)
         self.cache, self.name = cache, name or uuid.uuid4().hex
         self._task, self._queue = task, LocalQueue(cache)
         self._held: list[_Held] = []
@@ -97,9 +100,9 @@ class Worker:
         self._ending, self._news = threading.Event(), threading.Event()
 
     def once(self, *, below: int | None = None) -> bool:
-        """Run the next job, of the lanes `below` where that is given; whether there was one."""
+        """Run the next job, of the lanes `below` where that is given; whether there was one, and room for it."""
         with self._lock:
-            if self._ending.is_set():
+            if self._ending.is_set() or self._space.notice:
                 return False
             self._claims += 1
             job = self._queue.claim(f"{self.name}/{self._claims}", below=below)
@@ -210,7 +213,14 @@ def _message(error: Exception) -> str:
     return str(error) or "no message"
 
 
-def run(cache: Path, *, tasks: Task | str = TASKS, name: str | None = None, with_parent: bool = False) -> None:
+def run(
+    cache: Path,
+    *,
+    tasks: Task | str = TASKS,
+    name: str | None = None,
+    with_parent: bool = False,
+    floor_bytes: int = 0,
+) -> None:
     """Claim and run jobs until the process is told to end.
 
     Args:
@@ -218,8 +228,10 @@ def run(cache: Path, *, tasks: Task | str = TASKS, name: str | None = None, with
         tasks: What runs a job, or its `module:function`.
         name: The worker's name in the queue.
         with_parent: Whether to end when standard input does.
+        floor_bytes: What must be free on the cache's disk for a job to begin.
     """
-    worker = Worker(cache, _task_of(tasks) if isinstance(tasks, str) else tasks, name=name)
+    task = _task_of(tasks) if isinstance(tasks, str) else tasks
+    worker = Worker(cache, task, name=name, floor_bytes=floor_bytes)
     if with_parent:
         _end_with_input(worker)
     if threading.current_thread() is threading.main_thread():
@@ -281,6 +293,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--name", help="the worker's name in the queue")
     parser.add_argument("--tasks", default=TASKS, metavar="MODULE:FUNCTION", help="what runs a job")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
+    parser.add_argument("--floor-bytes", type=int, default=0, help="what must be free for a job to begin")
     given = parser.parse_args(arguments)
     keep_freed_memory()
     if os.name == "posix":
@@ -288,7 +301,7 @@ def main(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        run(given.cache, tasks=given.tasks, name=given.name, with_parent=given.with_parent)
+        run(**vars(given))
     except LurkError as error:
         print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2

@@ -1,10 +1,13 @@
+import errno
 import json
 import math
+import shutil
 
 import numpy as np
 import pytest
 import torch
 
+from lurk import index_writer
 from lurk.distribution import histogram
 from lurk.errors import CacheError, IndexFormatError, LayerError
 from lurk.index import Index, unit_state
@@ -147,15 +150,82 @@ def test_two_writers_of_one_index_are_refused(tmp_path):
             pass
 
 
+def set_aside(index):
+    return list(index.folder.parent.glob(f"{index.folder.name}.damaged-*"))
+
+
 @pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}'])
-def test_a_damaged_or_foreign_manifest_is_refused_then_replaced(toy_index, tmp_path, content):
+def test_a_damaged_or_foreign_manifest_is_refused_then_set_aside_and_made_anew(toy_index, tmp_path, content):
     (toy_index.folder / "manifest.json").write_text(content)
+    (toy_index.folder / "results").mkdir()
     with pytest.raises(IndexFormatError, match="sweep again"):
         Index(toy_index.folder)
-    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+    with write_index(tmp_path, make_manifest(notice="untrained"), [("a", 0)] * 6) as writer:
         assert writer.manifest.done == 0
         finish(writer)
     assert Index(toy_index.folder).unit("conv", 0).hits_max
+    (aside,) = set_aside(toy_index)
+    assert (aside / "manifest.json").read_text() == content
+    assert (aside / "generation-000001").is_dir()
+    assert (toy_index.folder / "results").is_dir()
+    notice = Index(toy_index.folder).manifest.notice
+    assert notice.startswith("untrained; an index of this study could not be read")
+    assert aside.name in notice
+    assert str(tmp_path) not in notice
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGES = {
+    "an array is gone": lambda folder: (folder / "generation-000001/top_max_score.npy").unlink(),
+    "an array is cut short": lambda folder: cut(folder / "generation-000001/sketch_counts.npy"),
+    "a small array is empty": lambda folder: (folder / "generation-000001/sketch_top.npy").write_bytes(b""),
+    "an array is of another size": lambda folder: np.save(folder / "generation-000001/sketch_top.npy", np.zeros(3)),
+    "an array is pickled": lambda folder: np.save(
+        folder / "generation-000001/sketch_top.npy", np.array([{}] * 5), allow_pickle=True
+    ),
+    "the checkpoint is gone": lambda folder: shutil.rmtree(folder / "generation-000001"),
+    "the list of images is cut short": lambda folder: cut(folder / "images.jsonl"),
+    "the list's starts are gone": lambda folder: (folder / "images_at.npy").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_half_an_index_is_not_taken_for_a_whole_one(toy_index, tmp_path, damage):
+    DAMAGES[damage](toy_index.folder)
+    with pytest.raises(IndexFormatError):
+        Index(toy_index.folder).open_all()
+    assert open_index(tmp_path, make_manifest()) is None
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        assert writer.manifest.done == 0
+        assert writer.load() == {}
+        finish(writer)
+    assert len(set_aside(toy_index)) == 1
+    assert open_index(tmp_path, make_manifest()).unit("conv", 0).hits_max
+
+
+def test_a_first_sweep_and_one_that_was_killed_set_nothing_aside(tmp_path):
+    for _ in range(2):
+        with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+            writer.checkpoint(make_statistics()[0].states(), done=3)
+            assert writer.manifest.notice == ""
+    assert [folder.name for folder in (tmp_path / "index").iterdir()] == [writer.folder.name]
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_none_of_it(tmp_path, monkeypatch):
+    def full(file, array):
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        writer.checkpoint(make_statistics()[0].states(), done=3)
+        monkeypatch.setattr(index_writer, "_write_array", full)
+        with pytest.raises(OSError, match="No space"):
+            writer.checkpoint(make_statistics()[0].states(), done=6)
+        assert not (writer.folder / "generation-000002").exists()
+        assert Index(writer.folder).open_all().manifest.done == 3
 
 
 def test_study_points_to_its_index(toy_index, tmp_path):

@@ -161,6 +161,65 @@ def test_damaged_queue_is_reported_and_not_emptied(tmp_path):
     assert database(tmp_path / "queue").read_bytes() == before
 
 
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+def overwrite(file, at, length):
+    data = bytearray(file.read_bytes())
+    data[at : at + length] = b"\xa5" * length
+    file.write_bytes(data)
+
+
+DAMAGES = {
+    "cut short": cut,
+    "emptied": lambda file: file.write_bytes(b""),
+    "gone": lambda file: file.unlink(),
+    "another file": lambda file: file.write_text("this is no database\n" * 500),
+    "its first page spoilt": lambda file: overwrite(file, 0, 100),
+    "its pages spoilt": lambda file: overwrite(file, 4096, 1 << 16),
+}
+
+
+def spoil(folder, damage):
+    for name in ("cache.db-wal", "cache.db-shm"):
+        (folder / name).unlink(missing_ok=True)
+    DAMAGES[damage](database(folder))
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_each_damage_of_the_queue_is_reported_and_left_as_it_is(tmp_path, damage):
+    texts = open_queue(tmp_path)
+    with texts.transaction():
+        for number in range(200):
+            texts.put(f"a:{number:04d}", "text" * 500)
+    texts.close()
+    spoil(tmp_path / "queue", damage)
+    before = {file.name: file.read_bytes() for file in (tmp_path / "queue").glob("cache.db")}
+    for _ in range(2):
+        with pytest.raises(QueueError, match=r"damaged.*move that folder away"):
+            open_queue(tmp_path)
+    assert {file.name: file.read_bytes() for file in (tmp_path / "queue").glob("cache.db")} == before
+    (tmp_path / "queue").rename(tmp_path / "away")
+    assert open_queue(tmp_path).next_number("n") == 1
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_after_each_damage_the_store_of_images_serves_again(tmp_path, damage):
+    renders = open_renders(tmp_path)
+    for number in range(200):
+        renders.put(str(number), b"data" * 500)
+    renders._store.close()
+    spoil(tmp_path / "renders", damage)
+    renders = open_renders(tmp_path)
+    assert renders.get("7") in (None, b"data" * 500)
+    for number in range(200):
+        renders.get(str(number))
+    renders.put("new", b"again")
+    assert renders.get("new") == b"again"
+    assert ("set aside" in renders.notice) is (damage not in ("emptied", "gone"))
+
+
 def test_many_open_a_new_queue_at_once(tmp_path):
     code = (
         "import sys; from pathlib import Path; from lurk.stores import open_queue\n"

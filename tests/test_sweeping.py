@@ -9,11 +9,11 @@ from PIL import Image
 from torch import nn
 
 import lurk
+from lurk.device import choose_device
 from lurk.errors import Cancelled, ImagesError, ModelError
 from lurk.index import Index
 from lurk.measure import Measurement
 from lurk.statistics import Statistics
-from lurk.device import choose_device
 
 
 class Net(nn.Module):

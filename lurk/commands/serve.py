@@ -10,11 +10,13 @@ from types import FrameType
 
 from lurk.config import read
 from lurk.errors import LurkError
+from lurk.jobs import Limits
 from lurk.jobs.local import LocalQueue
 from lurk.served import studies_of, take_in
 from lurk.server import start
 from lurk.service import Service
 from lurk.settings import Settings, hand_down
+from lurk.space import MEGABYTE, Space
 from lurk.stores import open_renders, prepare_cache
 from lurk.supervisor import Supervisor
 
@@ -37,17 +39,20 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     cache = prepare_cache(settings.cache)
     queue = LocalQueue(cache)
     hand_down(settings)
-    service = Service(studies_of(settings, cache), cache, queue, open_renders(cache))
+    limits = Limits(settings.queue_limit, settings.queue_limit_person)
+    floor_bytes = settings.min_free * MEGABYTE
+    studies, space = studies_of(settings, cache), Space(cache, floor_bytes)
+    service = Service(studies, cache, queue, open_renders(cache), limits=limits, space=space)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with start(service, settings) as server, Supervisor(cache):
+    with start(service, settings) as server, Supervisor(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after):
         if settings.config:
             take_in(cache, read(settings.config), queue, process=os.getpid())
         else:
             service.start()
-        print(f"torchlurk shows {_what(settings, service)}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+        print(f"torchlurk shows {_what(settings, service)}: {server.entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
         if not settings.no_browser and _has_screen():
-            webbrowser.open(server.url)
+            webbrowser.open(server.entrance.split()[0])
         _wait(service, settings, stop)
     return 0
 

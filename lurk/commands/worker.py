@@ -4,6 +4,7 @@ import argparse
 
 from lurk import supervisor
 from lurk.settings import Settings, hand_down
+from lurk.space import MEGABYTE
 from lurk.stores import prepare_cache
 
 
@@ -18,5 +19,6 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
         Exit status.
     """
     hand_down(settings)
-    supervisor.run(prepare_cache(settings.cache))
+    cache = prepare_cache(settings.cache)
+    supervisor.run(cache, floor_bytes=settings.min_free * MEGABYTE, stuck_s=settings.stuck_after)
     return 0

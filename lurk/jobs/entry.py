@@ -87,8 +87,10 @@ class Entry:
             value = json.loads(text)
             job, lease = value.pop("job"), value.pop("lease")
             error = job.pop("error")
-            spec = JobSpec.from_json(job.pop("spec"))
-            whole = Job(**job, spec=spec, error=None if error is None else (str(error[0]), str(error[1])))
+            spec, others = JobSpec.from_json(job.pop("spec")), tuple(str(one) for one in job.pop("others", ()))
+            whole = Job(
+                **job, spec=spec, others=others, error=None if error is None else (str(error[0]), str(error[1]))
+            )
             return cls(**value, job=whole, lease=Lease(str(lease[0]), float(lease[1])))
         except (ValueError, TypeError, KeyError, LookupError, AttributeError):
             return None

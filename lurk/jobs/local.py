@@ -1,39 +1,30 @@
 """The queue on this machine: job records as JSON text in a store that several processes share.
 
-Names in the store: `job:<key>` the record, `wait:<lane>:<ticket>` and `over:<number>` the key of a waiting and of an
-ended job, in order, `run:<key>` the lane of a running one, `worker:<name>` a worker's last sign of life.
+Names in the store: `job:<key>` the record, `wait:<lane>:<ticket>` key and people of a waiting job, `over:<number>` the
+key of an ended one, in order, `run:<key>` the lane of a running one, `turns:<lane>` who had which turn, `worker:<name>`
+a worker's last sign of life.
 """
 
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from functools import cache as remember
 from pathlib import Path
 
 from lurk.errors import QueueError
-from lurk.jobs import LANES, Job
-from lurk.jobs.entry import Entry, Lease
+from lurk.jobs import LANES, Job, Limits, lines
+from lurk.jobs.entry import Entry
+from lurk.jobs.presence import Presence
+from lurk.jobs.turns import after_turn, check_room, in_turn, places
 from lurk.records import JobSpec
 from lurk.stores import open_queue
 
 LEASE_S = 10.0
-ALIVE_S = 5.0
-FORGOTTEN_S = 600.0
 TRIES = 3
 KILLS = 25
 KEPT = 1000
 
 
-@remember
-def boot() -> str:
-    """Names the time since this machine was started, within which monotonic clocks agree; empty where not told."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-    except OSError:
-        return ""
-
-
-class LocalQueue:
+class LocalQueue(Presence):
     """A queue in the cache directory; safe for several processes and threads, and for a kill between any two steps."""
 
     def __init__(self, cache: Path, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,10 +34,12 @@ class LocalQueue:
             cache: The cache directory.
             clock: Seconds since the machine was started; steps of the wall clock do no harm to leases.
         """
-        self._texts, self._clock = open_queue(cache), clock
+        super().__init__(open_queue(cache), clock)
         self._swept: float | None = None
 
-    def submit(self, spec: JobSpec, lane: int = 0, *, again: bool = False) -> Job:
+    def submit(
+        self, spec: JobSpec, lane: int = 0, *, again: bool = False, person: str = "", limits: Limits | None = None
+    ) -> Job:
         """Ask for a job in a lane, `again` also where it is done; see `Queue`."""
         if lane not in range(LANES):
             raise ValueError(f"a lane is one of {', '.join(map(str, range(LANES)))}, not {lane}")
@@ -54,45 +47,56 @@ class LocalQueue:
             entry = self._entry(spec.key)
             state = entry.job.state if entry else None
             if entry is None or state in ("failed", "cancelled") or (state == "done" and again):
-                return self._begin(spec, lane, entry)
-            better = lane < entry.job.lane
-            if state == "queued" and better:
-                self._texts.drop(_wait(entry))
-                entry.job = replace(entry.job, lane=lane)
-                self._enqueue(entry, self._number())
-            elif state == "running" and (better or entry.job.stopping):
-                entry.job = replace(entry.job, lane=min(lane, entry.job.lane), stopping=False)
-                self._texts.put(f"run:{entry.job.key}", str(entry.job.lane))
-                self._keep(entry)
+                if limits is not None:
+                    check_room(lines.waiting(self._texts), lane, person, limits)
+                return self._begin(Job(spec.key, spec, lane, submitted=time.time(), person=person), entry)
+            if state in ("queued", "running"):
+                self._join(entry, lane, person)
             return entry.job
 
-    def _begin(self, spec: JobSpec, lane: int, before: Entry | None) -> Job:
+    def _join(self, entry: Entry, lane: int, person: str) -> None:
+        """Take in that somebody asks for a job that waits or runs; one that was stopping is theirs alone."""
+        before, better = entry.job, lane < entry.job.lane
+        joined = replace(before, person=person, others=()) if before.stopping else before.joined(person)
+        entry.job = replace(joined, lane=min(lane, before.lane), stopping=False)
+        if before.state == "queued" and entry.job != before:
+            self._texts.drop(lines.place(before.lane, entry.ticket))
+            self._enqueue(entry, self._number() if better else entry.ticket)
+        elif entry.job != before:
+            self._texts.put(f"run:{before.key}", str(entry.job.lane))
+            self._keep(entry)
+
+    def _begin(self, job: Job, before: Entry | None) -> Job:
         if before is not None:
             self._texts.drop(_over(before))
         number = self._number()
-        entry = Entry(Job(spec.key, spec, lane, submitted=time.time()), serial=number)
+        entry = Entry(job, serial=number)
         self._enqueue(entry, number)
         return entry.job
 
     def claim(self, owner: str, *, below: int | None = None) -> Job | None:
         """Take the next job of the lanes `below`; `owner` is the worker's name, a slash and a number; see `Queue`."""
-        span = ("wait:0", f"wait:{LANES if below is None else below}")
-        if not self._texts.span(*span, 1):
+        lanes = range(LANES if below is None else below)
+        if not self._texts.span("wait:0", f"wait:{len(lanes)}", 1):
             return None
         with self._texts.transaction():
-            while waiting := self._texts.span(*span, 1):
-                name, key = waiting[0]
-                self._texts.drop(name)
-                entry = self._entry(key)
-                if entry is None or entry.job.state != "queued":
-                    continue
-                job = replace(entry.job, state="running", owner=owner, tries=entry.job.tries + 1, started=time.time())
-                entry.job = replace(job, done=0, total=0, note="", rate=None, stopping=False)
-                entry.claim, entry.lease = self._number(), self._lease()
-                self._texts.put(f"run:{key}", str(entry.job.lane))
-                self._keep(entry)
-                return entry.job
+            for lane in lanes:
+                turns = lines.turns(self._texts, lane)
+                for waiting, person in in_turn(lines.waiting(self._texts, lane, lane + 1), turns):
+                    self._texts.drop(lines.place(lane, waiting.ticket))
+                    entry = self._entry(waiting.key)
+                    if entry and entry.job.state == "queued":
+                        return self._claimed(entry, owner, after_turn(turns, person, self._number()))
         return None
+
+    def _claimed(self, entry: Entry, owner: str, turns: dict[str, int]) -> Job:
+        job = replace(entry.job, state="running", owner=owner, tries=entry.job.tries + 1, started=time.time())
+        entry.job = replace(job, done=0, total=0, note="", rate=None, stopping=False)
+        entry.claim, entry.lease = self._number(), self._lease()
+        self._texts.put(f"run:{job.key}", str(job.lane))
+        lines.keep_turns(self._texts, job.lane, turns)
+        self._keep(entry)
+        return entry.job
 
     def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
         """Renew a lease and tell the progress; False when the job is to stop or is not the owner's; see `Queue`."""
@@ -143,14 +147,20 @@ class LocalQueue:
             entry.job = replace(entry.job, tries=entry.job.tries - 1)
             self._enqueue(entry, entry.ticket)
 
-    def cancel(self, key: str) -> Job | None:
-        """Take a waiting job out, ask a running one to stop; None when there is none of that key."""
+    def cancel(self, key: str, person: str | None = None) -> Job | None:
+        """Take a waiting job out, ask a running one to stop, unless somebody but the `person` wants it; see `Queue`."""
         with self._texts.transaction():
             entry = self._entry(key)
             if entry is None:
                 return None
-            if entry.job.state == "queued":
-                self._texts.drop(_wait(entry))
+            left = None if person is None else entry.job.left(person)
+            if left and entry.job.state in ("queued", "running"):
+                entry.job = left
+                if left.state == "queued":
+                    self._texts.put(lines.place(entry.job.lane, entry.ticket), lines.told(left))
+                self._keep(entry)
+            elif entry.job.state == "queued":
+                self._texts.drop(lines.place(entry.job.lane, entry.ticket))
                 entry.job = replace(entry.job, state="cancelled")
                 self._end(entry)
             elif entry.job.state == "running":
@@ -179,8 +189,15 @@ class LocalQueue:
         entry = self._entry(key)
         if entry is None or entry.job.state != "queued":
             return 0
-        running = sum(int(lane) <= entry.job.lane for _, lane in self._texts.span("run:", "run;"))
-        return running + self._texts.count("wait:0", _wait(entry))
+        return self.places().get(key, 0)
+
+    def places(self) -> dict[str, int]:
+        """How many jobs run or wait before each waiting one, by key."""
+        waiting = lines.waiting(self._texts)
+        running = [int(lane) for _, lane in self._texts.span("run:", "run;")]
+        lanes = {job.key: job.lane for job in waiting}
+        order = places(waiting, {lane: lines.turns(self._texts, lane) for lane in set(lanes.values())})
+        return {key: place + sum(lane <= lanes[key] for lane in running) for key, place in order.items()}
 
     def lost(self, worker: str, reason: str, *, killed: bool = False) -> int:
         """Take back the jobs of a worker that has ended.
@@ -197,15 +214,19 @@ class LocalQueue:
             self._texts.drop(f"worker:{worker}")
             return self._take_back(lambda entry: entry.worker == worker, reason, killed)
 
+    def last_begun(self, worker: str) -> Job | None:
+        """The job that a worker has begun last among those that it runs, None where it runs none."""
+        entries = [self._entry(name.removeprefix("run:")) for name, _ in self._texts.span("run:", "run;")]
+        own = [entry for entry in entries if entry and entry.worker == worker and entry.job.state == "running"]
+        return max(own, key=lambda entry: entry.claim).job if own else None
+
     def sweep_leases(self) -> int:
         """Take back the jobs whose leases ran out; a sweeper that itself slept first gives the workers time to beat."""
         now, before = self._clock(), self._swept
         self._swept = now
         if before is not None and now - before > LEASE_S / 2:
             return 0
-        for name, text in self._texts.span("worker:", "worker;"):
-            if not self._is_fresh(Lease.read(text), FORGOTTEN_S):
-                self._texts.drop(name)
+        self._forget_silent()
         if not self._texts.span("run:", "run;", 1):
             return 0
         with self._texts.transaction():
@@ -235,29 +256,6 @@ class LocalQueue:
                 self._enqueue(entry, self._number())
         return len(lost)
 
-    def present(self, worker: str) -> None:
-        """Note a worker's sign of life."""
-        self._texts.put(f"worker:{worker}", self._lease().text())
-
-    def absent(self, worker: str) -> None:
-        """Forget a worker that ends."""
-        self._texts.drop(f"worker:{worker}")
-
-    def silence_s(self, worker: str) -> float:
-        """Seconds since a worker's last sign of life; 0 where it gave none yet."""
-        text = self._texts.get(f"worker:{worker}")
-        return 0.0 if text is None else self._clock() - Lease.read(text).at
-
-    def workers_alive(self) -> int:
-        """How many workers gave a sign of life in the last seconds."""
-        return sum(self._is_fresh(Lease.read(text), ALIVE_S) for _, text in self._texts.span("worker:", "worker;"))
-
-    def _lease(self) -> Lease:
-        return Lease(boot(), self._clock())
-
-    def _is_fresh(self, lease: Lease, limit_s: float) -> bool:
-        return lease.boot == boot() and 0 <= self._clock() - lease.at <= limit_s
-
     def _number(self) -> int:
         return self._texts.next_number("number")
 
@@ -276,7 +274,7 @@ class LocalQueue:
         entry.ticket = ticket
         entry.job = replace(entry.job, state="queued", owner=None)
         self._texts.drop(f"run:{entry.job.key}")
-        self._texts.put(_wait(entry), entry.job.key)
+        self._texts.put(lines.place(entry.job.lane, entry.ticket), lines.told(entry.job))
         self._keep(entry)
 
     def _end(self, entry: Entry) -> None:
@@ -290,10 +288,6 @@ class LocalQueue:
         for name, key in self._texts.span("over:", "over;", too_many):
             self._texts.drop(name)
             self._texts.drop(f"job:{key}")
-
-
-def _wait(entry: Entry) -> str:
-    return f"wait:{entry.job.lane}:{entry.ticket:015d}"
 
 
 def _over(entry: Entry) -> str:

@@ -11,8 +11,9 @@ import flask
 from dash import Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
+from lurk.access import Access
 from lurk.service import Service
-from lurk.ui import answers, bodies, ids, routes
+from lurk.ui import answers, bodies, door, ids, routes
 from lurk.ui.address import read
 from lurk.ui.guard import LARGEST_BODY, Guard
 from lurk.ui.panels import PANELS, grid, header, layers, missing, skipped, unit
@@ -49,13 +50,16 @@ class Page(dash.Dash):
         return flask.Response(text, 404 if why else 200, {"Cache-Control": "no-cache"}, mimetype="text/html")
 
 
-def create_app(service: Service, *, debug: bool = False, allowed_hosts: Sequence[str] = ()) -> dash.Dash:
+def create_app(
+    service: Service, *, debug: bool = False, allowed_hosts: Sequence[str] = (), access: Access | None = None
+) -> dash.Dash:
     """Make the app of a service.
 
     Args:
         service: What the page asks.
         debug: Whether Dash's developer tools are shown in the page.
         allowed_hosts: Host names beside loopback under which the page may be asked for.
+        access: Who is let in; None for everyone who reaches it.
 
     Returns:
         A Dash app; its `server` is a WSGI application.
@@ -63,7 +67,7 @@ def create_app(service: Service, *, debug: bool = False, allowed_hosts: Sequence
     app = Page(
         __name__,
         assets_folder=str(ASSETS),
-        assets_ignore=r"theme\.js",
+        assets_ignore=r"theme\.js|login\.css",
         external_stylesheets=[routes.STYLE],
         index_string=INDEX,
         title=escape(page_title(service)),
@@ -77,6 +81,7 @@ def create_app(service: Service, *, debug: bool = False, allowed_hosts: Sequence
     app.service = service
     app.server.config["MAX_CONTENT_LENGTH"] = LARGEST_BODY
     app.layout = partial(layout, service)
+    door.register(app.server, access, ASSETS)
     routes.register(app.server, service)
     answers.register(app.server)
     bodies.register(app)

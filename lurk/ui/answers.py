@@ -8,10 +8,11 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from dash.exceptions import DependencyException, InvalidResourceError
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
-from lurk.errors import LurkError
+from lurk.errors import CacheError, DiskFullError, LurkError, NotAllowedError, QueueError, QueueFullError
 
 LOG = logging.getLogger("lurk.ui")
 JSON_PATHS = ("/api/", "/media/", "/preview/", "/_dash", "/readyz", "/metrics", "/healthz")
@@ -20,6 +21,14 @@ WORDS = {
     405: "this address does not take that method",
     413: "the body is larger than 12 MB",
     415: "the body is not sent as application/json",
+}
+STATUSES: dict[type[LurkError], int] = {
+    NotAllowedError: 403,
+    QueueFullError: 429,
+    DiskFullError: 507,
+    QueueError: 503,
+    CacheError: 503,
+    LurkError: 404,
 }
 
 
@@ -54,12 +63,19 @@ def error(message: str, status: int) -> Response:
 def register(server: Flask) -> None:
     """Answer every error of an app in plain words."""
     server.register_error_handler(LurkError, _users_mistake)
+    for kind in (DependencyException, InvalidResourceError):
+        server.register_error_handler(kind, _no_part)
     server.register_error_handler(HTTPException, _http)
     server.register_error_handler(Exception, _ours)
 
 
 def _users_mistake(mistake: LurkError) -> Response:
-    return error(str(mistake), 404)
+    return error(str(mistake), next(status for kind, status in STATUSES.items() if isinstance(mistake, kind)))
+
+
+def _no_part(_problem: Exception) -> Response:
+    """What Dash raises for an address that names none of its packages."""
+    return error(WORDS[404], 404)
 
 
 def _http(problem: HTTPException) -> Response:

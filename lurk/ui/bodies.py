@@ -18,12 +18,20 @@ def register(app: Dash) -> None:
 
     def check() -> None:
         if request.path == path and request.method == "POST":
-            body = request.get_json(silent=True)
+            body = read_json()
             wrong = problem(body, app.callback_map)
             if wrong:
                 raise BadRequest(f"not a callback of this page: {wrong}")
 
     app.server.before_request(check)
+
+
+def read_json() -> object:
+    """The JSON value that a request carries; None where it carries none, or one that is nested without end."""
+    try:
+        return request.get_json(silent=True)
+    except RecursionError:
+        return None
 
 
 def problem(body: object, callbacks: Mapping[str, Mapping[str, Any]]) -> str:

@@ -1,6 +1,7 @@
 """The WSGI guard around the app: who may ask, how much they may send, and the headers that every answer carries."""
 
 import ipaddress
+import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
@@ -102,17 +103,19 @@ class Guard:
 
     def _is_known_host(self, environ: Environ) -> bool:
         name = _name(environ.get("HTTP_HOST") or "")
-        return name in self._allowed or is_loopback(name)
+        return bool(name) and (name in self._allowed or is_loopback(name))
+
+
+_HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:@/\\\[\]]+))(?::[0-9]{1,5})?")
 
 
 def _name(host: str) -> str:
-    """Host name of a Host header: lower case, without port, dot at the end, and brackets."""
+    """Host name of a Host header: lower case, without port, last dot and brackets; empty for one that is none."""
     host = host.strip().lower()
-    if host.startswith("["):
-        return host[1:].partition("]")[0]
-    if host.count(":") <= 1:
-        host = host.partition(":")[0]
-    return host.removesuffix(".")
+    if host.count(":") > 1 and not host.startswith("["):
+        return host
+    found = _HOST.fullmatch(host)
+    return (found[1] or found[2]).removesuffix(".") if found else ""
 
 
 def is_loopback(name: str) -> bool:

@@ -10,15 +10,16 @@ from lurk.errors import LurkError
 from lurk.render import MIMETYPE
 from lurk.service import Service
 from lurk.ui.answers import answer
-from lurk.ui.bodies import name, number, numbers, part
+from lurk.ui.bodies import name, number, numbers, part, read_json
+from lurk.ui.door import person
 from lurk.ui.known import known_layer, known_study, known_unit
 
 MOST_OPTIONS, MOST_TILES = 64, 4096
 
 
 def jobs(service: Service) -> Response:
-    """All jobs."""
-    return answer(service.jobs())
+    """One's own jobs; all of them for an admin."""
+    return answer(service.jobs(person()))
 
 
 def job(service: Service, key: str) -> Response:
@@ -44,7 +45,7 @@ def submit(service: Service) -> Response:
     Raises:
         BadRequest: The body is none of a job that can be asked for.
     """
-    body = request.get_json(silent=True)
+    body = read_json()
     kind = part(body, "kind")
     if kind not in ("verify", *KINDS):
         raise BadRequest(f"the kinds of job that can be asked for are verify, {', '.join(KINDS)}")
@@ -52,11 +53,11 @@ def submit(service: Service) -> Response:
     if kind == "verify":
         unit = number(part(body, "unit"))
         known_unit(service, study, layer, unit)
-        key = service.verify(study, layer, unit)
+        key = service.verify(study, layer, unit, person())
         return answer(service.job(key) or {"key": key}, 202)
     known_layer(service, study, layer)
     units = numbers(part(body, "units")) if kind == "pictures" else [number(part(body, "unit"))]
-    found = service.ask(study, str(kind), layer, units, **_asked(body))
+    found = service.ask(study, str(kind), layer, units, person=person(), **_asked(body))
     return answer(found, 200 if found["state"] == "done" else 202)
 
 
@@ -77,7 +78,7 @@ def _asked(body: object) -> dict[str, Any]:
 
 def cancel_job(service: Service, key: str) -> Response:
     """Stop a job."""
-    return answer(_found(service.cancel_job(key), key), 202)
+    return answer(_found(service.cancel_job(key, person()), key), 202)
 
 
 def methods(service: Service, study: str) -> Response:

@@ -13,6 +13,7 @@ from lurk.errors import LurkError
 from lurk.service import Service
 from lurk.ui import job_routes
 from lurk.ui.answers import answer
+from lurk.ui.door import person
 from lurk.ui.known import API, known_layer, known_study, known_unit
 from lurk.views import SORTS, StudyView
 
@@ -56,6 +57,7 @@ def _readers() -> dict[str, View]:
         UNITS + "/<int(signed=True):unit>": unit,
         "/jobs": job_routes.jobs,
         "/jobs/<key>": job_routes.job,
+        "/me": me,
     }
 
 
@@ -66,6 +68,11 @@ def _writers() -> dict[str, View]:
         "/jobs": job_routes.submit,
         "/jobs/<key>/cancel": job_routes.cancel_job,
     }
+
+
+def me(_service: Service) -> Response:
+    """Who asks, and what they may do."""
+    return answer({"name": person().name, "role": person().role})
 
 
 def _others() -> dict[str, View]:
@@ -92,6 +99,7 @@ def study_json(service: Service, view: StudyView) -> dict[str, Any]:
         "preprocessing": view.preprocessing,
         "weight_hash": view.weight_hash,
         **status,
+        "may_cancel": person().is_admin,
         "notice": view.notice or status["notice"],
         "weights": view.weights or status["weights"],
     }
@@ -145,14 +153,14 @@ def unit(service: Service, study: str, layer: str, unit: int) -> Response:
 def cancel(service: Service, study: str) -> Response:
     """Stop a study's sweep."""
     view = known_study(service, study)
-    service.cancel(study)
+    service.cancel(study, person())
     return answer(study_json(service, view), 202)
 
 
 def resume(service: Service, study: str) -> Response:
     """Go on with a study's sweep."""
     view = known_study(service, study)
-    service.resume(study)
+    service.resume(study, person())
     return answer(study_json(service, view), 202)
 
 

@@ -1,11 +1,14 @@
 """The real server: first page, first patches, the JSON API, kills, one line for each mistake."""
 
+import json
 import os
 import random
+import re
 import signal
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 
 import pytest
@@ -269,3 +272,15 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path):
     assert run.returncode == 2
     assert "seven.pth" in run.stderr
     assert len(run.stderr.strip().splitlines()) == 1
+
+
+def test_the_printed_token_lets_in_and_nothing_else_does(tmp_path):
+    with real_server(tmp_path, "--sample", "1", "--auth", "token") as server:
+        token = re.search(r"\?token=(\S+)", server.log.read_text())[1]
+        assert len(token) * 6 >= 192
+        assert server.fetch("/api/v1/studies")[0] == 401
+        assert server.fetch("/healthz")[0] == 200
+        assert b"Log in" in server.fetch("/")[1]
+        request = urllib.request.Request(f"{server.url}/api/v1/me", headers={"Authorization": f"Bearer {token}"})
+        with urllib.request.urlopen(request, timeout=10) as answer:
+            assert json.load(answer) == {"name": "script", "role": "member"}

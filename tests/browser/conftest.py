@@ -30,8 +30,8 @@ class Quiet(WSGIRequestHandler):
 class Serving:
     """A service's page on a port of its own; it can go away and come back."""
 
-    def __init__(self, service) -> None:
-        self.app = create_app(service)
+    def __init__(self, service, **options) -> None:
+        self.app = create_app(service, **options)
         self.port = 0
         self.start()
 
@@ -55,8 +55,8 @@ class Serving:
 def serve() -> Iterator[Callable[..., Serving]]:
     started = []
 
-    def start(service) -> Serving:
-        started.append(Serving(service))
+    def start(service, **options) -> Serving:
+        started.append(Serving(service, **options))
         return started[-1]
 
     yield start

@@ -9,6 +9,7 @@ from PIL import Image
 
 from lurk.errors import LurkError
 from lurk.offers import Offer
+from lurk.people import OWNER, Person
 from lurk.records import Hit, LayerInfo, UnitRecord
 from lurk.views import SORTS, StudyView
 from tests.ui import made_up_methods
@@ -99,6 +100,7 @@ class FakeService:
     stale: str = ""
     label: str = ""
     rate: float | None = None
+    workers: int = 1
     asked: list[str] = field(default_factory=list)
     asks: FakeAsks = field(default_factory=FakeAsks)
 
@@ -147,7 +149,7 @@ class FakeService:
             "stale": self.stale,
             "weights": "untrained" if self.notice else "pretrained",
             "job": "0" * 32,
-            "workers": 1,
+            "workers": self.workers,
         }
 
     def layers(self, study: str) -> list[LayerInfo]:
@@ -237,17 +239,17 @@ class FakeService:
             for number in range(self.skipped_images)
         ]
 
-    def cancel(self, study: str) -> None:
+    def cancel(self, study: str, person: Person = OWNER) -> None:
         self._known(study)
         self.asked.append("cancel")
         self.state, self.rate = "cancelled", None
 
-    def resume(self, study: str) -> None:
+    def resume(self, study: str, person: Person = OWNER) -> None:
         self._known(study)
         self.asked.append("resume")
         self.state, self.rate = "running", 42.0
 
-    def verify(self, study: str, layer: str, unit: int) -> str:
+    def verify(self, study: str, layer: str, unit: int, person: Person = OWNER) -> str:
         self.asked.append(f"verify {layer} {unit}")
         return "1" * 32
 
@@ -255,7 +257,9 @@ class FakeService:
         self._known(study)
         return self.asks.offers
 
-    def ask(self, study: str, kind: str, layer: str, units: Sequence[int], **more: Any) -> dict[str, Any]:
+    def ask(
+        self, study: str, kind: str, layer: str, units: Sequence[int], person: Person = OWNER, **more: Any
+    ) -> dict[str, Any]:
         which = {"units": list(units)} if kind == "pictures" else {"unit": units[0]}
         given = {name: value for name, value in more.items() if value not in ("", None)}
         return self.asks.ask({"kind": kind, "study": study, "layer": layer, **which, **given})
@@ -266,7 +270,7 @@ class FakeService:
     def preview(self, key: str) -> bytes | None:
         return self.asks.preview(key)
 
-    def jobs(self) -> list[dict[str, Any]]:
+    def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
         return [self._job("1" * 32), self._job("0" * 32), self._job("2" * 32), self._job("3" * 32)]
 
     def _job(self, key: str) -> dict[str, Any]:
@@ -291,7 +295,7 @@ class FakeService:
     def job(self, key: str) -> dict[str, Any] | None:
         return self._job(key) if key in {job["key"] for job in self.jobs()} else self.asks.look(key)
 
-    def cancel_job(self, key: str) -> dict[str, Any] | None:
+    def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
         self.asked.append(f"cancel {key}")
         return self.asks.cancel(key) or self.job(key)
 

@@ -146,7 +146,7 @@ def test_every_callback_survives_junk_in_every_value(app, client):
 def test_our_own_mistake_is_500_without_a_traceback(monkeypatch, caplog):
     service = FakeService()
     client = create_app(service).server.test_client()
-    monkeypatch.setattr(service, "jobs", lambda: 1 / 0)
+    monkeypatch.setattr(service, "jobs", lambda *_: 1 / 0)
     answer = client.get("/api/v1/jobs")
     assert answer.status_code == 500
     assert answer.json == {"error": "something went wrong in the server; its log says what"}

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 from lurk.service import Service
 from lurk.ui import ids
 from lurk.ui.bodies import name
+from lurk.ui.door import LOGOUT, may_leave, person
 from lurk.ui.panels import PANELS
 from lurk.ui.scripts import attributes, bind
 
@@ -42,6 +43,7 @@ def layout() -> Component:
                     html.Button(
                         "Theme: ", id=ids.THEME, className="theme", type="button", title="Light, dark or as the system"
                     ),
+                    *_who(),
                 ],
                 **attributes("Pages"),
             ),
@@ -55,6 +57,16 @@ def layout() -> Component:
             html.Div(id=ids.GONE, className="gone", role="status", hidden=True),
         ]
     )
+
+
+def _who() -> list[Component]:
+    """Who is logged in, and the way out; nothing where there is no log-in."""
+    found = person()
+    if not found.name:
+        return []
+    shown = html.Span(found.name, className="who", title=f"You are {found.name}, {found.role}")
+    out = html.Form(html.Button("Log out", type="submit", className="worded"), action=LOGOUT, method="POST")
+    return [shown, out] if may_leave() else [shown]
 
 
 def title(service: Service, study: object) -> Component | str:

@@ -11,6 +11,7 @@ from dash.development.base_component import Component
 from lurk.service import Service
 from lurk.ui import ids
 from lurk.ui.address import write
+from lurk.ui.door import person
 from lurk.ui.panels import PANELS
 from lurk.ui.scripts import attributes
 
@@ -28,7 +29,7 @@ MOST = 200
 
 
 def table(service: Service, _tick: object, shown: object) -> Component | None:
-    """All jobs.
+    """One's own jobs; all of them for an admin.
 
     Args:
         service: Who knows them.
@@ -40,15 +41,26 @@ def table(service: Service, _tick: object, shown: object) -> Component | None:
     """
     if shown != "jobs":
         return None
-    found = service.jobs()[:MOST]
+    asking = person()
+    found = service.jobs(asking)[:MOST]
     if not found:
-        return html.P("Nothing has been asked for yet.", className="why")
-    head = html.Thead(html.Tr([html.Th(word, scope="col") if word else html.Td() for word in COLUMNS]))
-    rows = html.Tbody([_row(job) for job in found])
-    return html.Div([html.H1("Jobs"), html.Table([head, rows], className="plain jobs")])
+        whose = "Nothing has been asked for yet." if asking.is_admin else "You have asked for nothing yet."
+        return html.P(whose, className="why")
+    with_people = bool(asking.name) and asking.is_admin
+    columns = (*COLUMNS[:-1], "by", "") if with_people else COLUMNS
+    head = html.Thead(html.Tr([html.Th(word, scope="col") if word else html.Td() for word in columns]))
+    rows = html.Tbody([_row(job, with_people) for job in found])
+    title = "Jobs" if asking.is_admin else "Your jobs"
+    return html.Div([html.H1(title), html.Table([head, rows], className="plain jobs")])
 
 
-def _row(job: Mapping[str, Any]) -> Component:
+def people_words(job: Mapping[str, Any]) -> str:
+    """Who asked for a job, and how many others."""
+    more = int(job.get("people") or 1) - 1
+    return (str(job.get("person") or "") or "the server") + (f" and {more} more" if more else "")
+
+
+def _row(job: Mapping[str, Any], with_people: bool) -> Component:
     state = html.Span(state_words(job), className=f"job-state {job['state']}")
     buttons = []
     if job["state"] in OPEN:
@@ -62,6 +74,7 @@ def _row(job: Mapping[str, Any]) -> Component:
             html.Td([state, *_trouble(job)]),
             html.Td(progress_words(job), className="number"),
             html.Td(time_words(job.get("submitted")), className="number"),
+            *([html.Td(people_words(job))] if with_people else []),
             html.Td(buttons),
         ]
     )

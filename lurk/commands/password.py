@@ -1,0 +1,52 @@
+"""`password`: a line of the file that `--auth password:FILE` reads."""
+
+import argparse
+import getpass
+import os
+import sys
+from pathlib import Path
+
+from lurk.errors import LurkError
+from lurk.passwords import line
+from lurk.settings import Settings
+
+
+def run(_settings: Settings, given: argparse.Namespace) -> int:
+    """Ask for a password and print its line, or put it into a file.
+
+    Args:
+        _settings: The options.
+        given: `name`, `role`, and `to`, the file.
+
+    Returns:
+        Exit status.
+    """
+    made = line(given.name, given.role, _password())
+    if given.to:
+        _put(Path(given.to).expanduser(), given.name, made)
+    else:
+        print(made)  # noqa: T201 - the answer
+    return 0
+
+
+def _password() -> str:
+    """Ask twice on a terminal; else read a line of standard input."""
+    if not sys.stdin.isatty():
+        return sys.stdin.readline().rstrip("\n")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise LurkError("the two passwords differ; try again")
+    return password
+
+
+def _put(file: Path, name: str, made: str) -> None:
+    """Put a line into a file that only its owner may read, in place of an earlier one of that name."""
+    try:
+        before = file.read_text().splitlines() if file.exists() else []
+        kept = [text for text in before if text.split()[:1] != [name]]
+        fresh = file.with_name(f".{file.name}.{os.getpid()}")
+        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:  # noqa: PTH123 - takes a mode
+            out.write("\n".join([*kept, made]) + "\n")
+        fresh.replace(file)
+    except OSError as error:
+        raise LurkError(f"cannot write {file}: {error.strerror}; name another with --to") from error

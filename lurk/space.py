@@ -1,0 +1,89 @@
+"""Room on the cache's disk: below a floor new work is refused; a reserve lets the queue be written on a full disk."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path
+
+from lurk.errors import DiskFullError
+
+MEGABYTE = 1_000_000
+RESERVE, RESERVE_BYTES = "reserve", 8 << 20
+
+
+class Space:
+    """Says whether there is room for new work.
+
+    Args:
+        cache: The cache directory.
+        floor_bytes: What must be free.
+    """
+
+    def __init__(self, cache: Path, floor_bytes: int = 0) -> None:
+        self._cache, self._floor_bytes = cache, floor_bytes
+
+    @property
+    def notice(self) -> str:
+        """Why new work is refused, in words; empty where it is not."""
+        free = free_bytes(self._cache)
+        if free is None or free >= self._floor_bytes:
+            return ""
+        missing = -(-(self._floor_bytes - free) // MEGABYTE)
+        return (
+            f"the disk of the cache is nearly full: {free // MEGABYTE} MB are free and new work needs "
+            f"{self._floor_bytes // MEGABYTE}; make {missing} MB of room in {self._cache}, or choose another --cache"
+        )
+
+    def check(self) -> None:
+        """Refuse new work where there is no room for it.
+
+        Raises:
+            DiskFullError: Less is free than the floor.
+        """
+        if self.notice:
+            raise DiskFullError(self.notice)
+
+
+def free_bytes(folder: Path) -> int | None:
+    """What is free for this user on a folder's disk; None where that cannot be told."""
+    try:
+        return shutil.disk_usage(folder).free
+    except OSError:
+        return None
+
+
+def keep_reserve(cache: Path, floor_bytes: int) -> bool:
+    """Lay up the reserve, unless it is there or the room is needed otherwise.
+
+    Args:
+        cache: The cache directory.
+        floor_bytes: What must be free, beside the reserve.
+
+    Returns:
+        Whether it is there now.
+    """
+    file, free = cache / RESERVE, free_bytes(cache)
+    if file.exists():
+        return True
+    if free is None or free < floor_bytes + 2 * RESERVE_BYTES:
+        return False
+    made = cache / f".{RESERVE}.{os.getpid()}"
+    try:
+        with open(made, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
+            for _ in range(RESERVE_BYTES >> 20):
+                out.write(os.urandom(1 << 20))  # what a file system cannot leave out or squeeze
+        made.replace(file)
+    except OSError:
+        with suppress(OSError):
+            made.unlink()
+        return False
+    return True
+
+
+def give_up_reserve(cache: Path) -> bool:
+    """Remove the reserve, so that the queue can be written on a full disk; whether there was one."""
+    try:
+        (cache / RESERVE).unlink()
+    except OSError:
+        return False
+    return True

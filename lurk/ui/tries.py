@@ -1,0 +1,40 @@
+"""How often somebody may try to log in: a few times a minute, each web process counting for itself."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+
+WITHIN_S = 60.0
+MOST_OF_NAME, MOST_OF_ADDRESS = 10, 50
+MOST_KEPT = 10_000
+
+
+class Tries:
+    """Counts what failed, by address and by address and name."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock, self._lock = clock, threading.Lock()
+        self._failed: dict[tuple[str, ...], deque[float]] = {}
+
+    def wait_s(self, address: str, name: str) -> float:
+        """Seconds until the next try is heard; 0 for at once."""
+        with self._lock:
+            waits = [self._wait_s((address,), MOST_OF_ADDRESS), self._wait_s((address, name), MOST_OF_NAME)]
+        return max(waits)
+
+    def _wait_s(self, who: tuple[str, ...], most: int) -> float:
+        times, now = self._failed.get(who, deque()), self._clock()
+        while times and now - times[0] >= WITHIN_S:
+            times.popleft()
+        if not times:
+            self._failed.pop(who, None)
+        return 0.0 if len(times) < most else WITHIN_S - (now - times[0])
+
+    def failed(self, address: str, name: str) -> None:
+        """Note a try that failed."""
+        with self._lock:
+            while len(self._failed) > MOST_KEPT:
+                self._failed.pop(next(iter(self._failed)))
+            for who in ((address,), (address, name)):
+                self._failed.setdefault(who, deque(maxlen=MOST_OF_ADDRESS)).append(self._clock())
