@@ -2,21 +2,36 @@
 
 import argparse
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from lurk import __version__
 from lurk.errors import LurkError
+from lurk.logs import VARIABLE, configure
 from lurk.settings import add_options, settings_from
 
-STUDY = ("model", "weights", "data", "classes", "sample", "layers", "top", "batch_size", "workers", "device", "cache")
-WEB = ("host", "port", "allowed_host", "no_browser", "debug")
+STUDY = (
+    "model",
+    "weights",
+    "data",
+    "classes",
+    "sample",
+    "layers",
+    "top",
+    "batch_size",
+    "workers",
+    "device",
+    "cache",
+    "log",
+)
+WEB = ("host", "port", "allowed_host", "web_workers", "no_browser", "debug")
 COMMANDS = {
     "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB)),
     "sweep": ("run the images through the model and leave the results in the cache", STUDY),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("cache",)),
+    "worker": ("claim and run the jobs of a cache", ("cache", "log")),
     "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
 }
 
@@ -69,6 +84,8 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(asked)
     try:
         settings = settings_from(vars(given))
+        os.environ[VARIABLE] = settings.log  # for the processes that this one starts
+        configure(given.command, settings.log)
         command = importlib.import_module(f"lurk.commands.{given.command}")
         return int(command.run(settings, given))
     except LurkError as error:

@@ -5,10 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from lurk import media, views
+from lurk.counts import COUNTS
 from lurk.errors import CacheError, IndexFormatError, LurkError
 from lurk.index import Index
 from lurk.jobs import Job, Queue
 from lurk.manifest import index_folder, study_index
+from lurk.metrics import Figures
 from lurk.offers import Offer
 from lurk.records import JobSpec, LayerInfo
 from lurk.requests import Requests, is_request, job_view
@@ -26,7 +28,7 @@ class Service:
 
     def __init__(self, studies: Mapping[str, Settings], cache: Path, queue: Queue, renders: Renders) -> None:
         self._settings = dict(studies)
-        self._cache, self._queue, self._renders = cache, queue, renders
+        self.cache, self._queue, self._renders = cache, queue, renders
         self._requests = Requests(queue, renders)
         self._open: dict[tuple[str, int], Index] = {}
 
@@ -57,7 +59,7 @@ class Service:
 
     def _index(self, study: str) -> Index | None:
         """The study's index as of its last checkpoint."""
-        folder = study_index(self._cache, study)
+        folder = study_index(self.cache, study)
         return None if folder is None else self._opened(folder)
 
     def _opened(self, folder: Path) -> Index | None:
@@ -177,7 +179,7 @@ class Service:
     def _any_view(self, job: Job) -> dict[str, Any]:
         if not is_request(job):
             return self._job_view(job)
-        index = self._opened(index_folder(self._cache, str(job.spec.get("index"))))
+        index = self._opened(index_folder(self.cache, str(job.spec.get("index"))))
         return self._requests.view(index, job)
 
     def cancel_job(self, key: str) -> dict[str, Any] | None:
@@ -193,7 +195,7 @@ class Service:
         name, _, rest = key.partition("/")
         if not name.isalnum():
             return None
-        latest = self._opened(index_folder(self._cache, name))
+        latest = self._opened(index_folder(self.cache, name))
         before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
         for index in ([latest] if latest else []) + before[
             ::-1
@@ -215,14 +217,8 @@ class Service:
 
     def metrics(self) -> str:
         """Figures for Prometheus."""
-        lines = ["# TYPE lurk_workers gauge", f"lurk_workers {self._queue.workers_alive()}", "# TYPE lurk_jobs gauge"]
-        states = [job.state for job in self._queue.jobs()]
-        lines += [f'lurk_jobs{{state="{state}"}} {states.count(state)}' for state in sorted(set(states))]
-        lines.append("# TYPE lurk_sweep_images gauge")
-        for study in self._settings:
-            status = self.status(study)
-            lines.append(f'lurk_sweep_images{{study="{study}"}} {status["images_indexed"]}')
-        return "\n".join(lines) + "\n"
+        studies = {study: self.status(study) for study in self._settings}
+        return Figures(self._queue.jobs(), self._queue.workers_alive(), studies, COUNTS.read()).text()
 
 
 def _state(job: Job | None, complete: bool) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lurk.errors import LurkError
+from lurk.logs import MODES
 from lurk.records import JobSpec, digest
 
 DEFAULT_PORT = 8050
@@ -56,11 +57,15 @@ class Settings:
     allowed_host: str | None = _option(
         None, "further names under which the page may be asked for, separated by commas", metavar="NAMES"
     )
+    web_workers: int = _option(2, "processes that answer requests", metavar="N")
+    log: str = _option(
+        "quiet", "what is written to standard error: quiet (warnings), text or json (every event)", metavar="HOW"
+    )
     no_browser: bool = _option(False, "do not open a browser")
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
     def __post_init__(self) -> None:
-        for name in ("sample", "top", "batch_size", "workers"):
+        for name in ("sample", "top", "batch_size", "workers", "web_workers"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LurkError(f"{flag(name)} must be 1 or more, not {value}")
@@ -69,11 +74,9 @@ class Settings:
                 raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
         if self.port is not None and not 0 <= self.port <= 65535:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
-        if self.layers is not None:
-            try:
-                re.compile(self.layers)
-            except re.error as error:
-                raise LurkError(f"--layers {self.layers!r} is no regular expression: {error}") from error
+        if self.log not in MODES:
+            raise LurkError(f"--log must be one of {', '.join(MODES)}, not {self.log!r}")
+        _check_expression(self.layers)
 
     @property
     def study(self) -> str:
@@ -103,6 +106,13 @@ class Settings:
         known = {item.name for item in fields(cls)}
         values = {name: value for name, value in spec.parameters if name in known}
         return cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+
+
+def _check_expression(layers: str | None) -> None:
+    try:
+        re.compile(layers or "")
+    except re.error as error:
+        raise LurkError(f"--layers {layers!r} is no regular expression: {error}") from error
 
 
 def flag(name: str) -> str:

@@ -5,6 +5,7 @@ standard input; whichever of the three is killed, none is left over and no job i
 """
 
 import argparse
+import logging
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from typing import Self
 import lurk
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.logs import configure, event
 
 WATCH_S = 0.1
 SWEEP_S = 1.0
@@ -32,12 +34,13 @@ HUNG_S = 60.0
 KILLED = 9
 
 
-def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(module: str, *arguments: str, files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start a module of this package in a process of its own, in a process group of its own.
 
     Args:
         module: Dotted name.
         *arguments: Its command line.
+        files: Numbers of open files that it inherits.
 
     Returns:
         The process; the end of its standard input tells it to end.
@@ -48,7 +51,11 @@ def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", module, *arguments]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, env=environment, process_group=0 if os.name == "posix" else None
+        command,
+        stdin=subprocess.PIPE,
+        env=environment,
+        pass_fds=files,
+        process_group=0 if os.name == "posix" else None,
     )
 
 
@@ -70,8 +77,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 class Kept:
     """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
-        self._grace_s = grace_s
+    def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = ()) -> None:
+        self._grace_s, self._files = grace_s, files
         self._process: subprocess.Popen[bytes] | None = None
         self._began = self._due = 0.0
         self._quick = 0
@@ -97,7 +104,7 @@ class Kept:
         elif self._process is None and now >= self._due:
             self._began = now
             try:
-                self._process = start(module, *arguments)
+                self._process = start(module, *arguments, files=self._files)
             except OSError:  # no memory or no process number left just now
                 self._due = now + LONGEST_PAUSE_S
         return code
@@ -130,6 +137,7 @@ class _Post:
         code = self._kept.ensure("lurk.worker", *self._arguments, "--name", self._name, "--with-parent")
         if code is not None:
             killed = code == -KILLED and memory_kills() == self._memory_kills
+            event("worker ended", level=logging.WARNING if code else logging.INFO, how=how_it_ended(code))
             with suppress(LurkError):  # else the leases run out
                 self._queue.lost(self._name, how_it_ended(code), killed=killed)
             self._renew()
@@ -275,6 +283,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--tasks", metavar="MODULE:FUNCTION", help="what runs a job")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     given = parser.parse_args(arguments)
+    configure("supervisor")
     try:
         run(given.cache, workers=given.workers, with_parent=given.with_parent, tasks=given.tasks)
     except LurkError as error:

@@ -18,8 +18,10 @@ from pathlib import Path
 
 from lurk.allocator import keep_freed_memory
 from lurk.errors import Cancelled, LurkError
+from lurk.joblog import told
 from lurk.jobs import Job
 from lurk.jobs.local import LocalQueue
+from lurk.logs import configure
 from lurk.records import JobSpec, canonical
 
 BEAT_S = 0.5
@@ -219,7 +221,7 @@ def run(cache: Path, *, tasks: Task | str = TASKS, name: str | None = None, with
         name: The worker's name in the queue.
         with_parent: Whether to end when standard input does.
     """
-    worker = Worker(cache, _task_of(tasks) if isinstance(tasks, str) else tasks, name=name)
+    worker = Worker(cache, told(_task_of(tasks) if isinstance(tasks, str) else tasks, cache), name=name)
     if with_parent:
         _end_with_input(worker)
     if threading.current_thread() is threading.main_thread():
@@ -282,6 +284,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--tasks", default=TASKS, metavar="MODULE:FUNCTION", help="what runs a job")
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     given = parser.parse_args(arguments)
+    configure("worker")
     keep_freed_memory()
     if os.name == "posix":
         os.nice(NICENESS)

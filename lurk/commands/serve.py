@@ -7,14 +7,18 @@ import sys
 import threading
 import webbrowser
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from lurk.binding import check_host
 from lurk.errors import LurkError
-from lurk.jobs.local import LocalQueue
-from lurk.server import start
+from lurk.opening import open_service
 from lurk.service import Service
 from lurk.settings import Settings
-from lurk.stores import open_renders, prepare_cache
 from lurk.supervisor import Supervisor
+from lurk.web import Web
+
+if TYPE_CHECKING:
+    from lurk.server import Server
 
 WATCH_S = 0.25
 
@@ -32,18 +36,29 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Raises:
         LurkError: A user's mistake, also one that only the worker could find, such as a model that is not there.
     """
-    cache = prepare_cache(settings.cache)
-    queue = LocalQueue(cache)
-    service = Service({settings.study: settings}, cache, queue, open_renders(cache))
+    check_host(settings)
+    service = open_service(settings)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with start(service, settings) as server, Supervisor(cache):
+    with _web(service, settings) as web, Supervisor(service.cache):
         service.start()
-        print(f"torchlurk shows {settings.model} on {settings.data}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
-        if not settings.no_browser and _has_screen():
-            webbrowser.open(server.url)
+        if isinstance(web, Web):
+            web.wait(stop.is_set)
+        if not stop.is_set():
+            print(f"torchlurk shows {settings.model} on {settings.data}: {web.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+            if not settings.no_browser and _has_screen():
+                webbrowser.open(web.url)
         _wait(service, settings, stop)
     return 0
+
+
+def _web(service: Service, settings: Settings) -> "Web | Server":
+    """The web server: gunicorn in a process of its own; in this one where that cannot run, and for `--debug`."""
+    if settings.debug or os.name != "posix":
+        from lurk.server import start
+
+        return start(service, settings)
+    return Web(settings)
 
 
 def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
