@@ -32,7 +32,7 @@ COMMANDS = {
     "sweep": ("run the images through the model and leave the results in the cache", STUDY),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
     "worker": ("claim and run the jobs of a cache", ("cache", "log")),
-    "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
+    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, *WEB[:3])),
 }
 
 

@@ -3,9 +3,10 @@
 import http.client
 import json
 import logging
+import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from types import TracebackType
 from typing import Self
@@ -104,3 +105,12 @@ def answers(url: str) -> bool:
         return False
     finally:
         asked.close()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Say by the exit status whether a server is alive, 0 or 1: the container's health check."""
+    return 0 if answers(arguments[0]) else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -8,6 +8,7 @@ from dataclasses import fields, is_dataclass
 from typing import Any
 
 import numpy as np
+from dash.exceptions import DependencyException
 from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
@@ -54,12 +55,17 @@ def error(message: str, status: int) -> Response:
 def register(server: Flask) -> None:
     """Answer every error of an app in plain words."""
     server.register_error_handler(LurkError, _users_mistake)
+    server.register_error_handler(DependencyException, _no_such_script)
     server.register_error_handler(HTTPException, _http)
     server.register_error_handler(Exception, _ours)
 
 
 def _users_mistake(mistake: LurkError) -> Response:
     return error(str(mistake), 404)
+
+
+def _no_such_script(_problem: DependencyException) -> Response:
+    return error(WORDS[404], 404)
 
 
 def _http(problem: HTTPException) -> Response:

@@ -1,6 +1,7 @@
 """Compression of texts: pages, JSON, scripts and style sheets; images are as small as they get."""
 
 import threading
+from http import HTTPStatus
 
 from flask import Flask, Request, Response
 from flask_compress import Compress
@@ -43,7 +44,7 @@ def register(server: Flask) -> None:
     """Compress the answers of an app for those who take that."""
     server.config.update(
         COMPRESS_ALGORITHM=["br", "gzip"],
-        COMPRESS_ALGORITHM_STREAMING=["br", "gzip"],
+        COMPRESS_STREAMS=False,
         COMPRESS_MIMETYPES=list(MIMETYPES),
         COMPRESS_MIN_SIZE=LEAST_BYTES,
         COMPRESS_CACHE_BACKEND=Lasting,
@@ -51,10 +52,19 @@ def register(server: Flask) -> None:
     )
     server.after_request(_no_variants)  # runs after the one below: the last to register is the first to run
     Compress(server)
+    server.after_request(_whole)  # runs before
 
 
 def _key(asked: Request) -> str:
     return asked.full_path
+
+
+def _whole(answer: Response) -> Response:
+    """A file of ours is read at once, so that it is closed whatever becomes of the answer."""
+    if answer.is_streamed and answer.status_code == HTTPStatus.OK and answer.mimetype in MIMETYPES:
+        answer.direct_passthrough = False
+        answer.make_sequence()
+    return answer
 
 
 def _no_variants(answer: Response) -> Response:
