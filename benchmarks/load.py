@@ -57,7 +57,7 @@ class Seen:
 
 
 class Person:
-    """A browser's requests, one after the other over a kept connection; images that it has it does not ask for again."""
+    """A browser's requests, one after the other over a kept connection; images that it has are not asked for again."""
 
     def __init__(self, url: str, seen: Seen, seed: int) -> None:
         parts = urlsplit(url)
@@ -272,7 +272,9 @@ def own_server(sample: int, more: list[str]):
 
 def study_of(url: str, state: str = "") -> str:
     """The first study, empty where it is not in that state."""
-    first = (Person(url, Seen(), 0).json("/studies") or [{}])[0]
+    person = Person(url, Seen(), 0)
+    first = (person.json("/studies") or [{}])[0]
+    person.leave()
     return first.get("name", "") if state in ("", first.get("state")) else ""
 
 
@@ -294,6 +296,7 @@ def heavy_job(url: str, study: str):
             if over.is_set():
                 person.ask("api", f"/api/v1/jobs/{job.get('key')}/cancel", {})
                 break
+        person.leave()
 
     thread = threading.Thread(target=keep, daemon=True)
     thread.start()
@@ -354,7 +357,8 @@ def measure(given: argparse.Namespace, pid: int | None, url: str) -> None:
         after = measured(pid)
         most = statistics.fmean(sample[0] for sample in samples[-5:]) if samples else 0
         print(
-            f"web processes: {after[2]}; memory {before[0]:.0f} MB before, {most:.0f} MB at the end, {after[0]:.0f} MB after;"
+            f"web processes: {after[2]}; memory {before[0]:.0f} MB before, {most:.0f} MB at the end, "
+            f"{after[0]:.0f} MB after;"
         )
         print(f"descriptors {before[1]} before, {max((s[1] for s in samples), default=0)} at most, {after[1]} after")
     print(f"load average of the machine: {Path('/proc/loadavg').read_text().strip()}")

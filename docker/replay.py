@@ -1,10 +1,10 @@
 """Replays the Dockerfile's steps where no container engine runs: `sudo python docker/replay.py BASE FOLDER`.
 
 BASE is a root file system that stands for the base image: `debootstrap --variant=minbase
---include=python3,python3-venv,ca-certificates bookworm BASE`. Each stage is a copy of it; RUN runs in a chroot; CMD runs
-as the image's user, without capabilities, the root file system mounted read-only, /tmp in memory, until the health check is
-green; then it is stopped. All of it in mount namespaces of its own, which leave nothing behind but FOLDER. For RUN alone,
-the builder's own pip configuration is lent to the chroot.
+--include=python3,python3-venv,ca-certificates bookworm BASE`. Each stage is a copy of it; RUN runs in a chroot; CMD
+runs as the image's user, without capabilities, the root file system mounted read-only, /tmp in memory, until the health
+check is green; then it is stopped. All of it in mount namespaces of its own, which leave nothing behind but FOLDER. For
+RUN alone, the builder's own pip configuration is lent to the chroot.
 """
 
 import argparse

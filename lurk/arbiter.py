@@ -73,6 +73,10 @@ class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 conn.sock.setsockopt(socket.SOL_SOCKET, option, limit)
         super().enqueue_req(conn)
 
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End at once: threads that wait for a silent client would hold up the usual way out."""
+        os._exit(0)
+
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer a request that is none."""
         super().handle_error(req, _Headed(client), addr, exc)

@@ -6,7 +6,7 @@ Axes: u units, k hits, y classes.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -101,6 +101,15 @@ class Index:
             for file in generation_folder(self.folder, self.manifest.generation).glob("*.npy"):
                 self.array(file.stem)
         return self
+
+    def before(self) -> "Index | None":
+        """The index as of the checkpoint before this one, which stays on the disk; None where there is none."""
+        number = self.manifest.generation - 1
+        if number < 1 or not generation_folder(self.folder, number).is_dir():
+            return None
+        earlier = Index(self.folder)
+        earlier.manifest = replace(self.manifest, generation=number)
+        return earlier
 
     def image(self, number: int) -> tuple[str, int | None]:
         """Path and label of an image."""

@@ -197,9 +197,9 @@ class Service:
             return None
         latest = self._opened(index_folder(self.cache, name))
         before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
-        for index in ([latest] if latest else []) + before[
-            ::-1
-        ]:  # an address given out before the last checkpoint holds
+        if latest:  # an address that this or another process gave out before the last checkpoint holds
+            before = [*filter(None, [latest.before()]), *before, latest]
+        for index in reversed(before):
             found = media.draw(index, rest, self._renders)
             if found is not None:
                 return found

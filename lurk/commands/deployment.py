@@ -17,7 +17,7 @@ from lurk.settings import DEFAULT_PORT, Settings
 
 LEAST_FILES = 1024
 LEAST_MEMORY_BYTES = 2 << 30
-ASK_S = 3.0
+ASK_S = 2.0
 
 Finding = tuple[str, str, str]
 
