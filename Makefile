@@ -28,6 +28,7 @@ check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import 
 
 bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m benchmarks.load --people 20 --seconds 20 --stalled 20 --idle 5
 
 pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
 	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py

@@ -10,19 +10,21 @@ from typing import Any
 
 from lurk import __version__, config
 from lurk.errors import LurkError
+from lurk.logs import VARIABLE, configure
 from lurk.settings import STUDY_OPTIONS, Settings, add_options, flag, settings_from, variable
 
-STUDY = (*STUDY_OPTIONS, "cache")
+STUDY = (*STUDY_OPTIONS, "cache", "log")
 WORK = ("memory", "min_free", "stuck_after")
-WEB = ("host", "port", "allowed_host", "auth", "admins", "queue_limit", "queue_limit_person", "no_browser", "debug")
+LIMITS = ("queue_limit", "queue_limit_person")
+WEB = ("host", "port", "allowed_host", "auth", "admins", "web_workers", *LIMITS, "no_browser", "debug")
 COMMANDS = {
     "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, "config", *WEB, *WORK)),
     "reload": ("take in what was changed in the file of a running server", ("config", "cache")),
     "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, "config")),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("config", "cache", *WORK)),
+    "worker": ("claim and run the jobs of a cache", ("config", "cache", "log", *WORK)),
     "password": ("make a line of the file that --auth password:FILE reads", ()),
-    "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
+    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, *WEB[:5])),
 }
 OF_SEVERAL = ("serve", "sweep", "worker")
 
@@ -82,6 +84,8 @@ def main(arguments: Sequence[str]) -> int:
         file = getattr(given, "config", None) or os.environ.get(variable("config"))
         read = config.read(_alone(file, given)) if file and given.command in OF_SEVERAL else None
         settings = settings_from(vars(given), usual=read.server if read else None)
+        os.environ[VARIABLE] = settings.log  # for the processes that this one starts
+        configure(given.command, settings.log)
         command = importlib.import_module(f"lurk.commands.{given.command}")
         if read and given.command == "sweep":
             return max(int(command.run(one, given)) for one in _each(read, settings))

@@ -6,7 +6,7 @@ Axes: u units, k hits, y classes.
 import json
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
@@ -130,6 +130,15 @@ class Index:
             ) from error
         if not is_whole:
             raise IndexFormatError(f"the list of images in {self.folder} is cut short; sweep again to replace it")
+
+    def before(self) -> "Index | None":
+        """The index as of the checkpoint before this one, which stays on the disk; None where there is none."""
+        number = self.manifest.generation - 1
+        if number < 1 or not generation_folder(self.folder, number).is_dir():
+            return None
+        earlier = Index(self.folder)
+        earlier.manifest = replace(self.manifest, generation=number)
+        return earlier
 
     def image(self, number: int) -> tuple[str, int | None]:
         """Path and label of an image."""

@@ -1,35 +1,31 @@
-"""The web server of one process: the page and the JSON API of a service, on a port."""
+"""The web server within this process: for a notebook, where gunicorn cannot run, and, with Werkzeug, for `--debug`."""
 
-import errno
 import socket
 import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
-from werkzeug.serving import BaseWSGIServer, WSGIRequestHandler, make_server
+import waitress.server
+from waitress.channel import HTTPChannel
+from waitress.task import ErrorTask
+from werkzeug.serving import WSGIRequestHandler, make_server
 
-from lurk.access import LOOPBACK, check_open, open_access
-from lurk.errors import LurkError
+from lurk.access import check_open, open_access
+from lurk.binding import BACKLOG, allowed_hosts, listen, url_of
 from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.jobs.local import LocalQueue
 from lurk.service import Service
-from lurk.settings import DEFAULT_PORT, Settings
+from lurk.settings import Settings
 from lurk.stores import open_renders, prepare_cache
 from lurk.ui import create_app
+from lurk.ui.guard import LARGEST_BODY, security_headers
 
-PORTS_TRIED = 50
-
-
-class _Handler(WSGIRequestHandler):
-    """Answers without naming the server's version, and writes no line a request."""
-
-    def version_string(self) -> str:
-        return "lurk"
-
-    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        return None
+THREADS = 32
+CONNECTIONS = 1000
+STALLED_S = 60
 
 
 @dataclass
@@ -38,19 +34,17 @@ class Server:
 
     Args:
         url: Address of the page.
-        entrance: What to open at first; with the token where there is one.
     """
 
     url: str
-    _server: BaseWSGIServer
+    _stop: Callable[[], None]
     _thread: threading.Thread
-    entrance: str
 
     def stop(self) -> None:
-        """Stop serving; returns when the port is free."""
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        """Stop serving; returns when the port is free. A second call does nothing."""
+        if self._thread.is_alive():
+            self._stop()
+            self._thread.join()
 
     def __enter__(self) -> Self:
         return self
@@ -62,7 +56,7 @@ class Server:
 
 
 def start(service: Service, settings: Settings) -> Server:
-    """Serve a service in a thread.
+    """Serve a service in a thread: with Werkzeug for `debug`, else with waitress.
 
     Args:
         service: What the page asks.
@@ -76,46 +70,73 @@ def start(service: Service, settings: Settings) -> Server:
     """
     check_open(settings)
     access = open_access(settings, prepare_cache(settings.cache))
-    app = create_app(service, debug=settings.debug, allowed_hosts=allowed_names(settings), access=access)
-    server = _bound(app.server, settings)
-    thread = threading.Thread(target=server.serve_forever, name="web", daemon=True)
+    listener = listen(settings)
+    try:
+        app = create_app(service, debug=settings.debug, allowed_hosts=allowed_hosts(settings), access=access)
+        run, stop = (_werkzeug if settings.debug else _waitress)(app.server, listener, settings.host)
+    except BaseException:
+        listener.close()
+        raise
+    url = url_of(listener, settings.host)
+    thread = threading.Thread(target=run, name="web", daemon=True)
     thread.start()
-    url = f"http://{shown_host(settings.host)}:{server.server_port}/"
-    return Server(url, server, thread, access.address(url) if access else url)
+    return Server(url, stop, thread)
 
 
-def allowed_names(settings: Settings) -> tuple[str, ...]:
-    """Host names beside loopback under which the page may be asked for: those given, and where it is open its own."""
-    given = tuple(name.strip() for name in (settings.allowed_host or "").split(",") if name.strip())
-    own = () if settings.host in LOOPBACK else (settings.host, socket.gethostname())
-    return (*given, *own)
+class _DebugHandler(WSGIRequestHandler):
+    """Answers without naming the server, and writes no line a request."""
+
+    def send_header(self, keyword: str, value: str) -> None:
+        if keyword.lower() != "server":
+            super().send_header(keyword, value)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        return None
 
 
-def shown_host(host: str) -> str:
-    """How an address of the page names its host; this machine's name where it listens on all of its addresses."""
-    named = socket.gethostname() if host in ("", "0.0.0.0", "::") else host  # noqa: S104 - compared, not bound
-    return f"[{named}]" if ":" in named else named
+def _werkzeug(app: Any, listener: socket.socket, host: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    port = listener.getsockname()[1]
+    server = make_server(host, port, app, threaded=True, request_handler=_DebugHandler, fd=listener.fileno())
+
+    def run() -> None:
+        with listener, server:
+            server.serve_forever(poll_interval=0.1)
+
+    return run, server.shutdown
 
 
-def _bound(wsgi: object, settings: Settings) -> BaseWSGIServer:
-    first = DEFAULT_PORT if settings.port is None else settings.port
-    for port in range(first, first + (PORTS_TRIED if settings.port is None else 1)):
-        if port == 0 or _is_free(settings.host, port):
-            return make_server(settings.host, port, wsgi, threaded=True, request_handler=_Handler)  # type: ignore[arg-type]  # Flask is a WSGI app
-    raise LurkError(f"port {first} on {settings.host} is taken; choose another with --port")
+class _ErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
+    """What waitress itself answers, with the headers of every answer."""
+
+    def execute(self) -> None:
+        self.response_headers.extend(security_headers(()))
+        super().execute()
 
 
-def _is_free(host: str, port: int) -> bool:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.socket(family, socket.SOCK_STREAM) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            if error.errno in (errno.EADDRINUSE, errno.EACCES):
-                return False
-            raise LurkError(f"cannot serve on {host}: {error.strerror}; choose an address with --host") from error
-    return True
+class _Channel(HTTPChannel):  # type: ignore[misc]  # waitress has no types
+    error_task_class = _ErrorTask
+
+
+def _waitress(app: Any, listener: socket.socket, _host: str) -> tuple[Callable[[], None], Callable[[], None]]:
+    server = waitress.server.create_server(
+        app,
+        sockets=[listener],
+        threads=THREADS,
+        backlog=BACKLOG,
+        connection_limit=CONNECTIONS,
+        channel_timeout=STALLED_S,
+        max_request_body_size=LARGEST_BODY,
+        ident="",
+        clear_untrusted_proxy_headers=True,
+        asyncore_use_poll=True,
+    )
+    server.channel_class = _Channel
+
+    def end() -> None:  # runs in the server's own thread, whose loop ends once nothing is left to wait for
+        server.task_dispatcher.shutdown()
+        waitress.wasyncore.close_all(server._map)
+
+    return server.run, lambda: server.trigger.pull_trigger(end)
 
 
 def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", block: bool = True) -> Server:

@@ -6,10 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from lurk import media, views
+from lurk.counts import COUNTS
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.index import Index
 from lurk.jobs import Job, Limits, Queue
 from lurk.manifest import index_folder, study_index
+from lurk.metrics import Figures
 from lurk.offers import Offer
 from lurk.overview import Overview
 from lurk.people import OWNER, Person
@@ -50,7 +52,7 @@ class Service:
         """
         self._studies = studies if callable(studies) else lambda: studies
         self._overview = Overview(cache)
-        self._cache, self._queue, self._renders = cache, queue, renders
+        self.cache, self.queue, self._renders = cache, queue, renders
         self._limits, self._space = limits, space or Space(cache)
         self._requests = Requests(queue, renders, self._submit)
         self._open: dict[tuple[str, int], Index] = {}
@@ -58,21 +60,21 @@ class Service:
     def start(self) -> None:
         """Ask for the sweep of every study; one that is complete answers at once."""
         for settings in self._studies().values():
-            self._queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
+            self.queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
 
     def _submit(self, spec: JobSpec, lane: int, person: Person) -> Job:
         """Put a job into the queue, unless there is no room for it; see `QueueFullError` and `DiskFullError`."""
         self._space.check()
-        return self._queue.submit(spec, lane, again=True, person=person.name, limits=self._limits)
+        return self.queue.submit(spec, lane, again=True, person=person.name, limits=self._limits)
 
     def _cancel(self, key: str, person: Person) -> Job | None:
         """End a job for a person; what others want too goes on."""
-        job = self._queue.get(key)
+        job = self.queue.get(key)
         if job is None or person.is_admin:
-            return self._queue.cancel(key)
+            return self.queue.cancel(key)
         if person.name not in job.people:
             raise NotAllowedError("only who asked for a job, or an admin, may cancel it")
-        return self._queue.cancel(key, person.name)
+        return self.queue.cancel(key, person.name)
 
     def studies(self) -> list[StudyView]:
         """The studies of this server."""
@@ -104,7 +106,7 @@ class Service:
 
     def _index(self, study: str) -> Index | None:
         """The study's index as of its last checkpoint."""
-        folder = study_index(self._cache, study)
+        folder = study_index(self.cache, study)
         return None if folder is None else self._opened(folder)
 
     def _opened(self, folder: Path) -> Index | None:
@@ -130,7 +132,7 @@ class Service:
         """State of a study's sweep, for the header and the poller."""
         settings = self._known(study)
         spec = settings.sweep_spec()
-        index, job = self._index(study), self._queue.get(spec.key)
+        index, job = self._index(study), self.queue.get(spec.key)
         manifest = index.manifest if index else None
         state = _state(job, manifest is not None and manifest.complete)
         done, total, rate = (job.done, job.total, job.rate) if job and state == "running" else (0, 0, None)
@@ -144,7 +146,7 @@ class Service:
             "total": total,
             "rate": rate,
             "eta_s": (total - done) / rate if rate else None,
-            "ahead": self._queue.ahead(spec.key) if job and job.state == "queued" else 0,
+            "ahead": self.queue.ahead(spec.key) if job and job.state == "queued" else 0,
             "message": _message(job),
             "serial": _serial(index),
             "images_indexed": manifest.done if manifest else 0,
@@ -153,7 +155,7 @@ class Service:
             "stale": self._overview.stale(study, settings) if manifest else "",
             "weights": manifest.provenance.weights if manifest else "",
             "job": spec.key,
-            "workers": self._queue.workers_alive(),
+            "workers": self.queue.workers_alive(),
         }
 
     def layers(self, study: str) -> list[LayerInfo]:
@@ -216,19 +218,19 @@ class Service:
 
     def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
         """A person's jobs on record, newest first; all of them for an admin."""
-        places, found = self._queue.places(), self._queue.jobs()
+        places, found = self.queue.places(), self.queue.jobs()
         own = [job for job in found if person.is_admin or person.name in job.people]
         return [job_view(job, places.get(job.key, 0)) for job in own]
 
     def job(self, key: str) -> dict[str, Any] | None:
         """One job, None when there is none of that key."""
-        job = self._queue.get(key)
+        job = self.queue.get(key)
         return None if job is None else self._any_view(job)
 
     def _any_view(self, job: Job) -> dict[str, Any]:
         if not is_request(job):
-            return job_view(job, self._queue.ahead(job.key))
-        index = self._opened(index_folder(self._cache, str(job.spec.get("index"))))
+            return job_view(job, self.queue.ahead(job.key))
+        index = self._opened(index_folder(self.cache, str(job.spec.get("index"))))
         return self._requests.view(index, job)
 
     def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
@@ -244,11 +246,11 @@ class Service:
         name, _, rest = key.partition("/")
         if not name.isalnum():
             return None
-        latest = self._opened(index_folder(self._cache, name))
+        latest = self._opened(index_folder(self.cache, name))
         before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
-        for index in ([latest] if latest else []) + before[
-            ::-1
-        ]:  # an address given out before the last checkpoint holds
+        if latest:  # an address that this or another process gave out before the last checkpoint holds
+            before = [*filter(None, [latest.before()]), *before, latest]
+        for index in reversed(before):
             found = media.draw(index, rest, self._renders)
             if found is not None:
                 return found
@@ -260,20 +262,14 @@ class Service:
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether every index can be read and a worker is alive, and which is not."""
-        workers = self._queue.workers_alive()
+        workers = self.queue.workers_alive()
         studies = {name: self._index(name) is not None for name in self.names()}
         return workers > 0 and all(studies.values()), {"workers": workers, "studies": studies}
 
     def metrics(self) -> str:
         """Figures for Prometheus."""
-        lines = ["# TYPE lurk_workers gauge", f"lurk_workers {self._queue.workers_alive()}", "# TYPE lurk_jobs gauge"]
-        states = [job.state for job in self._queue.jobs()]
-        lines += [f'lurk_jobs{{state="{state}"}} {states.count(state)}' for state in sorted(set(states))]
-        lines.append("# TYPE lurk_sweep_images gauge")
-        for study in self.names():
-            status = self.status(study)
-            lines.append(f'lurk_sweep_images{{study="{study}"}} {status["images_indexed"]}')
-        return "\n".join(lines) + "\n"
+        studies = {study: self.status(study) for study in self.names()}
+        return Figures(self.queue.jobs(), self.queue.workers_alive(), studies, COUNTS.read()).text()
 
 
 def _state(job: Job | None, complete: bool) -> str:

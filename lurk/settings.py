@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lurk.errors import LurkError
+from lurk.logs import MODES
 from lurk.records import JobSpec, digest
 
 DEFAULT_PORT = 8050
@@ -31,7 +32,17 @@ STUDY_OPTIONS = (
     "workers",
     "device",
 )
-COUNTS = ("sample", "top", "batch_size", "workers", "memory", "queue_limit", "queue_limit_person", "stuck_after")
+COUNTS = (
+    "sample",
+    "top",
+    "batch_size",
+    "workers",
+    "web_workers",
+    "memory",
+    "queue_limit",
+    "queue_limit_person",
+    "stuck_after",
+)
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
@@ -93,6 +104,10 @@ class Settings:
         "seconds without progress after which a job is ended and tried again, three times as many for a sweep",
         metavar="S",
     )
+    web_workers: int = _option(2, "processes that answer requests", metavar="N")
+    log: str = _option(
+        "quiet", "what is written to standard error: quiet (warnings), text or json (every event)", metavar="HOW"
+    )
     no_browser: bool = _option(False, "do not open a browser")
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
@@ -107,11 +122,9 @@ class Settings:
         _check_name(self.name)
         if self.port is not None and not 0 <= self.port <= 65535:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
-        if self.layers is not None:
-            try:
-                re.compile(self.layers)
-            except re.error as error:
-                raise LurkError(f"--layers {self.layers!r} is no regular expression: {error}") from error
+        if self.log not in MODES:
+            raise LurkError(f"--log must be one of {', '.join(MODES)}, not {self.log!r}")
+        _check_expression(self.layers)
 
     @property
     def study(self) -> str:
@@ -146,6 +159,13 @@ class Settings:
         made = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
         has_name = made.study != spec.study and STUDY_NAME.fullmatch(spec.study)
         return replace(made, name=spec.study) if has_name else made
+
+
+def _check_expression(layers: str | None) -> None:
+    try:
+        re.compile(layers or "")
+    except re.error as error:
+        raise LurkError(f"--layers {layers!r} is no regular expression: {error}") from error
 
 
 def flag(name: str) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 import diskcache
 
+from lurk.counts import COUNTS
 from lurk.errors import CacheError
 from lurk.texts import Texts, is_damage, queue_error
 
@@ -110,6 +111,13 @@ def _open(folder: Path, timeout_s: float, **settings: object) -> diskcache.Cache
     with suppress(FileExistsError):  # opened only to make it: closing a database file would drop this process's locks
         os.close(os.open(folder / diskcache.core.DBNAME, os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
     return diskcache.Cache(str(folder), timeout=timeout_s, disk=PlainDisk, **_SHARED, **settings)
+
+
+def share_counts(cache: Path) -> None:
+    """Add what this process counts to the numbers of all processes on a cache; without a store it keeps its own."""
+    with suppress(OSError, sqlite3.Error, diskcache.Timeout):
+        folder = cache / "counts"
+        COUNTS.share(_open(folder, RENDER_TIMEOUT_S, eviction_policy="none", cull_limit=0, sqlite_synchronous=0))
 
 
 def open_queue(cache: Path) -> Texts:
@@ -209,6 +217,7 @@ class Renders:
         try:
             found = store.get(key)
             if not isinstance(found, bytes) or found[:_CHECK_BYTES] == _checksum(found[_CHECK_BYTES:]):
+                COUNTS.add("lurk_renders", found="yes" if isinstance(found, bytes) else "no")
                 return found[_CHECK_BYTES:] if isinstance(found, bytes) else None
             store.delete(key)
         except (diskcache.Timeout, sqlite3.Error) as error:

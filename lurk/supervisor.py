@@ -5,6 +5,7 @@ standard input; whichever of the three is killed, none is left over and no job i
 """
 
 import argparse
+import logging
 import os
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from typing import Self
 import lurk
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.logs import configure, event
 from lurk.space import keep_reserve
 
 WATCH_S = 0.1
@@ -36,12 +38,13 @@ LAY_UP_S = 30.0
 KILLED = 9
 
 
-def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(module: str, *arguments: str, files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
     """Start a module of this package in a process of its own, in a process group of its own.
 
     Args:
         module: Dotted name.
         *arguments: Its command line.
+        files: Numbers of open files that it inherits.
 
     Returns:
         The process; the end of its standard input tells it to end.
@@ -52,7 +55,11 @@ def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", module, *arguments]
     return subprocess.Popen(
-        command, stdin=subprocess.PIPE, env=environment, process_group=0 if os.name == "posix" else None
+        command,
+        stdin=subprocess.PIPE,
+        env=environment,
+        pass_fds=files,
+        process_group=0 if os.name == "posix" else None,
     )
 
 
@@ -74,8 +81,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 class Kept:
     """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
-        self._grace_s = grace_s
+    def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = ()) -> None:
+        self._grace_s, self._files = grace_s, files
         self._process: subprocess.Popen[bytes] | None = None
         self._began = self._due = 0.0
         self._quick = 0
@@ -101,7 +108,7 @@ class Kept:
         elif self._process is None and now >= self._due:
             self._began = now
             try:
-                self._process = start(module, *arguments)
+                self._process = start(module, *arguments, files=self._files)
             except OSError:  # no memory or no process number left just now
                 self._due = now + LONGEST_PAUSE_S
         return code
@@ -136,6 +143,7 @@ class _Post:
         code = self._kept.ensure("lurk.worker", *self._arguments, "--name", self._name, "--with-parent")
         if code is not None:
             killed = code == -KILLED and memory_kills() == self._memory_kills
+            event("worker ended", level=logging.WARNING if code else logging.INFO, how=how_it_ended(code))
             with suppress(LurkError):  # else the leases run out
                 self._queue.lost(self._name, how_it_ended(code), killed=killed)
             self._renew()
@@ -322,6 +330,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     parser.add_argument("--floor-bytes", type=int, default=0, help="what must be free for a job to begin")
     parser.add_argument("--stuck-s", type=float, default=STUCK_S, help="seconds without progress that a job may take")
+    configure("supervisor")
     try:
         run(**vars(parser.parse_args(arguments)))
     except LurkError as error:

@@ -18,8 +18,10 @@ from pathlib import Path
 
 from lurk.allocator import keep_freed_memory
 from lurk.errors import Cancelled, LurkError
+from lurk.joblog import told
 from lurk.jobs import Job
 from lurk.jobs.local import LocalQueue
+from lurk.logs import configure
 from lurk.records import JobSpec, canonical
 from lurk.space import Space
 
@@ -230,7 +232,7 @@ def run(
         with_parent: Whether to end when standard input does.
         floor_bytes: What must be free on the cache's disk for a job to begin.
     """
-    task = _task_of(tasks) if isinstance(tasks, str) else tasks
+    task = told(_task_of(tasks) if isinstance(tasks, str) else tasks, cache)
     worker = Worker(cache, task, name=name, floor_bytes=floor_bytes)
     if with_parent:
         _end_with_input(worker)
@@ -295,6 +297,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     parser.add_argument("--floor-bytes", type=int, default=0, help="what must be free for a job to begin")
     given = parser.parse_args(arguments)
+    configure("worker")
     keep_freed_memory()
     if os.name == "posix":
         os.nice(NICENESS)

@@ -1,16 +1,20 @@
 import shutil
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
+from lurk import views
 from lurk.errors import LayerError, LurkError
 from lurk.index import Index
-from lurk.index_writer import show_in_study
+from lurk.index_writer import show_in_study, write_index
 from lurk.jobs.local import LocalQueue
+from lurk.render import encode_view
 from lurk.service import Service
 from lurk.settings import Settings
 from lurk.staleness import made_with
-from lurk.stores import open_renders
+from lurk.stores import Renders, open_renders
+from tests.conftest import make_manifest, make_statistics
 
 SETTINGS = Settings(model="toy", data="toy images")
 
@@ -172,3 +176,19 @@ def test_more_studies_than_indexes_are_kept_open_without_opening_them_again(tmp_
     service.studies()
     service.studies()
     assert len(opened) == len(names)
+
+
+def test_an_address_from_before_the_last_checkpoint_holds_in_a_process_that_never_saw_it(tmp_path):
+    """Web workers are stateless: one gives an address out, another is asked for the image."""
+    states = make_statistics()[0].states()
+    given = []
+    with write_index(tmp_path, make_manifest(), [(f"cat/{image}.png", 0) for image in range(6)]) as writer:
+        for image in range(6):
+            writer.put_view(image, encode_view(np.full((8, 8, 3), 10 * image, np.uint8)))
+        for checkpoint in range(3):
+            states["top_max_image"] = (states["top_max_image"] + checkpoint) % 6
+            writer.checkpoint(states, done=6, complete=True, skipped=())
+            given.append(views.grid(Index(writer.folder), "conv")["sprites"][0].removeprefix("/media/"))
+            fresh = Service({}, tmp_path, LocalQueue(tmp_path), Renders(tmp_path / f"renders-{checkpoint}"))
+            assert [fresh.media(key) is not None for key in given[-2:]] == [True] * min(2, checkpoint + 1)
+    assert len(set(given)) == 3

@@ -7,15 +7,18 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lurk.commands.deployment import findings
 from lurk.errors import LurkError
 from lurk.index import Index
-from lurk.jobs.local import LocalQueue
 from lurk.manifest import study_index
 from lurk.records import UnitRef
 from lurk.settings import Settings
 from lurk.stores import prepare_cache
 
-PACKAGES = ("torch", "torchvision", "numpy", "pillow", "dash", "plotly", "dash-bootstrap-components", "diskcache")
+PACKAGES = (
+    *("torch", "torchvision", "numpy", "pillow", "dash", "plotly", "dash-bootstrap-components", "diskcache"),
+    *("gunicorn", "waitress", "flask-compress", "prometheus-client"),
+)
 PINNED = {"torch": "2.14.1", "torchvision": "0.29.1"}
 LEAST_FREE_BYTES = 1 << 30
 
@@ -85,7 +88,9 @@ def _cache(settings: Settings) -> list[str]:
         problems.append(f"the cache lies on {kind}, on which the queue is not safe; name a local disk with --cache")
     if free < LEAST_FREE_BYTES:
         problems.append(f"only {free / 1e6:.0f} MB are free for the cache; make room or choose another with --cache")
-    _say("workers alive", LocalQueue(cache).workers_alive())
+    for name, value, wrong in findings(settings, cache):
+        _say(name, value)
+        problems += [wrong] if wrong else []
     folder = study_index(cache, settings.study)
     if folder is None:
         _say("study", f"{settings.study}: not swept yet")

@@ -7,18 +7,21 @@ import sys
 import threading
 import webbrowser
 from types import FrameType
+from typing import TYPE_CHECKING
 
+from lurk.access import check_open, open_access
 from lurk.config import read
 from lurk.errors import LurkError
-from lurk.jobs import Limits
-from lurk.jobs.local import LocalQueue
-from lurk.served import studies_of, take_in
-from lurk.server import start
+from lurk.opening import open_service
+from lurk.served import take_in
 from lurk.service import Service
 from lurk.settings import Settings, hand_down
-from lurk.space import MEGABYTE, Space
-from lurk.stores import open_renders, prepare_cache
+from lurk.space import MEGABYTE
 from lurk.supervisor import Supervisor
+from lurk.web import Web
+
+if TYPE_CHECKING:
+    from lurk.server import Server
 
 WATCH_S, WATCH_ALL_S = 0.25, 2.0
 
@@ -36,23 +39,25 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Raises:
         LurkError: A user's mistake, also one that only the worker could find, such as a model that is not there.
     """
-    cache = prepare_cache(settings.cache)
-    queue = LocalQueue(cache)
+    check_open(settings)
     hand_down(settings)
-    limits = Limits(settings.queue_limit, settings.queue_limit_person)
-    floor_bytes = settings.min_free * MEGABYTE
-    studies, space = studies_of(settings, cache), Space(cache, floor_bytes)
-    service = Service(studies, cache, queue, open_renders(cache), limits=limits, space=space)
+    service = open_service(settings)
+    access = open_access(settings, service.cache)
     stop = threading.Event()
     _stop_on_signals(stop)
-    with start(service, settings) as server, Supervisor(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after):
+    floor_bytes, stuck_s = settings.min_free * MEGABYTE, settings.stuck_after
+    with _web(service, settings) as web, Supervisor(service.cache, floor_bytes=floor_bytes, stuck_s=stuck_s):
         if settings.config:
-            take_in(cache, read(settings.config), queue, process=os.getpid())
+            take_in(service.cache, read(settings.config), service.queue, process=os.getpid())
         else:
             service.start()
-        print(f"torchlurk shows {_what(settings, service)}: {server.entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
-        if not settings.no_browser and _has_screen():
-            webbrowser.open(server.entrance.split()[0])
+        if isinstance(web, Web):
+            web.wait(stop.is_set)
+        if not stop.is_set():
+            entrance = access.address(web.url) if access else web.url
+            print(f"torchlurk shows {_what(settings, service)}: {entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+            if not settings.no_browser and _has_screen():
+                webbrowser.open(entrance.split()[0])
         _wait(service, settings, stop)
     return 0
 
@@ -62,6 +67,15 @@ def _what(settings: Settings, service: Service) -> str:
         return f"{settings.model} on {settings.data}"
     count = len(service.names())
     return f"{count} {'study' if count == 1 else 'studies'} of {settings.config}"
+
+
+def _web(service: Service, settings: Settings) -> "Web | Server":
+    """The web server: gunicorn in a process of its own; in this one where that cannot run, and for `--debug`."""
+    if settings.debug or os.name != "posix":
+        from lurk.server import start
+
+        return start(service, settings)
+    return Web(settings)
 
 
 def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:

@@ -13,9 +13,10 @@ from dash.development.base_component import Component
 
 from lurk.access import Access
 from lurk.service import Service
-from lurk.ui import answers, bodies, door, ids, routes
+from lurk.ui import answers, bodies, compressing, door, ids, routes
 from lurk.ui.address import read
 from lurk.ui.guard import LARGEST_BODY, Guard
+from lurk.ui.observe import Observer
 from lurk.ui.panels import PANELS, grid, header, layers, missing, skipped, unit
 from lurk.ui.scripts import bind
 
@@ -84,12 +85,13 @@ def create_app(
     door.register(app.server, access, ASSETS)
     routes.register(app.server, service)
     answers.register(app.server)
+    compressing.register(app.server)
     bodies.register(app)
     _bind(app)
     for panel in PANELS:
         PANELS[panel](app, service)
     app.enable_dev_tools(debug=debug, dev_tools_hot_reload=False, dev_tools_prune_errors=False)
-    app.server.wsgi_app = Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts)
+    app.server.wsgi_app = Observer(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
     return app
 
 

@@ -78,6 +78,10 @@ def _no_part(_problem: Exception) -> Response:
     return error(WORDS[404], 404)
 
 
+def _no_such_script(_problem: DependencyException) -> Response:
+    return error(WORDS[404], 404)
+
+
 def _http(problem: HTTPException) -> Response:
     code = problem.code or 500
     if problem.response is not None or code < 400:

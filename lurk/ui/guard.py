@@ -88,7 +88,7 @@ class Guard:
         status, message = refused
         body = message.encode()
         headers = [("Content-Type", "text/plain; charset=utf-8"), ("Content-Length", str(len(body)))]
-        start(status, [*headers, ("Connection", "close")])
+        start(status, headers)
         return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
     def _refusal(self, environ: Environ) -> tuple[str, str] | None:

@@ -7,6 +7,7 @@ from werkzeug.exceptions import BadRequest
 
 from lurk.asking import KINDS
 from lurk.errors import LurkError
+from lurk.logs import event
 from lurk.render import MIMETYPE
 from lurk.service import Service
 from lurk.ui.answers import answer
@@ -54,10 +55,12 @@ def submit(service: Service) -> Response:
         unit = number(part(body, "unit"))
         known_unit(service, study, layer, unit)
         key = service.verify(study, layer, unit, person())
+        event("job asked for", job=key, kind=kind, study=study)
         return answer(service.job(key) or {"key": key}, 202)
     known_layer(service, study, layer)
     units = numbers(part(body, "units")) if kind == "pictures" else [number(part(body, "unit"))]
     found = service.ask(study, str(kind), layer, units, person=person(), **_asked(body))
+    event("job asked for", job=found["key"], kind=kind, study=study, state=found["state"])
     return answer(found, 200 if found["state"] == "done" else 202)
 
 
@@ -78,6 +81,7 @@ def _asked(body: object) -> dict[str, Any]:
 
 def cancel_job(service: Service, key: str) -> Response:
     """Stop a job."""
+    event("job cancelled", job=key[:64])
     return answer(_found(service.cancel_job(key, person()), key), 202)
 
 

@@ -1,0 +1,107 @@
+"""What a process counts for the metrics: kept in memory, and added now and then to a store that all processes share.
+
+A full disk or a busy store loses nothing and stops nobody: what could not be added is added later.
+"""
+
+import json
+import sqlite3
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager, suppress
+from typing import Protocol
+
+import diskcache
+
+FLUSH_S = 2.0
+BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
+
+Name = tuple[str, tuple[tuple[str, str], ...]]
+
+
+class Shared(Protocol):
+    """The store that processes share; a `diskcache.Cache` is one."""
+
+    def transact(self) -> AbstractContextManager[object]:
+        """Change several values at once."""
+
+    def incr(self, key: str, delta: float, default: float) -> object:
+        """Add to a value."""
+
+    def get(self, key: str) -> object:
+        """A value, None where there is none."""
+
+    def __iter__(self) -> Iterator[object]: ...
+
+
+class Counts:
+    """Numbers that only grow, by name and labels; safe for several threads."""
+
+    def __init__(self) -> None:
+        self._lock, self._numbers = threading.Lock(), dict[Name, float]()
+        self._shared: Shared | None = None
+
+    def add(self, name: str, amount: float = 1, **labels: str) -> None:
+        """Add to a number.
+
+        Args:
+            name: The metric's name.
+            amount: What is added, 0 or more.
+            **labels: The metric's labels.
+        """
+        key = (name, tuple(sorted(labels.items())))
+        with self._lock:
+            self._numbers[key] = self._numbers.get(key, 0) + amount
+
+    def time(self, name: str, seconds: float, **labels: str) -> None:
+        """Add a time to a histogram.
+
+        Args:
+            name: The metric's name.
+            seconds: The time.
+            **labels: The metric's labels.
+        """
+        bound = next((bound for bound in BUCKETS_S if seconds <= bound), None)
+        self.add(f"{name}_bucket", 1, **labels, le="+Inf" if bound is None else f"{bound:g}")
+        self.add(f"{name}_sum", seconds, **labels)
+
+    def share(self, store: Shared) -> None:
+        """Add to a shared store from now on, every few seconds, in a thread of its own."""
+        if self._shared is None:
+            self._shared = store
+            threading.Thread(target=self._keep_flushing, name="counts", daemon=True).start()
+
+    def _keep_flushing(self) -> None:
+        pause = threading.Event()
+        while not pause.wait(FLUSH_S):
+            self.flush()
+
+    def flush(self) -> None:
+        """Add what was counted since the last time to the shared store."""
+        if self._shared is None:
+            return
+        with self._lock:
+            taken, self._numbers = self._numbers, {}
+        try:
+            with self._shared.transact():
+                for (name, labels), amount in taken.items():
+                    self._shared.incr(json.dumps([name, dict(labels)]), amount, default=0)
+        except (sqlite3.Error, OSError, diskcache.Timeout):
+            with self._lock:
+                for key, amount in taken.items():
+                    self._numbers[key] = self._numbers.get(key, 0) + amount
+
+    def read(self) -> Mapping[Name, float]:
+        """All numbers: those of every process where they are shared, else this one's."""
+        self.flush()
+        with self._lock:
+            found = dict(self._numbers)
+        if self._shared is not None:
+            with suppress(sqlite3.Error, OSError, diskcache.Timeout, ValueError):
+                for text in self._shared:
+                    name, labels = json.loads(str(text))
+                    key = (name, tuple(sorted(labels.items())))
+                    found[key] = found.get(key, 0) + float(str(self._shared.get(str(text)) or 0))
+        return found
+
+
+COUNTS = Counts()

@@ -1,0 +1,74 @@
+import pytest
+
+from lurk.binding import listen
+from lurk.commands import deployment
+from lurk.commands.deployment import findings
+from lurk.jobs.local import LocalQueue
+from lurk.records import JobSpec
+from lurk.server import start
+from lurk.settings import Settings
+from lurk.stores import prepare_cache
+from tests.ui.fake import FakeService
+
+
+def wrong(settings, cache):
+    return {name: problem for name, _, problem in findings(settings, cache) if problem}
+
+
+@pytest.fixture
+def cache(tmp_path):
+    return prepare_cache(tmp_path / "cache")
+
+
+def free_port():
+    with listen(Settings(port=0)) as made:
+        return made.getsockname()[1]
+
+
+def test_nothing_is_wrong_with_an_empty_cache(cache):
+    assert wrong(Settings(port=free_port()), cache) == {}
+
+
+def test_jobs_without_a_worker_are_told_with_the_command_that_mends_it(cache):
+    queue = LocalQueue(cache)
+    queue.submit(JobSpec("map", "study", ()))
+    assert f"python -m lurk worker --cache {cache}" in wrong(Settings(port=free_port()), cache)["queue"]
+    queue.present("worker")
+    assert "queue" not in wrong(Settings(port=free_port()), cache)
+
+
+def test_a_damaged_queue_is_told(cache):
+    LocalQueue(cache)
+    (cache / "queue" / "cache.db").write_bytes(b"no database" * 1000)
+    assert str(cache / "queue") in wrong(Settings(port=free_port()), cache)["queue"]
+
+
+def test_a_port_that_somebody_else_has_is_told(cache):
+    with listen(Settings(port=0)) as other:
+        port = other.getsockname()[1]
+        other.settimeout(0.1)
+        assert f"port {port}" in wrong(Settings(port=port), cache)["address"]
+
+
+@pytest.mark.parametrize("is_ready", [True, False])
+def test_a_server_of_ours_is_asked_how_it_is(cache, is_ready):
+    with start(FakeService(is_ready=is_ready), Settings(port=0)) as server:
+        port = int(server.url.rstrip("/").rpartition(":")[2])
+        found = {name: (value, problem) for name, value, problem in findings(Settings(port=port), cache)}
+    value, problem = found["address"]
+    assert "a server answers" in value
+    assert bool(problem) is not is_ready
+
+
+def test_an_open_address_is_told(cache):
+    assert "--host" in wrong(Settings(host="0.0.0.0"), cache)["address"]
+
+
+def test_little_memory_and_few_files_are_told(cache, monkeypatch):
+    import resource
+
+    monkeypatch.setattr(deployment, "_memory", lambda: 10**9)
+    monkeypatch.setattr(resource, "getrlimit", lambda _which: (256, 256))
+    found = wrong(Settings(port=free_port()), cache)
+    assert "1.0 GB" in found["memory"]
+    assert "ulimit -n" in found["open files"]
