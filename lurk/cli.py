@@ -11,13 +11,14 @@ from lurk.errors import LurkError
 from lurk.settings import add_options, settings_from
 
 STUDY = ("model", "weights", "data", "classes", "sample", "layers", "top", "batch_size", "workers", "device", "cache")
+MANY = ("shards", "queue")
 WEB = ("host", "port", "allowed_host", "no_browser", "debug")
 COMMANDS = {
-    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *WEB)),
-    "sweep": ("run the images through the model and leave the results in the cache", STUDY),
+    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *MANY, *WEB)),
+    "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, *MANY)),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("cache",)),
-    "doctor": ("say what is installed, what is wrong and how to mend it", STUDY),
+    "worker": ("claim and run the jobs of a cache", ("cache", "queue")),
+    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, "queue")),
 }
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
+from lurk.broker import check_queue
 from lurk.errors import LurkError
 from lurk.records import JobSpec, digest
 
@@ -50,6 +51,11 @@ class Settings:
     batch_size: int | None = _option(None, "images a forward pass (16 on a CPU, 128 on a GPU)", metavar="N")
     workers: int | None = _option(None, "threads that read images (one a core, at most 8)", metavar="N")
     device: str = _option("auto", "where the model runs: auto, cpu, cuda, cuda:1, mps", metavar="NAME")
+    shards: int = _option(1, "pieces that a sweep is cut into, for several workers", metavar="N")
+    queue: str = _option(
+        "local", "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
+        metavar="WHERE",
+    )
     cache: str = _option("cache", "folder for results", metavar="DIR")
     host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
     port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
@@ -60,7 +66,8 @@ class Settings:
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
     def __post_init__(self) -> None:
-        for name in ("sample", "top", "batch_size", "workers"):
+        check_queue(self.queue)
+        for name in ("sample", "top", "batch_size", "workers", "shards"):
             value = getattr(self, name)
             if value is not None and value < 1:
                 raise LurkError(f"{flag(name)} must be 1 or more, not {value}")
@@ -95,6 +102,8 @@ class Settings:
     def sweep_spec(self) -> JobSpec:
         """The job that sweeps this study."""
         more = {"batch_size": self.batch_size, "workers": self.workers, "device": self.device}
+        if self.shards > 1:
+            more["shards"] = self.shards
         return JobSpec("sweep", self.study, tuple((self._identity() | more).items()))
 
     @classmethod

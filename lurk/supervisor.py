@@ -13,15 +13,17 @@ import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import lurk
+from lurk.broker import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 
 WATCH_S = 0.1
 SWEEP_S = 1.0
@@ -32,18 +34,19 @@ HUNG_S = 60.0
 KILLED = 9
 
 
-def start(module: str, *arguments: str) -> subprocess.Popen[bytes]:
+def start(module: str, *arguments: str, variables: Mapping[str, str] | None = None) -> subprocess.Popen[bytes]:
     """Start a module of this package in a process of its own, in a process group of its own.
 
     Args:
         module: Dotted name.
         *arguments: Its command line.
+        variables: Environment variables beside this process's own.
 
     Returns:
         The process; the end of its standard input tells it to end.
     """
     root = str(Path(lurk.__file__).parents[1])
-    environment = dict(os.environ)
+    environment = {**os.environ, **(variables or {})}
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", module, *arguments]
@@ -70,8 +73,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 class Kept:
     """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
 
-    def __init__(self, grace_s: float = GRACE_S) -> None:
-        self._grace_s = grace_s
+    def __init__(self, grace_s: float = GRACE_S, *, queue: str = LOCAL) -> None:
+        self._grace_s, self._variables = grace_s, {QUEUE_VARIABLE: queue}
         self._process: subprocess.Popen[bytes] | None = None
         self._began = self._due = 0.0
         self._quick = 0
@@ -97,7 +100,7 @@ class Kept:
         elif self._process is None and now >= self._due:
             self._began = now
             try:
-                self._process = start(module, *arguments)
+                self._process = start(module, *arguments, variables=self._variables)
             except OSError:  # no memory or no process number left just now
                 self._due = now + LONGEST_PAUSE_S
         return code
@@ -117,9 +120,9 @@ class Kept:
 class _Post:
     """One worker after the other, each with a name of its own."""
 
-    def __init__(self, queue: LocalQueue, arguments: Sequence[str]) -> None:
+    def __init__(self, queue: LocalQueue, arguments: Sequence[str], where: str = LOCAL) -> None:
         self._queue, self._arguments = queue, arguments
-        self._kept = Kept()
+        self._kept = Kept(queue=where)
         self._renew()
 
     def _renew(self) -> None:
@@ -169,14 +172,17 @@ def how_it_ended(code: int) -> str:
     return f"was ended by {name}, a crash outside Python"
 
 
-def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str | None = None) -> None:
+def run(
+    cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str | None = None, queue: str = LOCAL
+) -> None:
     """Keep workers alive until told to end by a signal, or by the end of standard input.
 
     Args:
         cache: The cache directory.
-        workers: How many.
+        workers: How many; 0 to take lost jobs back and no more.
         with_parent: Whether to end when standard input does.
         tasks: What runs a job, `module:function`; by default the worker's own.
+        queue: Where the queue lies, `local` or the address of a Redis.
     """
     over = threading.Event()
     if with_parent:
@@ -184,11 +190,11 @@ def run(cache: Path, *, workers: int = 1, with_parent: bool = False, tasks: str 
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: over.set())
-    queue = LocalQueue(cache)
+    kept = queue_at(queue, cache)
     arguments = ["--cache", str(cache), *(["--tasks", tasks] if tasks else [])]
-    posts = [_Post(queue, arguments) for _ in range(workers)]
+    posts = [_Post(kept, arguments, queue) for _ in range(workers)]
     try:
-        _watch(queue, posts, over)
+        _watch(kept, posts, over)
     finally:
         ends = [threading.Thread(target=post.stop) for post in posts]
         for end in ends:
@@ -223,17 +229,18 @@ class Supervisor:
     ...     serve()
     """
 
-    def __init__(self, cache: Path, *, workers: int = 1, tasks: str | None = None) -> None:
+    def __init__(self, cache: Path, *, workers: int = 1, tasks: str | None = None, queue: str = LOCAL) -> None:
         """Prepare; nothing is started yet.
 
         Args:
             cache: The cache directory.
             workers: How many workers.
             tasks: What runs a job, `module:function`; by default the worker's own.
+            queue: Where the queue lies, `local` or the address of a Redis.
         """
         self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
         self._arguments += ["--tasks", tasks] if tasks else []
-        self._kept, self._over = Kept(2 * GRACE_S), threading.Event()
+        self._kept, self._over = Kept(2 * GRACE_S, queue=queue), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> Self:
@@ -276,7 +283,8 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
     given = parser.parse_args(arguments)
     try:
-        run(given.cache, workers=given.workers, with_parent=given.with_parent, tasks=given.tasks)
+        queue = os.environ.get(QUEUE_VARIABLE) or LOCAL
+        run(given.cache, workers=given.workers, with_parent=given.with_parent, tasks=given.tasks, queue=queue)
     except LurkError as error:
         print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from lurk.errors import LurkError
 from lurk.index import Index
-from lurk.jobs.local import LocalQueue
+from lurk.broker import LOCAL, shown
+from lurk.jobs.place import queue_at
 from lurk.manifest import study_index
 from lurk.records import UnitRef
 from lurk.settings import Settings
@@ -81,11 +82,14 @@ def _cache(settings: Settings) -> list[str]:
     _say("cache", f"{cache}, {free / 1e9:.1f} GB free")
     kind = _file_system(cache)
     problems = []
-    if kind.startswith(("nfs", "cifs", "smb", "9p")):
+    if settings.queue == LOCAL and kind.startswith(("nfs", "cifs", "smb", "9p")):
         problems.append(f"the cache lies on {kind}, on which the queue is not safe; name a local disk with --cache")
     if free < LEAST_FREE_BYTES:
         problems.append(f"only {free / 1e6:.0f} MB are free for the cache; make room or choose another with --cache")
-    _say("workers alive", LocalQueue(cache).workers_alive())
+    try:
+        _say(f"workers alive, {shown(settings.queue)}", queue_at(settings.queue, cache).workers_alive())
+    except LurkError as error:
+        problems.append(str(error))
     folder = study_index(cache, settings.study)
     if folder is None:
         _say("study", f"{settings.study}: not swept yet")

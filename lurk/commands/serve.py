@@ -8,8 +8,9 @@ import threading
 import webbrowser
 from types import FrameType
 
+from lurk.broker import LOCAL
 from lurk.errors import LurkError
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.server import start
 from lurk.service import Service
 from lurk.settings import Settings
@@ -33,11 +34,12 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
         LurkError: A user's mistake, also one that only the worker could find, such as a model that is not there.
     """
     cache = prepare_cache(settings.cache)
-    queue = LocalQueue(cache)
+    queue = queue_at(settings.queue, cache)
+    workers = 1 if settings.queue == LOCAL else 0  # those of a Redis are started by themselves, on any machine
     service = Service({settings.study: settings}, cache, queue, open_renders(cache))
     stop = threading.Event()
     _stop_on_signals(stop)
-    with start(service, settings) as server, Supervisor(cache):
+    with start(service, settings) as server, Supervisor(cache, workers=workers, queue=settings.queue):
         service.start()
         print(f"torchlurk shows {settings.model} on {settings.data}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
         if not settings.no_browser and _has_screen():

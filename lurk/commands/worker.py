@@ -17,5 +17,5 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    supervisor.run(prepare_cache(settings.cache))
+    supervisor.run(prepare_cache(settings.cache), queue=settings.queue)
     return 0
