@@ -27,8 +27,8 @@ def check_queue(where: str) -> None:
         raise LurkError(f"--queue must be {LOCAL} or an address such as {EXAMPLE}, not {shown(where)!r}")
     if not parts.password and not _is_loopback(parts.hostname):
         raise LurkError(
-            f"--queue {shown(where)} names a Redis without a password on another machine, which everyone on the network "
-            f"could use; set requirepass there and give {EXAMPLE}, best in LURK_QUEUE"
+            f"--queue {shown(where)} names a Redis without a password on another machine, which everyone on the "
+            f"network could use; set requirepass there and give {EXAMPLE}, best in LURK_QUEUE"
         )
 
 

@@ -1,8 +1,8 @@
 """A worker that hears of jobs by Celery's messages, where the queue lies in a Redis.
 
-Celery runs its task in the worker's one thread (`solo`): no process is ever forked, with or without torch; the processes
-are those that the supervisor spawns. That pool knows no time limit, so a thread here keeps it: a job that has run for long
-is asked to make way, which costs nothing, as it goes on from where it is; one that does not is taken for lost.
+Celery runs its task in the worker's one thread (`solo`): no process is ever forked, with or without torch; the
+processes are those that the supervisor spawns. That pool knows no time limit, so a thread here keeps it: a job that has
+run for long is asked to make way, which costs nothing, as it goes on from where it is; one that does not is lost.
 """
 
 import threading

@@ -53,7 +53,8 @@ class Settings:
     device: str = _option("auto", "where the model runs: auto, cpu, cuda, cuda:1, mps", metavar="NAME")
     shards: int = _option(1, "pieces that a sweep is cut into, for several workers", metavar="N")
     queue: str = _option(
-        "local", "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
+        "local",
+        "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
         metavar="WHERE",
     )
     cache: str = _option("cache", "folder for results", metavar="DIR")

@@ -148,8 +148,9 @@ class Worker:
 
     def _let_through(self, job: Job) -> None:
         if len(self._held) == 1:
-            while self.once(below=job.lane):
-                pass
+            with suppress(LurkError):  # the queue cannot be used just now, which is no fault of the job
+                while self.once(below=job.lane):
+                    pass
 
     def beat(self) -> None:
         """Renew the leases of the jobs that run here and hear which are to stop."""

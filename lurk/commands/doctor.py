@@ -7,9 +7,9 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lurk.broker import LOCAL, shown
 from lurk.errors import LurkError
 from lurk.index import Index
-from lurk.broker import LOCAL, shown
 from lurk.jobs.place import queue_at
 from lurk.manifest import study_index
 from lurk.records import UnitRef

@@ -1,8 +1,8 @@
 """The queue of many machines: the local queue's records in a Redis, and Celery to tell workers that there is a job.
 
-A message carries the key of a job and nothing else, and it is only a bell: a worker that hears it claims the best waiting
-job from the records, by lane and lease, as on one machine. A bell too many finds nothing to do; one that was lost with its
-worker is rung again by the sweep of the leases. So no job is lost, doubled or repeated by what the broker does.
+A message carries the key of a job and nothing else, and it is only a bell: a worker that hears it claims the best
+waiting job from the records, by lane and lease, as on one machine. A bell too many finds nothing to do; one that was
+lost with its worker is rung again by the sweep of the leases. So what the broker does loses and repeats no job.
 """
 
 from collections.abc import Callable, Mapping

@@ -83,7 +83,9 @@ class RedisTexts:
         except redis.exceptions.AuthenticationError as error:
             raise QueueError(f"the Redis at {self._where} refuses the password of --queue ({error})") from error
         except redis.exceptions.RedisError as error:
-            raise QueueError(f"cannot use the Redis at {self._where}: {error}; is --queue right, does it run?") from error
+            raise QueueError(
+                f"cannot use the Redis at {self._where}: {error}; is --queue right, does it run?"
+            ) from error
 
     @property
     def _changes(self) -> Changes | None:
