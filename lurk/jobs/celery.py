@@ -100,6 +100,10 @@ class CeleryQueue(LocalQueue):
             self._ring([key for _, key in self._texts.span("wait:", "wait;", MOST_BELLS)])
         return lost
 
+    def check(self) -> None:
+        """Ask the Redis for an answer; QueueError where there is none."""
+        self._texts.check()
+
     def has_waiting(self) -> bool:
         """Whether a job waits."""
         return bool(self._texts.span("wait:", "wait;", 1))

@@ -25,4 +25,6 @@ def queue_at(where: str, cache: Path) -> LocalQueue:
     check_queue(where)
     from lurk.jobs.celery import CeleryQueue
 
-    return CeleryQueue(where)
+    queue = CeleryQueue(where)
+    queue.check()
+    return queue
