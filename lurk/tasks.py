@@ -13,11 +13,12 @@ from lurk.helping import Helpers, shard_of
 from lurk.index import Index
 from lurk.index_writer import show_in_study
 from lurk.manifest import index_folder, study_index
+from lurk.merging import sweep_in_shards
 from lurk.method_tasks import Context, Result, draw_map, draw_pictures, draw_sanity
 from lurk.records import JobSpec, UnitRef
 from lurk.results import publish_offers
 from lurk.settings import Settings
-from lurk.sharding import Options, is_done, sweep_in_shards, sweep_shard
+from lurk.sharding import Options, is_done, sweep_shard
 from lurk.sweeping import sweep
 from lurk.verify import verify
 from lurk.warm import image_set, warm_model

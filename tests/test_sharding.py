@@ -11,12 +11,13 @@ from PIL import Image
 from torch import nn
 
 import lurk
-from lurk import sharding
+from lurk import merging
 from lurk.errors import BusyError, Cancelled, ImagesError, LurkError
 from lurk.index import Index
 from lurk.index_writer import write_index, write_shard
 from lurk.manifest import index_folder, read_manifest
-from lurk.sharding import Options, Shard, cut, is_done, sweep_in_shards, sweep_shard
+from lurk.merging import sweep_in_shards
+from lurk.sharding import Options, Shard, cut, is_done, sweep_shard
 from lurk.sweeping import describe
 
 OPTIONS = Options(top=5, batch_size=4)
@@ -117,7 +118,7 @@ def test_the_order_in_which_shards_are_merged_does_not_matter(model, images, who
     parts = cut(len(images), 4, 5)
     for seed in range(4):
         shuffled = random.Random(seed).sample(parts, len(parts))
-        monkeypatch.setattr(sharding, "cut", lambda *_, shuffled=shuffled: shuffled)
+        monkeypatch.setattr(merging, "cut", lambda *_, shuffled=shuffled: shuffled)
         mine, theirs = files(alone(model, images, tmp_path / str(seed), 5)), files(whole)
         assert mine.pop("manifest").complete
         assert theirs.pop("manifest").complete
@@ -202,8 +203,8 @@ def test_a_machine_with_other_weights_cannot_help_and_says_what_differs(model, i
 def test_what_is_shown_meanwhile_is_true_and_one_worker_does_not_go_on_from_it(
     model, images, whole, tmp_path, monkeypatch
 ):
-    monkeypatch.setattr(sharding, "FIRST_MERGE_S", 0.0)
-    monkeypatch.setattr(sharding, "WAIT_S", 0.0)
+    monkeypatch.setattr(merging, "FIRST_MERGE_S", 0.0)
+    monkeypatch.setattr(merging, "WAIT_S", 0.0)
     seen = []
 
     class Stopping(Alone):
@@ -235,7 +236,7 @@ def test_not_one_good_image_is_an_error_in_shards_too(model, tmp_path):
 
 
 def test_progress_is_that_of_the_whole(model, images, tmp_path, monkeypatch):
-    monkeypatch.setattr(sharding, "WAIT_S", 0.0)
+    monkeypatch.setattr(merging, "WAIT_S", 0.0)
     helpers = Alone()
     alone(model, images, tmp_path / "cache", 4, helpers)
     figures = [done for done, total, _ in helpers.reports]

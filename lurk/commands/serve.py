@@ -42,6 +42,8 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     with start(service, settings) as server, Supervisor(cache, workers=workers, queue=settings.queue):
         service.start()
         print(f"torchlurk shows {settings.model} on {settings.data}: {server.url} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+        if not workers and not queue.workers_alive():
+            print("lurk: no worker is there yet; start some with: python -m lurk worker --queue …", file=sys.stderr)  # noqa: T201 - what is waited for
         if not settings.no_browser and _has_screen():
             webbrowser.open(server.url)
         _wait(service, settings, stop)
