@@ -1,4 +1,4 @@
-"""A sweep in shards as the worker sees it that plans it, takes part in it and merges: the index is that of one worker."""
+"""A sweep in shards as seen by the worker that plans it, takes part and merges: the index is that of one worker."""
 
 import time
 from collections.abc import Callable, Sequence
