@@ -16,6 +16,7 @@ run: $(RUN_STAMP) ## install what is needed and open the dashboard; ARGS="--mode
 
 test: $(TEST_STAMP) ## install what is needed and run the tests; ARGS="-k sweep" passes options on
 	@sh .ci/browser
+	@sh .ci/redis
 	$(BIN)/python -m pytest $(ARGS)
 
 check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import order, tests

@@ -15,16 +15,17 @@ from lurk.settings import STUDY_OPTIONS, Settings, add_options, flag, settings_f
 
 STUDY = (*STUDY_OPTIONS, "cache", "log")
 WORK = ("memory", "min_free", "stuck_after")
+MANY = ("shards", "queue")
 LIMITS = ("queue_limit", "queue_limit_person")
 WEB = ("host", "port", "allowed_host", "auth", "admins", "web_workers", *LIMITS, "no_browser", "debug")
 COMMANDS = {
-    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, "config", *WEB, *WORK)),
-    "reload": ("take in what was changed in the file of a running server", ("config", "cache")),
-    "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, "config")),
+    "serve": ("show the dashboard; the sweep runs beside it", (*STUDY, *MANY, "config", *WEB, *WORK)),
+    "reload": ("take in what was changed in the file of a running server", ("config", "cache", "queue")),
+    "sweep": ("run the images through the model and leave the results in the cache", (*STUDY, *MANY, "config")),
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
-    "worker": ("claim and run the jobs of a cache", ("config", "cache", "log", *WORK)),
+    "worker": ("claim and run the jobs of a cache", ("config", "cache", "queue", "log", *WORK)),
     "password": ("make a line of the file that --auth password:FILE reads", ()),
-    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, *WEB[:5])),
+    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, "queue", *WEB[:5])),
 }
 OF_SEVERAL = ("serve", "sweep", "worker")
 

@@ -19,7 +19,16 @@ from filelock import FileLock, Timeout
 
 from lurk.errors import BusyError, CacheError, IndexFormatError
 from lurk.index import Index
-from lurk.manifest import FORMAT, Manifest, generation_folder, index_folder, read_manifest, study_file, view_file
+from lurk.manifest import (
+    FORMAT,
+    Manifest,
+    generation_folder,
+    index_folder,
+    read_manifest,
+    shard_folder,
+    study_file,
+    view_file,
+)
 
 Array = np.ndarray[Any, np.dtype[Any]]
 SLICE_BYTES = 1 << 24
@@ -27,15 +36,27 @@ KEPT = ("sweep.lock", "results")
 
 
 class IndexWriter:
-    """The one writer of an index; made by `write_index`, which holds the lock."""
+    """The one writer of an index or of a shard; made by `write_index` or `write_shard`, which hold the lock.
 
-    def __init__(self, folder: Path, manifest: Manifest) -> None:
-        self.folder = folder
+    Args:
+        folder: Where the states go.
+        manifest: How far an earlier run came.
+        views: Folder of the index, to which views go; by default the same.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, views: Path | None = None) -> None:
+        self.folder, self._views = folder, views or folder
         self.manifest = manifest
+        self._is_anew = False
+
+    def begin_anew(self) -> None:
+        """Forget what is there; readers see it until the next checkpoint."""
+        self._is_anew = True
+        self.manifest = replace(self.manifest, done=0, skipped=(), shards=1)
 
     def load(self) -> dict[str, Array]:
         """Reducers' states of the last checkpoint, copied into memory; empty before the first."""
-        if not self.manifest.generation:
+        if not self.manifest.generation or self._is_anew:
             return {}
         folder = generation_folder(self.folder, self.manifest.generation)
         return {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
@@ -67,14 +88,14 @@ class IndexWriter:
 
     def put_view(self, image: int, data: bytes) -> None:
         """Keep the preprocessed view of an image."""
-        file = view_file(self.folder, image)
+        file = view_file(self._views, image)
         file.parent.mkdir(parents=True, exist_ok=True)
         _replace(file, data, flush=False)
 
     def keep_views(self, images: Iterable[int]) -> None:
         """Drop the views of all images but these."""
         kept = set(images)
-        for file in (self.folder / "views").glob("*/*"):
+        for file in (self._views / "views").glob("*/*"):
             if not file.stem.isdecimal() or int(file.stem) not in kept:  # else left behind by a kill
                 file.unlink(missing_ok=True)
 
@@ -96,11 +117,54 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         BusyError: Another process is sweeping into the same index.
     """
     folder = index_folder(cache, manifest.provenance.key)
+    with _locked(folder):
+        try:
+            manifest = Index(folder).open_all().manifest
+        except IndexFormatError as error:
+            notice = _set_aside(folder, error)
+            manifest = replace(manifest, notice="; ".join(part for part in (manifest.notice, notice) if part))
+            _begin(folder, manifest, images)
+        yield IndexWriter(folder, manifest)
+
+
+@contextmanager
+def write_shard(index: Path, name: str, manifest: Manifest) -> Iterator[IndexWriter]:
+    """Open a shard of an index for writing, the one that is there or a new one.
+
+    Args:
+        index: Folder of the index.
+        name: Name of the shard.
+        manifest: What a new shard begins with.
+
+    Yields:
+        The writer; its manifest tells how far an earlier run came.
+
+    Raises:
+        CacheError: The cache cannot be written.
+        BusyError: Another process is sweeping the same shard.
+    """
+    folder = shard_folder(index, name)
+    with _locked(folder):
+        try:
+            manifest = read_manifest(folder)
+        except IndexFormatError:
+            _write_manifest(folder, manifest)
+        yield IndexWriter(folder, manifest, index)
+
+
+def drop_shards(index: Path) -> None:
+    """Remove the shards of an index."""
+    shutil.rmtree(index / "shards", ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Make a folder where it is not, and hold its lock."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise CacheError(
-            f"cannot write to the cache {str(cache)!r}: {error.strerror}; choose another with --cache"
+            f"cannot write to the cache {str(folder)!r}: {error.strerror}; choose another with --cache"
         ) from error
     lock = FileLock(folder / "sweep.lock")
     try:
@@ -110,13 +174,7 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
             f"another process is sweeping into {str(folder)!r}; wait for it, or choose another --cache"
         ) from error
     try:
-        try:
-            manifest = Index(folder).open_all().manifest
-        except IndexFormatError as error:
-            notice = _set_aside(folder, error)
-            manifest = replace(manifest, notice="; ".join(part for part in (manifest.notice, notice) if part))
-            _begin(folder, manifest, images)
-        yield IndexWriter(folder, manifest)
+        yield
     finally:
         lock.release()
 

@@ -7,6 +7,7 @@ With `index` and `index_writer` all that knows of files there:
     <cache>/index/<key>/images.jsonl          a line [path, label] an image; images_at.npy says where each line begins
     <cache>/index/<key>/generation-<n>/*.npy  the reducers' states, memory-mapped, units first
     <cache>/index/<key>/views/<a>/<image>.webp the preprocessed view of every hit image
+    <cache>/index/<key>/shards/<name>/        manifest.json and generations of a shard, until all are merged
 """
 
 import json
@@ -74,6 +75,7 @@ class Manifest:
         done: Images dealt with, skipped ones included.
         complete: Whether the sweep is through.
         skipped: (image, path, reason) of every image that could not be used.
+        shards: Of how many shards, each as far as it is, an index is made that is not complete.
     """
 
     provenance: Provenance
@@ -89,6 +91,7 @@ class Manifest:
     done: int = 0
     complete: bool = False
     skipped: tuple[tuple[int, str, str], ...] = ()
+    shards: int = 1
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -128,6 +131,11 @@ def _frozen(value: dict[str, Any]) -> dict[str, Any]:
 
 def _tuples(value: Any) -> Any:
     return tuple(_tuples(part) for part in value) if isinstance(value, list) else value
+
+
+def shard_folder(folder: Path, name: str) -> Path:
+    """Folder of a shard's states, below the index's folder."""
+    return folder / "shards" / name
 
 
 def view_file(folder: Path, image: int) -> Path:

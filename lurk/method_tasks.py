@@ -18,6 +18,7 @@ from lurk.errors import ImagesError, LurkError
 from lurk.honesty import figures
 from lurk.images import ImageSet
 from lurk.index import Index
+from lurk.jobs import Queue
 from lurk.manifest import index_folder
 from lurk.methods import METHODS, MapMethod, MapRequest, PictureMethod, PictureRequest, Pictures
 from lurk.models import Model
@@ -44,6 +45,10 @@ class Context(Protocol):
     @property
     def cache(self) -> Path:
         """The cache directory."""
+
+    @property
+    def queue(self) -> Queue | None:
+        """Where a task may ask for more jobs, None where there is no queue."""
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Tell the progress; raises Cancelled when the job is to stop."""

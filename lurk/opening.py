@@ -1,7 +1,7 @@
 """Opens the service of a run: the one place that puts studies, cache, queue and renders together for a process."""
 
 from lurk.jobs import Limits
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.served import studies_of
 from lurk.service import Service
 from lurk.settings import Settings
@@ -22,4 +22,4 @@ def open_service(settings: Settings) -> Service:
     limits = Limits(settings.queue_limit, settings.queue_limit_person)
     space = Space(cache, settings.min_free * MEGABYTE)
     studies = studies_of(settings, cache)
-    return Service(studies, cache, LocalQueue(cache), open_renders(cache), limits=limits, space=space)
+    return Service(studies, cache, queue_at(settings.queue, cache), open_renders(cache), limits=limits, space=space)

@@ -81,6 +81,12 @@ def two_sum(high: Tensor, low: Tensor, value: Tensor) -> None:
     torch.sub(error, high - total, out=low)
 
 
+def round_sum(high: Tensor, low: Tensor) -> None:
+    """Round a double-double sum to its leading part in place: what is left does not tell the order of adding."""
+    high += low
+    low.zero_()
+
+
 def rank_keys(scores: Tensor, images: Tensor) -> Tensor:
     """Order-preserving keys: a larger key is a higher score, and of equal scores the lower image number.
 
@@ -192,6 +198,10 @@ class ClassMoments:
         two_sum(self.sums[:, :, 0], self.sums[:, :, 1], other.sums[:, :, 0].clone())
         two_sum(self.sums[:, :, 0], self.sums[:, :, 1], other.sums[:, :, 1].clone())
 
+    def settle(self) -> None:
+        """Round each sum to the float64 nearest to it, once nothing is added any more."""
+        round_sum(self.sums[:, :, 0], self.sums[:, :, 1])
+
     def state(self) -> dict[str, Tensor]:
         """`count` int64 (y,) and `sums` float64 (u, y, 4, 2): max, max squared, mean, mean squared; high and low."""
         sums: Tensor = self.sums.permute(3, 0, 1, 2)
@@ -223,6 +233,10 @@ class Distribution:
         self.counts += other.counts
         for part in (0, 1):
             two_sum(self.sums[:, 0], self.sums[:, 1], other.sums[:, part].clone())
+
+    def settle(self) -> None:
+        """Round each sum to the float64 nearest to it, once nothing is added any more."""
+        round_sum(self.sums[:, 0], self.sums[:, 1])
 
     def state(self) -> dict[str, Tensor]:
         """`counts` int64 (u, 3): all, above 0, at the bound; `sums` float64 (u, 2, 2): value, square; high and low."""

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lurk.broker import check_queue
 from lurk.errors import LurkError
 from lurk.logs import MODES
 from lurk.records import JobSpec, digest
@@ -82,6 +83,12 @@ class Settings:
     memory: int | None = _option(
         None, "memory for the models that a worker keeps loaded, in MB (a quarter of the machine's)", metavar="MB"
     )
+    shards: int = _option(1, "pieces that a sweep is cut into, for several workers", metavar="N")
+    queue: str = _option(
+        "local",
+        "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
+        metavar="WHERE",
+    )
     cache: str = _option("cache", "folder for results", metavar="DIR")
     host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
     port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
@@ -112,6 +119,7 @@ class Settings:
     debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
 
     def __post_init__(self) -> None:
+        check_queue(self.queue)
         for name, least in {**dict.fromkeys(COUNTS, 1), "min_free": 0}.items():
             value = getattr(self, name)
             if value is not None and value < least:
@@ -149,6 +157,8 @@ class Settings:
     def sweep_spec(self) -> JobSpec:
         """The job that sweeps this study."""
         more = {"batch_size": self.batch_size, "workers": self.workers, "device": self.device}
+        if self.shards > 1:
+            more["shards"] = self.shards
         return JobSpec("sweep", self.study, tuple((self.identity | more).items()))
 
     @classmethod

@@ -19,11 +19,12 @@ class Statistics:
         self.top_max = TopK(units, top, "maximum")
         self.top_mean = TopK(units, top, "mean")
         self.sketch = Sketch(units)
+        self._classes, self._distribution = ClassMoments(units, classes), Distribution(units)
         self._parts: dict[str, Reducer] = {
             "top_max": self.top_max,
             "top_mean": self.top_mean,
-            "classes": ClassMoments(units, classes),
-            "distribution": Distribution(units),
+            "classes": self._classes,
+            "distribution": self._distribution,
         }
 
     def add(self, batch: Batch) -> set[int]:
@@ -37,6 +38,11 @@ class Statistics:
         for name, part in self._parts.items():
             part.merge(other._parts[name])
         self.sketch.merge(other.sketch)
+
+    def settle(self) -> None:
+        """Give what does not depend on the order in which it was added, to the last bit; nothing is added any more."""
+        self._classes.settle()
+        self._distribution.settle()
 
     def states(self) -> dict[str, Array]:
         """Arrays by `<reducer>_<tensor>`, units first."""

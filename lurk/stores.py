@@ -18,6 +18,8 @@ import diskcache
 
 from lurk.counts import COUNTS
 from lurk.errors import CacheError
+from lurk.filesystem import is_shared
+from lurk.records import digest
 from lurk.texts import Texts, is_damage, queue_error
 
 RENDER_LIMIT_BYTES = 1 << 30
@@ -247,7 +249,7 @@ def _checksum(data: bytes) -> bytes:
 
 
 def open_renders(cache: Path, limit_bytes: int = RENDER_LIMIT_BYTES) -> Renders:
-    """Open the store of rendered images.
+    """Open the store of rendered images, in the cache or, where several machines share that, in a folder of this one.
 
     Args:
         cache: The cache directory.
@@ -259,6 +261,9 @@ def open_renders(cache: Path, limit_bytes: int = RENDER_LIMIT_BYTES) -> Renders:
     Raises:
         CacheError: It cannot be opened.
     """
+    if is_shared(cache):
+        user = os.geteuid() if os.name == "posix" else 0
+        cache = prepare_cache(Path(tempfile.gettempdir(), f"lurk-{user}-{digest(str(cache))[:12]}"))
     try:
         return Renders(cache / "renders", limit_bytes)
     except OSError as error:

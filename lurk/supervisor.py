@@ -14,15 +14,17 @@ import sysconfig
 import threading
 import time
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import lurk
+from lurk.broker import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
 from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.logs import configure, event
 from lurk.space import keep_reserve
 
@@ -38,19 +40,22 @@ LAY_UP_S = 30.0
 KILLED = 9
 
 
-def start(module: str, *arguments: str, files: Sequence[int] = ()) -> subprocess.Popen[bytes]:
+def start(
+    module: str, *arguments: str, files: Sequence[int] = (), variables: Mapping[str, str] | None = None
+) -> subprocess.Popen[bytes]:
     """Start a module of this package in a process of its own, in a process group of its own.
 
     Args:
         module: Dotted name.
         *arguments: Its command line.
         files: Numbers of open files that it inherits.
+        variables: Environment variables beside this process's own.
 
     Returns:
         The process; the end of its standard input tells it to end.
     """
     root = str(Path(lurk.__file__).parents[1])
-    environment = dict(os.environ)
+    environment = {**os.environ, **(variables or {})}
     if root not in (sysconfig.get_path("purelib"), sysconfig.get_path("platlib")):
         environment["PYTHONPATH"] = os.pathsep.join(filter(None, (root, environment.get("PYTHONPATH"))))
     command = [sys.executable, "-P", "-m", module, *arguments]
@@ -81,8 +86,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 class Kept:
     """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
 
-    def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = ()) -> None:
-        self._grace_s, self._files = grace_s, files
+    def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = (), *, queue: str = LOCAL) -> None:
+        self._grace_s, self._files, self._variables = grace_s, files, {QUEUE_VARIABLE: queue}
         self._process: subprocess.Popen[bytes] | None = None
         self._began = self._due = 0.0
         self._quick = 0
@@ -108,7 +113,7 @@ class Kept:
         elif self._process is None and now >= self._due:
             self._began = now
             try:
-                self._process = start(module, *arguments, files=self._files)
+                self._process = start(module, *arguments, files=self._files, variables=self._variables)
             except OSError:  # no memory or no process number left just now
                 self._due = now + LONGEST_PAUSE_S
         return code
@@ -128,9 +133,11 @@ class Kept:
 class _Post:
     """One worker after the other, each with a name of its own."""
 
-    def __init__(self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S) -> None:
+    def __init__(
+        self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL
+    ) -> None:
         self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
-        self._kept = Kept()
+        self._kept = Kept(queue=where)
         self._renew()
 
     def _renew(self) -> None:
@@ -206,16 +213,18 @@ def run(
     tasks: str | None = None,
     floor_bytes: int = 0,
     stuck_s: float = STUCK_S,
+    queue: str = LOCAL,
 ) -> None:
     """Keep workers alive until told to end by a signal, or by the end of standard input.
 
     Args:
         cache: The cache directory.
-        workers: How many.
+        workers: How many; 0 to take lost jobs back and no more.
         with_parent: Whether to end when standard input does.
         tasks: What runs a job, `module:function`; by default the worker's own.
         floor_bytes: What must be free on the cache's disk for a job to begin.
         stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
+        queue: Where the queue lies, `local` or the address of a Redis.
     """
     over = threading.Event()
     if with_parent:
@@ -223,11 +232,11 @@ def run(
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: over.set())
-    queue = LocalQueue(cache)
+    kept = queue_at(queue, cache)
     arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
-    posts = [_Post(queue, arguments, stuck_s) for _ in range(workers)]
+    posts = [_Post(kept, arguments, stuck_s, queue) for _ in range(workers)]
     try:
-        _watch(queue, posts, over, lambda: keep_reserve(cache, floor_bytes))
+        _watch(kept, posts, over, lambda: keep_reserve(cache, floor_bytes))
     finally:
         ends = [threading.Thread(target=post.stop) for post in posts]
         for end in ends:
@@ -274,6 +283,7 @@ class Supervisor:
         tasks: str | None = None,
         floor_bytes: int = 0,
         stuck_s: float = STUCK_S,
+        queue: str = LOCAL,
     ) -> None:
         """Prepare; nothing is started yet.
 
@@ -283,11 +293,12 @@ class Supervisor:
             tasks: What runs a job, `module:function`; by default the worker's own.
             floor_bytes: What must be free on the cache's disk for a job to begin.
             stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
+            queue: Where the queue lies, `local` or the address of a Redis.
         """
         self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
         self._arguments += ["--floor-bytes", str(floor_bytes), "--stuck-s", str(stuck_s)]
         self._arguments += ["--tasks", tasks] if tasks else []
-        self._kept, self._over = Kept(2 * GRACE_S), threading.Event()
+        self._kept, self._over = Kept(2 * GRACE_S, queue=queue), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> Self:
@@ -332,7 +343,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--stuck-s", type=float, default=STUCK_S, help="seconds without progress that a job may take")
     configure("supervisor")
     try:
-        run(**vars(parser.parse_args(arguments)))
+        run(**vars(parser.parse_args(arguments)), queue=os.environ.get(QUEUE_VARIABLE) or LOCAL)
     except LurkError as error:
         print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2

@@ -6,7 +6,7 @@ killed at any moment, it goes on from there and ends with the index that an undi
 
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from importlib.metadata import version
 from pathlib import Path
@@ -21,7 +21,7 @@ from lurk.graph import Plan
 from lurk.hooks import tapped
 from lurk.images import ImageSet, load_images
 from lurk.index import Index
-from lurk.index_writer import IndexWriter, open_index, write_index
+from lurk.index_writer import IndexWriter, drop_shards, open_index, write_index
 from lurk.manifest import Manifest, index_folder
 from lurk.measure import Measurement
 from lurk.models import Model, load_model
@@ -101,15 +101,51 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     entries = zip(images.paths, images.labels, strict=True)
     with write_index(cache, manifest, entries) as writer:
         began(writer.folder)
+        if writer.manifest.shards > 1 and not writer.manifest.complete:
+            writer.begin_anew()  # what it holds is of several shards, each as far as it is
         if not writer.manifest.complete:
-            threads = workers or min(8, os.cpu_count() or 1)
-            with ThreadPoolExecutor(threads, "images") as pool, placed(model.module, place):
-                if place.type != "cpu":
-                    plan = model.plan(layers)  # a trace holds for the device that it was made on
-                run = _Run(model, images, plan, writer, pool)
-                with torch.inference_mode():
-                    run.through(batch_size or (CPU_BATCH if place.type == "cpu" else GPU_BATCH), place, progress)
+            size = batch_size or usual_batch(place)
+            run_through(writer, model, images, place, batch_size=size, workers=workers, progress=progress)
+            drop_shards(writer.folder)
     return Index(index_folder(cache, manifest.provenance.key))
+
+
+def usual_batch(place: torch.device) -> int:
+    """Images a forward pass on a device, where nobody has said how many."""
+    return CPU_BATCH if place.type == "cpu" else GPU_BATCH
+
+
+def run_through(  # noqa: PLR0913 - what is run, and how
+    writer: IndexWriter,
+    model: Model,
+    images: ImageSet,
+    place: torch.device,
+    *,
+    batch_size: int,
+    workers: int | None,
+    progress: Progress | None,
+    span: range | None = None,
+) -> None:
+    """Run images through a model, from where a writer stands.
+
+    Args:
+        writer: Where the states go; it tells which layers, and how far an earlier run came.
+        model: The model.
+        images: The image set.
+        place: Where the model runs.
+        batch_size: Images a forward pass.
+        workers: Threads that read and preprocess images; by default one a core, at most 8.
+        progress: Called after each batch; see `sweep`.
+        span: Numbers of the images of a shard, whose first begins a batch; by default all, which also ends the index.
+    """
+    layers = dict(writer.manifest.provenance.parameters)["layers"]
+    threads = workers or min(8, os.cpu_count() or 1)
+    with ThreadPoolExecutor(threads, "images") as pool, placed(model.module, place):
+        plan = model.plan(None if layers is None else str(layers))  # a trace holds for the device that it was made on
+        run = _Run(model, images, plan, writer, pool)
+        with torch.inference_mode():
+            run.through(range(len(images)) if span is None else span, batch_size, place, progress)
+            run.end(is_whole=span is None)
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -186,38 +222,43 @@ class _Run:
             self._statistics.load(arrays)
         self._skipped = list(writer.manifest.skipped)
         self._views: list[Future[None]] = []
+        self._done = writer.manifest.done
 
-    def through(self, batch_size: int, place: torch.device, progress: Progress | None) -> None:
-        """Take batch after batch, with a checkpoint now and then and one at the end."""
-        first, total = self._writer.manifest.done, len(self._images)
+    def through(self, span: range, batch_size: int, place: torch.device, progress: Progress | None) -> None:
+        """Take batch after batch, with a checkpoint now and then."""
+        first, last = max(self._writer.manifest.done, span.start), span.stop
         done, clock, kind = first, _Clock(), self._model.dtype
         with tapped(self._plan, self._measurement.receive) as forward:
-            for numbers, tensors in self._batches(first, batch_size):
+            for numbers, tensors in self._batches(range(first, last, batch_size), last):
                 self._take(numbers, tensors, lambda x: forward(x.to(place, kind, memory_format=_layout(place))))
-                done = min(done + batch_size, total)
+                done = min(done + batch_size, last)
                 try:
                     if progress:
-                        progress(done, total, clock.rate(done - first))
+                        progress(done, len(self._images), clock.rate(done - first))
                 except (Cancelled, KeyboardInterrupt):
                     self._checkpoint(done)
                     raise
-                if done < total and clock.is_due():
+                if done < last and clock.is_due():
                     clock.spent(self._checkpoint(done))
-        self._wait_for_views()
-        self._writer.keep_views(self._statistics.hit_images())
-        if len(self._skipped) == total:
-            self._checkpoint(total)
-            reason = f"; the first, {self._skipped[0][1]}: {self._skipped[0][2]}" if self._skipped else ""
-            raise ImagesError(f"not one of the {total} images can be used{reason}")
-        self._checkpoint(total, complete=True)
+        self._done = last
 
-    def _batches(self, first: int, size: int) -> Iterator[tuple[list[int], list[Tensor]]]:
+    def end(self, *, is_whole: bool) -> None:
+        """Write the last checkpoint, of the index or of a shard."""
+        if is_whole:
+            self._wait_for_views()
+            self._writer.keep_views(self._statistics.hit_images())
+            if len(self._skipped) == self._done:
+                self._checkpoint(self._done)
+                raise none_usable(self._skipped, self._done)
+            self._statistics.settle()
+        self._checkpoint(self._done, complete=True)
+
+    def _batches(self, starts: range, last: int) -> Iterator[tuple[list[int], list[Tensor]]]:
         """Read ahead by two batches; yields image numbers and float32 (c, h, w) tensors of those that can be used."""
-        starts = range(first, len(self._images), size)
         ahead: list[list[Future[Tensor | str]]] = []
         for at in range(len(starts) + 2):
             if at < len(starts):
-                numbers = range(starts[at], min(starts[at] + size, len(self._images)))
+                numbers = range(starts[at], min(starts[at] + starts.step, last))
                 ahead.append([self._pool.submit(self._read, number) for number in numbers])
             if at >= 2:
                 yield self._usable(starts[at - 2], ahead.pop(0))
@@ -294,6 +335,12 @@ class _Run:
         for view in self._views:
             view.result()
         self._views.clear()
+
+
+def none_usable(skipped: Sequence[tuple[int, str, str]], total: int) -> ImagesError:
+    """The error of an image set of which not one image can be used."""
+    reason = f"; the first, {skipped[0][1]}: {skipped[0][2]}" if skipped else ""
+    return ImagesError(f"not one of the {total} images can be used{reason}")
 
 
 class _Clock:

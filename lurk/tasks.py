@@ -2,18 +2,23 @@
 
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from lurk.applying import offers
 from lurk.errors import BusyError, LurkError
+from lurk.helping import Helpers, shard_of
 from lurk.index import Index
 from lurk.index_writer import show_in_study
-from lurk.manifest import study_index
+from lurk.manifest import index_folder, study_index
+from lurk.merging import sweep_in_shards
 from lurk.method_tasks import Context, Result, draw_map, draw_pictures, draw_sanity
 from lurk.records import JobSpec, UnitRef
 from lurk.results import publish_offers
 from lurk.settings import Settings
+from lurk.sharding import Options, is_done, sweep_shard
 from lurk.staleness import made_with
 from lurk.sweeping import sweep
 from lurk.verify import verify
@@ -56,20 +61,16 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         publish_offers(folder, offers(model, model.plan(settings.layers)))
         show_in_study(context.cache, spec.study, folder, made)
 
-    index = _patiently(
-        context,
-        sweep,
-        model,
-        images,
-        top=settings.top,
-        cache=settings.cache,
-        layers=settings.layers,
-        batch_size=settings.batch_size,
-        workers=settings.workers,
-        device=settings.device,
-        progress=progress,
-        began=show,
-    )
+    options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}
+    if settings.shards > 1 and context.queue is not None:
+        helpers = Helpers(spec, context, context.queue)
+        whole = partial(sweep_in_shards, shards=settings.shards, options=Options(**options), helpers=helpers)
+        with helpers:
+            index = _patiently(context, whole, model, images, cache=settings.cache, began=show)
+    else:
+        index = _patiently(
+            context, sweep, model, images, cache=settings.cache, progress=progress, began=show, **options
+        )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 
 
@@ -103,8 +104,29 @@ def _verify(spec: JobSpec, context: Context) -> Result:
     }
 
 
+def _shard(spec: JobSpec, context: Context) -> Result:
+    """Sweep a shard, unless it is through or another process is at it: then there is nothing to do here."""
+    shard, folder = shard_of(spec), index_folder(context.cache, str(spec.get("index")))
+    if is_done(folder, shard):
+        return {"images": shard.last - shard.first}
+    settings = Settings.from_spec(spec, context.cache)
+    context.report(0, 0, "loading the model")
+    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    began = time.monotonic()
+
+    def progress(done: int) -> None:
+        context.report(done, shard.last - shard.first, "", done / max(time.monotonic() - began, 1e-6))
+        context.give_way()
+
+    options = Options(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+    with suppress(BusyError):
+        sweep_shard(model, images, folder, shard, options, progress)
+    return {"images": shard.last - shard.first}
+
+
 TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {
     "sweep": _sweep,
+    "shard": _shard,
     "verify": _verify,
     "picture": draw_pictures,
     "pictures": draw_pictures,

@@ -17,10 +17,11 @@ from contextlib import suppress
 from pathlib import Path
 
 from lurk.allocator import keep_freed_memory
+from lurk.broker import LOCAL, QUEUE_VARIABLE
 from lurk.errors import Cancelled, LurkError
 from lurk.joblog import told
-from lurk.jobs import Job
-from lurk.jobs.local import LocalQueue
+from lurk.jobs import Job, Queue
+from lurk.jobs.place import queue_at
 from lurk.logs import configure
 from lurk.records import JobSpec, canonical
 from lurk.space import Space
@@ -38,8 +39,8 @@ Task = Callable[[JobSpec, "Context"], dict[str, object] | None]
 class Context:
     """What a worker gives to a task: where results go, who hears of the progress, and when to make way."""
 
-    def __init__(self, cache: Path, held: "_Held", give_way: Callable[[Job], None]) -> None:
-        self.cache = cache
+    def __init__(self, cache: Path, held: "_Held", give_way: Callable[[Job], None], queue: Queue) -> None:
+        self.cache, self.queue = cache, queue
         self._held, self._give_way = held, give_way
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
@@ -80,6 +81,7 @@ class _Held:
         self.job, self.owner, self.news = job, job.owner or "", news
         self.progress: tuple[int, int, str, float | None] = (0, 0, "", None)
         self.is_stopped = False
+        self.began = time.monotonic()
 
 
 class Worker:
@@ -90,15 +92,18 @@ class Worker:
         task: What runs a job.
         name: The worker's name in the queue.
         floor_bytes: What must be free on the cache's disk for a job to begin.
+        queue: Where the queue lies, `local` or the address of a Redis.
     """
 
-    def __init__(self, cache: Path, task: Task, *, name: str | None = None, floor_bytes: int = 0) -> None:
+    def __init__(
+        self, cache: Path, task: Task, *, name: str | None = None, floor_bytes: int = 0, queue: str = LOCAL
+    ) -> None:
         self._space = Space(cache, floor_bytes)
         self.cache, self.name = cache, name or uuid.uuid4().hex
-        self._task, self._queue = task, LocalQueue(cache)
+        self._task, self._where, self._queue = task, queue, queue_at(queue, cache)
         self._held: list[_Held] = []
         self._lock = threading.Lock()
-        self._claims = 0
+        self.claims = 0
         self._ending, self._news = threading.Event(), threading.Event()
 
     def once(self, *, below: int | None = None) -> bool:
@@ -106,8 +111,8 @@ class Worker:
         with self._lock:
             if self._ending.is_set() or self._space.notice:
                 return False
-            self._claims += 1
-            job = self._queue.claim(f"{self.name}/{self._claims}", below=below)
+            self.claims += 1
+            job = self._queue.claim(f"{self.name}/{self.claims}", below=below)
             if job is None:
                 return False
             held = _Held(job, self._news)
@@ -126,7 +131,7 @@ class Worker:
         """Run a job's task; returns what tells the queue how it ended. The one place that catches every exception."""
         queue, key, owner = self._queue, held.job.key, held.owner
         try:
-            result = self._task(held.job.spec, Context(self.cache, held, self._let_through))
+            result = self._task(held.job.spec, Context(self.cache, held, self._let_through, queue))
             canonical(result)
         except Cancelled:
             return lambda: queue.stopped(key, owner)
@@ -150,8 +155,9 @@ class Worker:
 
     def _let_through(self, job: Job) -> None:
         if len(self._held) == 1:
-            while self.once(below=job.lane):
-                pass
+            with suppress(LurkError):  # the queue cannot be used just now, which is no fault of the job
+                while self.once(below=job.lane):
+                    pass
 
     def beat(self) -> None:
         """Renew the leases of the jobs that run here and hear which are to stop."""
@@ -174,8 +180,12 @@ class Worker:
             self._news.wait(BEAT_S)
             self._news.clear()
 
-    def work(self) -> None:
-        """Claim and run jobs until told to end."""
+    def work(self) -> int:
+        """Claim and run jobs until told to end; returns the exit status."""
+        if self._where != LOCAL:
+            from lurk.hearing import hear
+
+            return hear(self, self._where)
         try:
             while not self._ending.is_set():
                 try:
@@ -187,6 +197,21 @@ class Worker:
                     self._ending.wait(POLL_S)
         finally:
             self.give_back()
+        return 0
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it takes no more jobs."""
+        return self._ending.is_set()
+
+    def busy_s(self) -> float:
+        """Seconds since the job that runs here was begun, 0 where none does."""
+        return max((time.monotonic() - held.began for held in tuple(self._held)), default=0.0)
+
+    def cut_short(self) -> None:
+        """Give the jobs that run here back at their next report, though nobody cancelled them."""
+        for held in tuple(self._held):
+            held.is_stopped = True
 
     def end(self) -> None:
         """Take no more jobs, and cut the present one short when called by a signal in the thread that runs it."""
@@ -222,7 +247,8 @@ def run(
     name: str | None = None,
     with_parent: bool = False,
     floor_bytes: int = 0,
-) -> None:
+    queue: str = LOCAL,
+) -> int:
     """Claim and run jobs until the process is told to end.
 
     Args:
@@ -231,9 +257,13 @@ def run(
         name: The worker's name in the queue.
         with_parent: Whether to end when standard input does.
         floor_bytes: What must be free on the cache's disk for a job to begin.
+        queue: Where the queue lies, `local` or the address of a Redis.
+
+    Returns:
+        Exit status.
     """
     task = told(_task_of(tasks) if isinstance(tasks, str) else tasks, cache)
-    worker = Worker(cache, task, name=name, floor_bytes=floor_bytes)
+    worker = Worker(cache, task, name=name, floor_bytes=floor_bytes, queue=queue)
     if with_parent:
         _end_with_input(worker)
     if threading.current_thread() is threading.main_thread():
@@ -243,7 +273,7 @@ def run(
     if isinstance(tasks, str):
         with suppress(ImportError, OSError):  # loaded before a job is held; what is wrong with it, the first job tells
             importlib.import_module(tasks.partition(":")[0])
-    worker.work()
+    return worker.work()
 
 
 def _end_with_input(worker: Worker) -> None:
@@ -304,11 +334,10 @@ def main(arguments: Sequence[str]) -> int:
     if str(Path.cwd()) not in sys.path:
         sys.path.append(str(Path.cwd()))
     try:
-        run(**vars(given))
+        return run(**vars(given), queue=os.environ.get(QUEUE_VARIABLE) or LOCAL)
     except LurkError as error:
         print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2
-    return 0
 
 
 if __name__ == "__main__":

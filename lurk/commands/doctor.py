@@ -7,8 +7,10 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lurk.broker import LOCAL
 from lurk.commands.deployment import findings
 from lurk.errors import LurkError
+from lurk.filesystem import file_system, is_shared
 from lurk.index import Index
 from lurk.manifest import study_index
 from lurk.records import UnitRef
@@ -82,10 +84,13 @@ def _cache(settings: Settings) -> list[str]:
         return [str(error)]
     free = shutil.disk_usage(cache).free
     _say("cache", f"{cache}, {free / 1e9:.1f} GB free")
-    kind = _file_system(cache)
     problems = []
-    if kind.startswith(("nfs", "cifs", "smb", "9p")):
-        problems.append(f"the cache lies on {kind}, on which the queue is not safe; name a local disk with --cache")
+    if settings.queue == LOCAL and is_shared(cache):
+        kind = file_system(cache)
+        problems.append(
+            f"the cache lies on {kind}, on which the queue is not safe; name a local disk with --cache, "
+            f"or a Redis with --queue"
+        )
     if free < LEAST_FREE_BYTES:
         problems.append(f"only {free / 1e6:.0f} MB are free for the cache; make room or choose another with --cache")
     for name, value, wrong in findings(settings, cache):
@@ -99,16 +104,6 @@ def _cache(settings: Settings) -> list[str]:
         state = "complete" if manifest.complete else f"{manifest.done} of {manifest.images} images"
         _say("study", f"{settings.study}: {state}, {len(manifest.skipped)} skipped")
     return problems
-
-
-def _file_system(path: Path) -> str:
-    """Type of the file system that holds a folder, empty where the system does not tell."""
-    mounts = Path("/proc/mounts")
-    if not mounts.exists():
-        return ""
-    found = [line.split()[1:3] for line in mounts.read_text().splitlines()]
-    holding = [(point, kind) for point, kind in found if path.is_relative_to(point)]
-    return max(holding, key=lambda mount: len(mount[0]))[1] if holding else ""
 
 
 def _verify(settings: Settings, count: int) -> list[str]:

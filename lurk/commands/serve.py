@@ -10,6 +10,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from lurk.access import check_open, open_access
+from lurk.broker import LOCAL
 from lurk.config import read
 from lurk.errors import LurkError
 from lurk.opening import open_service
@@ -45,8 +46,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     access = open_access(settings, service.cache)
     stop = threading.Event()
     _stop_on_signals(stop)
-    floor_bytes, stuck_s = settings.min_free * MEGABYTE, settings.stuck_after
-    with _web(service, settings) as web, Supervisor(service.cache, floor_bytes=floor_bytes, stuck_s=stuck_s):
+    with _web(service, settings) as web, _workers(settings, service):
         if settings.config:
             take_in(service.cache, read(settings.config), service.queue, process=os.getpid())
         else:
@@ -56,10 +56,23 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
         if not stop.is_set():
             entrance = access.address(web.url) if access else web.url
             print(f"torchlurk shows {_what(settings, service)}: {entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+            if settings.queue != LOCAL and not service.queue.workers_alive():
+                print("lurk: no worker is there yet; start some with: python -m lurk worker --queue …", file=sys.stderr)  # noqa: T201 - what is waited for
             if not settings.no_browser and _has_screen():
                 webbrowser.open(entrance.split()[0])
         _wait(service, settings, stop)
     return 0
+
+
+def _workers(settings: Settings, service: Service) -> Supervisor:
+    """What keeps a worker alive; those of a Redis are started by themselves, on any machine."""
+    return Supervisor(
+        service.cache,
+        workers=1 if settings.queue == LOCAL else 0,
+        floor_bytes=settings.min_free * MEGABYTE,
+        stuck_s=settings.stuck_after,
+        queue=settings.queue,
+    )
 
 
 def _what(settings: Settings, service: Service) -> str:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
@@ -10,11 +11,19 @@ from tqdm import tqdm
 
 from lurk.allocator import keep_freed_memory
 from lurk.asking import MOST_UNITS
+from lurk.broker import LOCAL
+from lurk.errors import LurkError, QueueError
 from lurk.index import Index
 from lurk.index_writer import show_in_study
+from lurk.jobs import Queue
+from lurk.jobs.place import queue_at
+from lurk.manifest import index_folder
 from lurk.settings import Settings
 from lurk.staleness import made_with
 from lurk.stores import prepare_cache
+
+LANE_SWEEP = 2
+LOOK_S, PATIENCE_S = 0.5, 60.0
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
@@ -29,10 +38,25 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     """
     cache = prepare_cache(settings.cache)
     keep_freed_memory()
+    index = _swept_here(settings, cache) if settings.queue == LOCAL else _swept_by_workers(settings, cache)
+    manifest = index.manifest
+    units = sum(layer.units for layer in index.layers)
+    print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")  # noqa: T201 - the answer
+    for _, path, reason in manifest.skipped:
+        print(f"skipped {path}: {reason}", file=sys.stderr)  # noqa: T201 - the answer
+    if given.with_pictures:
+        _draw_all(settings, index, cache)
+    return 0
+
+
+def _swept_here(settings: Settings, cache: Path) -> Index:
+    """Sweep in this process."""
     from lurk.sweeping import sweep
     from lurk.warm import image_set, warm_model
 
     made = made_with(settings)
+    if settings.shards > 1:
+        raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
     model, images = warm_model(settings.model, settings.weights), image_set(settings)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
@@ -41,7 +65,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
         def progress(done: int, _total: int, _rate: float) -> None:
             bar.update(done - bar.n)
 
-        index = sweep(
+        return sweep(
             model,
             images,
             top=settings.top,
@@ -53,14 +77,28 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
             progress=progress,
             began=lambda folder: show_in_study(cache, settings.study, folder, made),
         )
-    manifest = index.manifest
-    units = sum(layer.units for layer in index.layers)
-    print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")  # noqa: T201 - the answer
-    for _, path, reason in manifest.skipped:
-        print(f"skipped {path}: {reason}", file=sys.stderr)  # noqa: T201 - the answer
-    if given.with_pictures:
-        _draw_all(settings, index, cache)
-    return 0
+
+
+def _swept_by_workers(settings: Settings, cache: Path) -> Index:
+    """Ask the workers of a Redis for the sweep and show how far they are; an interrupt leaves them at it."""
+    queue, spec = queue_at(settings.queue, cache), settings.sweep_spec()
+    job = queue.submit(spec, LANE_SWEEP, again=True)
+    if not queue.workers_alive():
+        print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)  # noqa: T201 - what is waited for
+    silent_since = time.monotonic()
+    with tqdm(total=job.total, unit=" images", disable=not sys.stderr.isatty()) as bar:
+        while job.state in ("queued", "running"):
+            time.sleep(LOOK_S)
+            try:
+                job, silent_since = queue.get(spec.key) or job, time.monotonic()
+            except QueueError:  # as while the Redis is started again
+                if time.monotonic() - silent_since > PATIENCE_S:
+                    raise
+            bar.total, bar.n = job.total, job.done
+            bar.set_postfix_str(job.note)
+    if job.state != "done" or job.result is None:
+        raise LurkError(job.error[1] if job.error else f"the sweep was {job.state}; ask for it again")
+    return Index(index_folder(cache, str(job.result["index"])))
 
 
 @dataclass(frozen=True)
@@ -71,6 +109,7 @@ class _Terminal:
     bar: "tqdm[NoReturn]"
     before: int
     units: int
+    queue: Queue | None = None
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Show the progress."""

@@ -20,5 +20,6 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     """
     hand_down(settings)
     cache = prepare_cache(settings.cache)
-    supervisor.run(cache, floor_bytes=settings.min_free * MEGABYTE, stuck_s=settings.stuck_after)
+    floor_bytes = settings.min_free * MEGABYTE
+    supervisor.run(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after, queue=settings.queue)
     return 0

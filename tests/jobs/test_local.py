@@ -1,4 +1,4 @@
-"""The local queue: order, dedup, leases, tries, stops, bounds, and a kill at any moment."""
+"""What every queue promises, shown of the local one and of the one in a Redis; then what only the local one has."""
 
 import random
 import signal
@@ -12,26 +12,6 @@ from lurk.errors import QueueError
 from lurk.jobs import Queue, lines, presence
 from lurk.jobs.local import KEPT, KILLS, LEASE_S, LocalQueue
 from lurk.records import JobSpec
-
-
-class Clock:
-    """Seconds that pass only when told to."""
-
-    def __init__(self):
-        self.now = 1000.0
-
-    def __call__(self):
-        return self.now
-
-
-@pytest.fixture
-def clock():
-    return Clock()
-
-
-@pytest.fixture
-def queue(tmp_path, clock):
-    return LocalQueue(tmp_path, clock=clock)
 
 
 def spec(name="a", **parameters):
@@ -250,6 +230,7 @@ def test_steps_of_the_wall_clock_do_no_harm(queue, clock, monkeypatch):
     assert queue.get(spec().key).state == "running"
 
 
+@pytest.mark.local
 def test_a_lease_from_before_a_restart_of_the_machine_has_run_out(tmp_path, queue, clock, monkeypatch):
     queue.submit(spec(), 2)
     queue.claim("w/1")

@@ -18,6 +18,7 @@ from lurk.ui.scripts import attributes
 OPEN = ("queued", "running")
 KINDS = {
     "sweep": "Sweep",
+    "shard": "Part of a sweep",
     "verify": "Check",
     "picture": "Picture",
     "pictures": "Pictures",

@@ -1,0 +1,56 @@
+"""Both queues, so that what is promised of a queue is shown of each."""
+
+import pytest
+
+from lurk.jobs.local import LocalQueue
+from tests.real_redis import real_redis
+
+
+class Clock:
+    """Seconds that pass only when told to."""
+
+    def __init__(self):
+        self.now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    with real_redis(tmp_path_factory.mktemp("redis"), flush="no") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server):
+    """Address of an empty database."""
+    redis_server.client().flushall()
+    return redis_server.url()
+
+
+@pytest.fixture
+def open_queue(request, tmp_path, clock):
+    """Opens the queue once more, as another process does."""
+    if getattr(request, "param", "local") == "local":
+        return lambda: LocalQueue(tmp_path, clock=clock)
+    from lurk.jobs.celery import CeleryQueue
+
+    url = request.getfixturevalue("redis_url")
+    return lambda: CeleryQueue(url, clock=clock, is_mute=True)
+
+
+@pytest.fixture
+def queue(open_queue):
+    return open_queue()
+
+
+def pytest_generate_tests(metafunc):
+    """Run what takes a queue on both of them."""
+    if "open_queue" in metafunc.fixturenames and not metafunc.definition.get_closest_marker("local"):
+        metafunc.parametrize("open_queue", ["local", "redis"], indirect=True)
