@@ -4,8 +4,8 @@ python -m benchmarks.sanity [--data demo] [--photographs 4] [--methods NAME …]
 
 For each photograph four maps of EfficientNet-Lite0 with its real weights: the unit of an early, a middle and a late
 layer that is most active there, at its maximum, and the most probable class, at the late layer. Each is made again
-with the entries of every weight tensor in another order, and the two are compared by rank correlation over the pixels
-at which at least one is not 0: 1 means that the map ignores the weights. Prints Markdown: the median of each method,
+with the entries of every weight tensor in another order, and the two are compared by rank correlation, for a unit
+inside the box that it sees: 1 means that the map ignores the weights. Prints Markdown: the median of each method,
 from the lowest to the highest, then how far the three rules of the back-signal agree. Without --full the slowest
 methods run with fewer steps.
 """

@@ -102,7 +102,8 @@ class Requests:
         """
         asked, preview = Ask.from_spec(job.spec), None
         if index and job.state == "running" and job.done and asked.kind == "picture":
-            preview = f"/preview/{asked.provenance(index.manifest.provenance).key}?step={job.done}"
+            key = asked.provenance(index.manifest.provenance).key
+            preview = f"/preview/{key}?step={job.done}" if self.preview(key) else None
         return job_view(job, self._queue.ahead(job.key)) | {
             "kind": asked.kind,
             "eta_s": (job.total - job.done) / job.rate if job.rate else None,

@@ -1,8 +1,10 @@
 """How far a map depends on what the network learned: the map with randomised weights, and the three rules compared.
 
 A map that stays the same when all weights are drawn anew shows the image and the architecture, not what the network
-learned (Adebayo et al., 2018, arXiv 1810.03292). Similarity is the rank correlation of two maps over the pixels at
-which at least one of them is not 0: 1 where both order the pixels alike, 0 where they have nothing in common.
+learned (Adebayo et al., 2018, arXiv 1810.03292). Similarity is the rank correlation of two maps: 1 where both order
+the pixels alike, 0 where they have nothing in common. For a unit at a position it is taken inside the box that the
+position sees, as all maps are 0 outside; what fades from the middle of that box to its edges does so for any weights,
+and makes the maps of such targets alike.
 """
 
 import copy
@@ -22,6 +24,7 @@ from lurk.errors import LurkError
 from lurk.hooks import frozen
 from lurk.methods import MapMethod, MapRequest
 from lurk.models import Model
+from lurk.records import Box
 from lurk.target import Target, explaining, settled
 
 if TYPE_CHECKING:
@@ -29,7 +32,6 @@ if TYPE_CHECKING:
 
 MOST_ALIKE = 0.5
 CALIBRATING = 4
-FEWEST = 3
 
 
 @dataclass(frozen=True)
@@ -72,12 +74,14 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
         asked = replace(asked, quantiles=_own_quantiles(asked))
     with frozen(model.module):
         values = method.run(asked).values
-    alike = similarity(real, values)
+    box = _box(request.plan, target, request.image)
+    alike = similarity(real, values, box)
     warning = ""
     if alike is not None and alike > MOST_ALIKE:
         warning = (
             f"{method.offer.label} barely changes when the weights are randomised (similarity {alike:.2f}): here it "
-            "shows the image and the architecture more than what the network learned."
+            "shows the image and the architecture more than what the network learned"
+            f"{', such as the shape of the field that a position sees' if target.where == 'position' else ''}."
         )
     shown = np.asarray(values.detach().cpu(), np.float32)
     return Sanity(shown, alike, agreement(request.plan, request.image, target), warning)
@@ -137,6 +141,16 @@ def _alive(plan: "Plan", image: Tensor, target: Target) -> Target:
     return replace(target, unit=(target.unit + int(alive[0])) % len(numbers)) if len(alive) else target
 
 
+def _box(plan: "Plan", target: Target, image: Tensor) -> Box:
+    """The part of the image that can change a target, in pixels."""
+    size = (image.shape[1], image.shape[2])
+    layer = next((layer for layer in plan.layers if layer.name == target.layer), None)
+    if layer is None or target.where != "position":
+        return (0, 0, *size)
+    row0, col0, row1, col1 = layer.box(target.row, target.col, size)
+    return (max(row0, 0), max(col0, 0), row1, col1)
+
+
 def _own_quantiles(request: MapRequest) -> dict[float, float]:
     """What a randomised unit has at each probability over this image: the image set's values are another unit's."""
     own = Target(request.target.layer, request.target.unit, "map")
@@ -163,25 +177,29 @@ def agreement(plan: "Plan", image: Tensor, target: Target) -> dict[str, float | 
             maps = {rule: back(numbers, batch, rule, keep=True)[0] for rule in RULES}
         except LurkError:
             return {}
-    return {f"{one}-{two}": similarity(maps[one], maps[two]) for one, two in combinations(RULES, 2)}
+    box = _box(plan, target, image)
+    return {f"{one}-{two}": similarity(maps[one], maps[two], box) for one, two in combinations(RULES, 2)}
 
 
-def similarity(one: Tensor, two: Tensor) -> float | None:
+def similarity(one: Tensor, two: Tensor, box: Box | None = None) -> float | None:
     """Spearman's rank correlation of two maps, each the sum over the channels of the absolute values.
 
     Args:
         one: float (c, h, w).
         two: float (c, h, w).
+        box: The part to compare, half-open (row0, col0, row1, col1) in pixels; the whole image is compared without
+            one, and where a map reaches beyond it.
 
     Returns:
-        From -1 to 1, over the pixels at which at least one is not 0, equal values sharing their rank; None where there
-        are fewer than three such pixels, or one of the maps is the same at all of them.
+        From -1 to 1, equal values sharing their rank; None where a map is the same everywhere.
     """
-    a, b = (values.detach().double().abs().sum(0).flatten() for values in (one, two))
-    seen = (a != 0) | (b != 0)
-    if int(seen.sum()) < FEWEST:
-        return None
-    x, y = (_ranks(values[seen]) for values in (a, b))
+    a, b = (values.detach().double().abs().sum(0) for values in (one, two))
+    if box is not None:
+        inside = torch.zeros_like(a, dtype=torch.bool)
+        inside[box[0] : box[2], box[1] : box[3]] = True
+        if not bool(((a != 0) | (b != 0))[~inside].any()):
+            a, b = a[inside], b[inside]
+    x, y = (_ranks(values.flatten()) for values in (a, b))
     x, y = x - x.mean(), y - y.mean()
     size = float(x.norm() * y.norm())
     return float(x @ y) / size if size > 0 else None

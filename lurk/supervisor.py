@@ -205,7 +205,7 @@ def how_it_ended(code: int) -> str:
     return f"was ended by {name}, a crash outside Python"
 
 
-def run(
+def run(  # noqa: PLR0913 - what each process is started with
     cache: Path,
     *,
     workers: int = 1,

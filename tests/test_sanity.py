@@ -29,17 +29,39 @@ def test_similarity_is_spearmans_with_ties_averaged(ties):
     if ties:
         one, two = (one * 2).round(), (two * 2).round()
     a, b = (values.abs().sum(0).flatten().numpy() for values in (one, two))
-    seen = (a != 0) | (b != 0)
-    assert similarity(one, two) == pytest.approx(spearmanr(a[seen], b[seen]).statistic, abs=1e-9)
+    assert similarity(one, two) == pytest.approx(spearmanr(a, b).statistic, abs=1e-9)
 
 
-def test_similarity_looks_only_where_one_of_the_maps_is_not_0():
+def test_similarity_looks_only_into_the_box_unless_a_map_reaches_beyond_it():
     one, two = torch.zeros(1, 20, 20), torch.zeros(1, 20, 20)
     one[0, 5, 5:9] = torch.tensor([1.0, 2, 3, 4])
     two[0, 5, 5:9] = torch.tensor([4.0, 3, 2, 1])
-    assert similarity(one, two) == pytest.approx(-1)
+    assert similarity(one, two) > 0.9
+    assert similarity(one, two, (5, 5, 6, 9)) == pytest.approx(-1)
+    assert similarity(one, -one, (5, 5, 6, 9)) == pytest.approx(1)
+    assert similarity(one, two, (5, 6, 6, 9)) == similarity(one, two)
+
+
+def test_masks_that_differ_are_not_alike():
+    one, two = torch.zeros(1, 20, 20), torch.zeros(1, 20, 20)
+    one[0, :5], two[0, 10:15] = 1, 1
+    assert similarity(one, two) == pytest.approx(-1 / 3)
     assert similarity(one, one) == pytest.approx(1)
-    assert similarity(one, -one) == pytest.approx(1)
+
+
+def test_a_unit_at_a_position_is_compared_in_the_box_that_it_sees():
+    model, image = model_of(small), image_of(3, 16, 16)
+
+    def run(asked):
+        found = torch.zeros(1, 16, 16)
+        top, left, bottom, right = asked.plan.layers[0].box(asked.target.row, asked.target.col, (16, 16))
+        flat = torch.arange(256.0).view(16, 16) + 1
+        area = (slice(max(top, 0), bottom), slice(max(left, 0), right))
+        found[0][area] = flat[area] if asked.model is model else -flat[area] + 300
+        return Map(found)
+
+    found = check(made(run), request_of(model, image, Target("0", 1)))
+    assert found.similarity == pytest.approx(-1)
 
 
 @pytest.mark.parametrize("flat", [torch.zeros(1, 4, 4), torch.ones(1, 4, 4)])
@@ -88,6 +110,7 @@ def test_a_map_that_ignores_the_weights_is_warned_of():
     found = check(made(lambda asked: Map(asked.image.abs())), request)
     assert found.similarity == pytest.approx(1)
     assert "Toy barely changes when the weights are randomised (similarity 1.00)" in found.warning
+    assert "the field that a position sees" in found.warning
     assert np.array_equal(found.values, image.abs().numpy())
 
 

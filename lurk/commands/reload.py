@@ -7,7 +7,7 @@ from pathlib import Path
 from lurk import served
 from lurk.config import Config, place, read
 from lurk.errors import LurkError
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.settings import Settings, variable
 from lurk.stores import prepare_cache
 
@@ -39,7 +39,8 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
         )
     config = config or _read(file)
     cache = prepare_cache(cache)
-    _tell(served.take_in(cache, config, LocalQueue(cache)), config)
+    where = str(config.server.get("queue") or settings.queue)
+    _tell(served.take_in(cache, config, queue_at(where, cache)), config)
     return 0
 
 

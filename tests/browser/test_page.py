@@ -142,7 +142,7 @@ def test_the_grid_is_walked_by_keyboard(serve, open_page):
     assert page.evaluate("document.activeElement.dataset.unit") == "511"
     page.keyboard.press("Enter")
     path_is(page, f"{STUDY}/layer2.0.conv1/511")
-    until(page, "document.getElementById('unit-next').disabled")
+    until(page, "(document.getElementById('unit-next') || {}).disabled === true")
 
 
 def test_the_layers_are_chosen_by_keyboard_alone(serve, open_page):

@@ -14,10 +14,15 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 LAYER = "_blocks.5._expand_conv"
 
 
-@pytest.mark.timeout(400)
+def folder_of_pictures() -> Path:
+    folder = Path(os.environ.get("LURK_SCREENSHOTS", ROOT / "build"))
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+@pytest.mark.timeout(600)
 def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
-    pictures = Path(os.environ.get("LURK_SCREENSHOTS", ROOT / "build"))
-    pictures.mkdir(exist_ok=True)
+    pictures = folder_of_pictures()
     with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "5")) as server:
         watched = open_page()
         page = watched.page

@@ -83,5 +83,5 @@ def test_units_of_the_real_network_reach_more_than_noise_and_keep_it_when_shifte
     for one, plain in zip(
         *(figures(model, model.plan(), layer, units, some) for some in (pictures, noise)), strict=True
     ):
-        assert one.reached_mean > 2 * plain.reached_mean + 0.1
+        assert one.reached_mean > 1.8 * plain.reached_mean
         assert one.after_jitter_mean > 0.8 * one.reached_mean
