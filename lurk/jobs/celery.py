@@ -104,6 +104,11 @@ class CeleryQueue(LocalQueue):
         """Ask the Redis for an answer; QueueError where there is none."""
         self._texts.check()
 
+    def close(self) -> None:
+        """Close the connections; the next use opens them again."""
+        self._texts.close()
+        self.app.pool.force_close_all()
+
     def has_waiting(self) -> bool:
         """Whether a job waits."""
         return bool(self._texts.span("wait:", "wait;", 1))
