@@ -24,6 +24,7 @@ from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from lurk.allocator import give_back_freed_memory
 from lurk.binding import BACKLOG, allowed_hosts
 from lurk.logs import configure
 from lurk.opening import open_service
@@ -32,7 +33,7 @@ from lurk.stores import share_counts
 from lurk.ui import create_app
 from lurk.ui.guard import security_headers
 
-THREADS = 64
+THREADS = 32
 STALLED_S = 30
 KEEPALIVE_S = 75
 GRACE_S = 3
@@ -129,6 +130,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Any:
         """Make the app, in a worker."""
         configure("web")
+        give_back_freed_memory()
         service = open_service(self._settings)
         share_counts(service.cache)
         return create_app(service, allowed_hosts=allowed_hosts(self._settings)).server
