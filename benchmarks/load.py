@@ -232,12 +232,14 @@ def family(pid: int) -> list[int]:
 
 
 def measured(pid: int) -> tuple[float, int, int]:
-    """(megabytes resident, descriptors, processes) of the web processes below a server's process."""
+    """(megabytes of their own, descriptors, processes) of the web processes; mapped files of the index are left out."""
     kilobytes = descriptors = processes = 0
     for one in family(pid):
         with suppress(OSError):
             if WEB.encode() in Path(f"/proc/{one}/cmdline").read_bytes():
-                kilobytes += int(re.search(r"^Pss:\s+(\d+)", Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1])
+                kilobytes += int(
+                    re.search(r"^Pss_Anon:\s+(\d+)", Path(f"/proc/{one}/smaps_rollup").read_text(), re.M)[1]
+                )
                 descriptors += len(list(Path(f"/proc/{one}/fd").iterdir()))
                 processes += 1
     return kilobytes / 1024, descriptors, processes
@@ -356,6 +358,10 @@ def measure(given: argparse.Namespace, pid: int | None, url: str) -> None:
         time.sleep(3)
         after = measured(pid)
         most = statistics.fmean(sample[0] for sample in samples[-5:]) if samples else 0
+        print(
+            "memory over time, MB:",
+            *(f"{samples[len(samples) * part // 10][0]:.0f}" for part in range(10 if samples else 0)),
+        )
         print(
             f"web processes: {after[2]}; memory {before[0]:.0f} MB before, {most:.0f} MB at the end, "
             f"{after[0]:.0f} MB after;"

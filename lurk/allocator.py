@@ -2,8 +2,9 @@
 
 import ctypes
 
-_TRIM_THRESHOLD, _TOP_PAD, _MMAP_MAX = -1, -2, -4
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD, _MMAP_MAX, _ARENA_MAX = -1, -2, -3, -4, -8
 _KEPT_BYTES = 256 << 20
+_LARGE_BYTES = 256 << 10
 
 
 def keep_freed_memory() -> bool:
@@ -19,4 +20,19 @@ def keep_freed_memory() -> bool:
     if mallopt is None:
         return False
     taken = [mallopt(_MMAP_MAX, 0), mallopt(_TRIM_THRESHOLD, 2**31 - 1), mallopt(_TOP_PAD, _KEPT_BYTES)]
+    return all(taken)
+
+
+def give_back_freed_memory() -> bool:
+    """Let glibc return what threads free; elsewhere nothing is done.
+
+    By default each of many threads keeps, in a heap of its own, what drawing an image once took.
+
+    Returns:
+        Whether the setting was taken.
+    """
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
+    if mallopt is None:
+        return False
+    taken = [mallopt(_ARENA_MAX, 2), mallopt(_MMAP_THRESHOLD, _LARGE_BYTES), mallopt(_TRIM_THRESHOLD, _LARGE_BYTES)]
     return all(taken)

@@ -25,6 +25,7 @@ from gunicorn.http import wsgi
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from lurk.access import open_access
+from lurk.allocator import give_back_freed_memory
 from lurk.binding import BACKLOG, allowed_hosts
 from lurk.logs import configure
 from lurk.opening import open_service
@@ -33,7 +34,7 @@ from lurk.stores import share_counts
 from lurk.ui import create_app
 from lurk.ui.guard import security_headers
 
-THREADS = 64
+THREADS = 32
 STALLED_S = 30
 KEEPALIVE_S = 75
 GRACE_S = 3
@@ -130,6 +131,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
     def load(self) -> Any:
         """Make the app, in a worker."""
         configure("web")
+        give_back_freed_memory()
         service = open_service(self._settings)
         share_counts(service.cache)
         access = open_access(self._settings, service.cache)

@@ -31,6 +31,7 @@ _CHECK_BYTES = 16
 _SHARED = {
     "disk_min_file_size": _INLINE_BYTES,  # values lie in the database, so that a kill leaves no stray file
     "sqlite_mmap_size": 0,
+    "sqlite_cache_size": 256,  # pages of a connection, of which every thread of a web worker has one a store
     "statistics": 0,
     "tag_index": 0,
 }
