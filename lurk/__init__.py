@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from lurk.server import serve as serve
     from lurk.sweeping import sweep as sweep
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 _HOMES = {
     "Hit": "lurk.records",
