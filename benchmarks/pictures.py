@@ -26,6 +26,7 @@ from torch import Tensor
 
 import lurk
 from lurk.allocator import keep_freed_memory
+from lurk.ascent import HELPED_STEPS
 from lurk.graph import Plan
 from lurk.honesty import figures
 from lurk.methods import PictureRequest
@@ -160,23 +161,23 @@ def lucent(folder: Path) -> Callable:
 
 
 def overhead(model: Model, plan: Plan, layer: str, given: argparse.Namespace, steps: int = 8) -> tuple[float, float]:
-    """Seconds for a picture and step, bare and ours, medians of interleaved steps."""
+    """Seconds for a picture and step, bare and ours, medians of interleaved steps once those with help are over."""
     units = tuple(range(given.batch))
     inputs = torch.rand(given.batch, *model.input_shape).contiguous(memory_format=torch.channels_last).requires_grad_()
-    bare, ours, times = [], [], []
-    options = OFFER.read({"steps": 2 * steps, "size": given.size})
+    bare, ours, times, places = [], [], [], torch.tensor(units)
+    options = OFFER.read({"steps": HELPED_STEPS + steps, "size": given.size})
     with reaching(plan, [layer]) as reach:
 
         def between(done: int, _total: int, _pictures: Callable) -> None:
             now = time.perf_counter()
             ours.append(now - times[-1] if times else 0.0)
-            value = sum(reach(inputs)[layer][at, at].mean() for at in units)
-            torch.autograd.grad(value, inputs)
+            values = reach(inputs)[layer][places, places]
+            torch.autograd.grad(values.mean((1, 2)).sum(), inputs)
             times.append(time.perf_counter())
             bare.append(times[-1] - now)
 
         run(PictureRequest(model, plan, layer, units, options, show=between))
-    return statistics.median(bare[2:]) / given.batch, statistics.median(ours[2:]) / given.batch
+    return statistics.median(bare[-steps:]) / given.batch, statistics.median(ours[-steps:]) / given.batch
 
 
 def save(path: Path, pictures: Tensor, columns: int) -> None:
