@@ -29,6 +29,8 @@ check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import 
 
 bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.sweep
+	$(BIN)/python -m pip install --quiet --no-deps --target .bench -r requirements-bench.txt
+	$(BIN)/python -m benchmarks.pictures
 	$(BIN)/python -m benchmarks.load --people 20 --seconds 20 --stalled 20 --idle 5
 
 pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
