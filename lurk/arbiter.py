@@ -27,6 +27,7 @@ from gunicorn.workers.gthread import TConn, ThreadWorker
 from lurk.access import open_access
 from lurk.allocator import give_back_freed_memory
 from lurk.binding import BACKLOG, allowed_hosts
+from lurk.broker import LOCAL, QUEUE_VARIABLE
 from lurk.logs import configure
 from lurk.opening import open_service
 from lurk.settings import Settings
@@ -157,7 +158,8 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     configure("web")
     wsgi.Response = Response
-    Ending(Gunicorn(Settings(**json.loads(given.settings)), given.listener)).run()
+    queue = os.environ.get(QUEUE_VARIABLE) or LOCAL
+    Ending(Gunicorn(Settings(**json.loads(given.settings) | {"queue": queue}), given.listener)).run()
     return 0
 
 

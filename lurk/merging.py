@@ -179,6 +179,7 @@ class _Whole:
         if found is None or found[1] != len(self._images):
             raise IndexFormatError(f"the shards of {self._writer.folder} are gone; sweep again")
         statistics, total, skipped = found
+        self._helpers.report(total, total, "", (total - self._first) / max(time.monotonic() - self._began, 1e-6))
         self._writer.keep_views(statistics.hit_images())
         usable = len(skipped) < total
         if usable:

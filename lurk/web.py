@@ -7,12 +7,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
 from lurk.binding import listen, url_of
+from lurk.broker import LOCAL
 from lurk.errors import LurkError
 from lurk.logs import event
 from lurk.settings import Settings
@@ -44,8 +45,9 @@ class Web:
         self._listener = listen(settings)
         self.url = url_of(self._listener, settings.host)
         number = self._listener.fileno()
-        self._arguments = ("--listener", str(number), "--settings", json.dumps(asdict(settings)))
-        self._kept, self._over, self._ended = Kept(files=(number,)), threading.Event(), 0
+        told = asdict(replace(settings, queue=LOCAL))  # a Redis's password is no word for a command line
+        self._arguments = ("--listener", str(number), "--settings", json.dumps(told))
+        self._kept, self._over, self._ended = Kept(files=(number,), queue=settings.queue), threading.Event(), 0
         self._thread = threading.Thread(target=self._watch, name="web", daemon=True)
 
     def start(self) -> Self:

@@ -13,6 +13,7 @@ import celery
 import kombu.exceptions
 
 from lurk.jobs.entry import Lease
+from lurk.jobs.lines import key_of
 from lurk.jobs.local import LocalQueue
 from lurk.jobs.redis_texts import ANSWER_S, RedisTexts
 
@@ -80,7 +81,7 @@ class CeleryQueue(LocalQueue):
 
     def _tell(self, changes: Mapping[str, str | None]) -> None:
         """Ring for each job that has begun to wait."""
-        self._ring([text for name, text in changes.items() if name.startswith("wait:") and text])
+        self._ring([key_of(text) for name, text in changes.items() if name.startswith("wait:") and text])
 
     def _ring(self, keys: list[str]) -> None:
         if self._is_mute:
@@ -97,7 +98,7 @@ class CeleryQueue(LocalQueue):
             return 0
         lost = super().sweep_leases()
         if not self._is_mute and not self._texts.length(BELLS):
-            self._ring([key for _, key in self._texts.span("wait:", "wait;", MOST_BELLS)])
+            self._ring([key_of(text) for _, text in self._texts.span("wait:", "wait;", MOST_BELLS)])
         return lost
 
     def check(self) -> None:

@@ -18,6 +18,11 @@ def told(job: Job) -> str:
     return canonical([job.key, *job.people])
 
 
+def key_of(text: str) -> str:
+    """Key of a waiting job, from its text; a key alone is an older version's."""
+    return str(json.loads(text)[0]) if text.startswith("[") else text
+
+
 def waiting(texts: Texts, first: int = 0, end: int = LANES) -> list[Waiting]:
     """The waiting jobs of some lanes.
 

@@ -69,6 +69,7 @@ def test_no_worker_alive_is_said(serve, open_page):
     served = serve(service)
     page = open_page().page
     page.goto(served.url)
+    page.wait_for_selector("#header-state")
     until(page, "document.getElementById('header-state').textContent.includes('images/s')")
     service.workers = 0
     until(page, "document.getElementById('header-state').textContent.endsWith('no worker is alive')")

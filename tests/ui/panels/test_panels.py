@@ -211,7 +211,7 @@ def test_jobs_are_told_in_words():
 )
 def test_a_job_of_a_method_says_what_of_what_and_by_which(spec, said, href):
     class One(FakeService):
-        def jobs(self):
+        def jobs(self, person=None):
             job = {"key": "1" * 32, "state": "queued", "done": 0, "total": 0}
             return [job | {"spec": {"study": "resnet18-birds", "layer": "conv1"} | spec}]
 
