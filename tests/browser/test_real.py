@@ -45,6 +45,7 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         until(page, f"!location.pathname.endsWith('{LAYER}')")
         page.go_back()
         path_is(page, f"/s/{study}/{LAYER}")
+        until(page, "layer => window.lurk.drawn.layer === layer", LAYER)
 
         page.locator("#grid button.tile[data-unit='12']").click()
         path_is(page, f"/s/{study}/{LAYER}/12")
