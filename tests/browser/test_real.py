@@ -22,7 +22,6 @@ def folder_of_pictures() -> Path:
 
 @pytest.mark.timeout(600)
 def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
-    pictures = folder_of_pictures()
     with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "5")) as server:
         watched = open_page()
         page = watched.page
@@ -38,7 +37,7 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         until(page, "document.querySelectorAll('#grid button.tile').length === 240")
         until(page, "!document.querySelector('#grid button.tile.waiting')")
         page.wait_for_timeout(1500)
-        page.screenshot(path=str(pictures / "grid.png"))
+        page.screenshot(path=str(folder_of_pictures() / "grid.png"))
 
         page.locator("#layer-slider").focus()
         page.keyboard.press("ArrowRight")
@@ -51,7 +50,7 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         path_is(page, f"/s/{study}/{LAYER}/12")
         page.wait_for_selector(".modal .js-plotly-plot .bars")
         page.wait_for_timeout(1500)
-        page.screenshot(path=str(pictures / "unit.png"))
+        page.screenshot(path=str(folder_of_pictures() / "unit.png"))
         by_max = page.locator(".modal img").evaluate_all("images => images.map(image => image.src)")
         page.locator("#kind-mean").click()
         until(
