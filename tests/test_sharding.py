@@ -204,6 +204,7 @@ def test_what_is_shown_meanwhile_is_true_and_one_worker_does_not_go_on_from_it(
     model, images, whole, tmp_path, monkeypatch
 ):
     monkeypatch.setattr(merging, "FIRST_MERGE_S", 0.0)
+    monkeypatch.setattr(merging, "MERGE_COST", float("inf"))  # merge at every step, whatever it costs
     monkeypatch.setattr(merging, "WAIT_S", 0.0)
     seen = []
 
