@@ -91,8 +91,15 @@ def create_app(
     for panel in PANELS:
         PANELS[panel](app, service)
     app.enable_dev_tools(debug=debug, dev_tools_hot_reload=False, dev_tools_prune_errors=False)
+    _make_ready(app)
     app.server.wsgi_app = Observer(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
     return app
+
+
+def _make_ready(app: dash.Dash) -> None:
+    """Do now what Dash does within its first request, during which it knows none of the scripts that others ask for."""
+    with app.server.test_request_context():
+        app.server.preprocess_request()
 
 
 def page_title(service: Service) -> str:

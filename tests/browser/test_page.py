@@ -67,7 +67,7 @@ def test_a_unit_is_opened_switched_walked_and_closed(serve, open_page):
     page.keyboard.press("ArrowLeft")
     page.keyboard.press("ArrowLeft")
     path_is(page, f"{STUDY}/layer1.0/12")
-    assert page.locator("#grid button[aria-current]").get_attribute("data-unit") == "12"
+    until(page, "document.querySelector('#grid button[aria-current]').dataset.unit === '12'")
     page.wait_for_selector(".bars .barlayer .point")
 
     page.keyboard.press("Escape")
