@@ -28,10 +28,10 @@ from lurk.access import open_access
 from lurk.allocator import give_back_freed_memory
 from lurk.binding import BACKLOG, allowed_hosts
 from lurk.broker import LOCAL, QUEUE_VARIABLE
+from lurk.jobs.place import share_counts
 from lurk.logs import configure
 from lurk.opening import open_service
 from lurk.settings import Settings
-from lurk.stores import share_counts
 from lurk.ui import create_app
 from lurk.ui.guard import security_headers
 
@@ -76,6 +76,17 @@ class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
                 conn.sock.setsockopt(socket.SOL_SOCKET, option, limit)
         super().enqueue_req(conn)
 
+    def handle(self, conn: TConn) -> Any:
+        """Answer a request, and close a connection that ends with it: that may take 2 s where the client stays.
+
+        Gunicorn closes it in the one thread that takes in all requests, which then waits for all such clients in turn.
+        """
+        stays = super().handle(conn)
+        if not stays:
+            conn.close(graceful=True)
+            conn.close = _is_closed
+        return stays
+
     def handle_quit(self, sig: int, frame: Any) -> None:
         """End at once: threads that wait for a silent client would hold up the usual way out."""
         os._exit(0)
@@ -83,6 +94,10 @@ class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
         """Answer a request that is none."""
         super().handle_error(req, _Headed(client), addr, exc)
+
+
+def _is_closed(graceful: bool = False) -> None:
+    """Close a connection that is closed already."""
 
 
 class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
@@ -134,7 +149,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         configure("web")
         give_back_freed_memory()
         service = open_service(self._settings)
-        share_counts(service.cache)
+        share_counts(self._settings.queue, service.cache)
         access = open_access(self._settings, service.cache)
         return create_app(service, allowed_hosts=allowed_hosts(self._settings), access=access).server
 

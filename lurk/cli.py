@@ -5,13 +5,12 @@ import importlib
 import os
 import sys
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 from lurk import __version__, config
 from lurk.errors import LurkError
 from lurk.logs import VARIABLE, configure
-from lurk.settings import STUDY_OPTIONS, Settings, add_options, flag, settings_from, variable
+from lurk.settings import STUDY_OPTIONS, add_options, flag, settings_from, variable
 
 STUDY = (*STUDY_OPTIONS, "cache", "log")
 WORK = ("memory", "min_free", "stuck_after")
@@ -25,9 +24,9 @@ COMMANDS = {
     "visualize": ("draw what units want to see, or what they saw in an image, into a folder", STUDY),
     "worker": ("claim and run the jobs of a cache", ("config", "cache", "queue", "log", *WORK)),
     "password": ("make a line of the file that --auth password:FILE reads", ()),
-    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, "queue", *WEB[:5])),
+    "doctor": ("say what is installed, what is wrong and how to mend it", (*STUDY, "queue", "config", *WEB[:5])),
 }
-OF_SEVERAL = ("serve", "sweep", "worker")
+OF_SEVERAL = ("serve", "sweep", "worker", "doctor")
 
 ROLE = "viewer looks, member also asks for jobs, admin sees and cancels all (default: member)"
 OWN: dict[str, tuple[tuple[str, dict[str, Any]], ...]] = {
@@ -89,7 +88,7 @@ def main(arguments: Sequence[str]) -> int:
         configure(given.command, settings.log)
         command = importlib.import_module(f"lurk.commands.{given.command}")
         if read and given.command == "sweep":
-            return max(int(command.run(one, given)) for one in _each(read, settings))
+            return max(int(command.run(one, given)) for one in read.of_cache(settings.cache))
         return int(command.run(settings, given))
     except LurkError as error:
         print("lurk:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
@@ -108,11 +107,6 @@ def _alone(file: str, given: argparse.Namespace) -> str:
                 f"write {name} there, or leave one of the two out"
             )
     return file
-
-
-def _each(read: config.Config, settings: Settings) -> list[Settings]:
-    """The studies of a file, with the cache of the command line."""
-    return [replace(study, cache=settings.cache) for study in read.studies]
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -16,7 +16,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import Field, dataclass, fields
+from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -48,6 +48,10 @@ class Config:
     path: Path
     server: Mapping[str, Value]
     studies: tuple[Settings, ...]
+
+    def of_cache(self, cache: str) -> list[Settings]:
+        """The options of each study, with a cache directory."""
+        return [replace(study, cache=cache) for study in self.studies]
 
     def by_name(self) -> dict[str, Settings]:
         """The options of each study by its name."""

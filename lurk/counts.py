@@ -4,13 +4,12 @@ A full disk or a busy store loses nothing and stops nobody: what could not be ad
 """
 
 import json
-import sqlite3
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import AbstractContextManager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from typing import Protocol
 
-import diskcache
+from lurk.errors import LurkError
 
 FLUSH_S = 2.0
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
@@ -19,18 +18,13 @@ Name = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Shared(Protocol):
-    """The store that processes share; a `diskcache.Cache` is one."""
+    """The numbers that processes share; both calls raise a LurkError where the store cannot be used just now."""
 
-    def transact(self) -> AbstractContextManager[object]:
-        """Change several values at once."""
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Add to several numbers, all or none."""
 
-    def incr(self, key: str, delta: float, default: float) -> object:
-        """Add to a value."""
-
-    def get(self, key: str) -> object:
-        """A value, None where there is none."""
-
-    def __iter__(self) -> Iterator[object]: ...
+    def read(self) -> Mapping[str, float]:
+        """All numbers."""
 
 
 class Counts:
@@ -82,10 +76,8 @@ class Counts:
         with self._lock:
             taken, self._numbers = self._numbers, {}
         try:
-            with self._shared.transact():
-                for (name, labels), amount in taken.items():
-                    self._shared.incr(json.dumps([name, dict(labels)]), amount, default=0)
-        except (sqlite3.Error, OSError, diskcache.Timeout):
+            self._shared.add({json.dumps([name, dict(labels)]): amount for (name, labels), amount in taken.items()})
+        except LurkError:
             with self._lock:
                 for key, amount in taken.items():
                     self._numbers[key] = self._numbers.get(key, 0) + amount
@@ -96,11 +88,11 @@ class Counts:
         with self._lock:
             found = dict(self._numbers)
         if self._shared is not None:
-            with suppress(sqlite3.Error, OSError, diskcache.Timeout, ValueError):
-                for text in self._shared:
-                    name, labels = json.loads(str(text))
+            with suppress(LurkError, ValueError):
+                for text, amount in self._shared.read().items():
+                    name, labels = json.loads(text)
                     key = (name, tuple(sorted(labels.items())))
-                    found[key] = found.get(key, 0) + float(str(self._shared.get(str(text)) or 0))
+                    found[key] = found.get(key, 0) + amount
         return found
 
 

@@ -3,30 +3,26 @@
 import logging
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from lurk.counts import COUNTS
 from lurk.errors import Cancelled, LurkError
 from lurk.logs import JOB, event, seconds_since, within
 from lurk.records import JobSpec
-from lurk.stores import share_counts
 
 Given = TypeVar("Given")
 Result = dict[str, object] | None
 
 
-def told(task: Callable[[JobSpec, Given], Result], cache: Path) -> Callable[[JobSpec, Given], Result]:
+def told(task: Callable[[JobSpec, Given], Result]) -> Callable[[JobSpec, Given], Result]:
     """Wrap a task.
 
     Args:
         task: What runs a job.
-        cache: The cache directory, where the metrics of all processes come together.
 
     Returns:
         A task that does the same, and tells of it.
     """
-    share_counts(cache)
 
     def run(spec: JobSpec, given: Given) -> Result:
         began, state = time.monotonic(), "done"

@@ -17,7 +17,8 @@ from lurk.models import Model
 from lurk.sharding import Options, Shard, cut, is_complete, sweep_shard
 from lurk.statistics import Array, Statistics
 from lurk.stores import prepare_cache
-from lurk.sweeping import describe, none_usable, usual_batch
+from lurk.sweep_run import none_usable, usual_batch
+from lurk.sweeping import describe
 
 WAIT_S = 0.5
 FIRST_MERGE_S = 5.0

@@ -1,7 +1,7 @@
 """What a worker does with a request for pictures, a map or a sanity check: method -> results below the index."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 PREVIEW_S = 0.4
 Result = dict[str, object]
 Array = np.ndarray[Any, np.dtype[Any]]
+_Made = tuple[Array, dict[str, bytes], dict[str, Any]]  # a map, further files, figures
 
 
 class Context(Protocol):
@@ -210,17 +211,46 @@ def draw_map(spec: JobSpec, context: Context) -> Result:
     Returns:
         The index.
     """
+
+    def draw(method: MapMethod, request: MapRequest) -> _Made:
+        made = explain(method, request)
+        more = {f"more-{name}.npy": to_npy(array) for name, array in made.more.items()}
+        return made.values.detach().float().cpu().numpy(), more, {}
+
+    return _keep_map(spec, context, draw)
+
+
+def draw_sanity(spec: JobSpec, context: Context) -> Result:
+    """Check a map: draw it for the same network with randomised weights, and by the three rules of the back-signal.
+
+    Args:
+        spec: A job of kind `sanity`.
+        context: Who hears of the progress.
+
+    Returns:
+        The index.
+    """
+
+    def draw(method: MapMethod, request: MapRequest) -> _Made:
+        found = check(method, request)
+        figures = {"similarity": found.similarity, "agreement": dict(found.agreement), "warning": found.warning}
+        return found.values, {}, figures
+
+    return _keep_map(spec, context, draw)
+
+
+def _keep_map(spec: JobSpec, context: Context, draw: Callable[[MapMethod, MapRequest], _Made]) -> Result:
+    """Draw what a job asks for, unless it is there, and keep it."""
     asked = Ask.from_spec(spec)
     with _study(spec, context) as study:
         key = asked.provenance(study.index.manifest.provenance)
         if read_result(study.index.folder, key.key) is None:
             began = time.monotonic()
             method, request, value = _map_request(study, asked, context)
-            made = explain(method, request)
-            files, told = _map_files(made.values.detach().float().cpu().numpy())
-            files |= {f"more-{name}.npy": to_npy(array) for name, array in made.more.items()}
-            told |= _target_figures(study, request.target, value) | {"seconds": time.monotonic() - began}
-            write_result(study.index.folder, key, told, files)
+            array, more, figures = draw(method, request)
+            files, told = _map_files(array)
+            told |= figures | _target_figures(study, request.target, value) | {"seconds": time.monotonic() - began}
+            write_result(study.index.folder, key, told, files | more)
     return {"index": study.index.key}
 
 
@@ -264,27 +294,3 @@ def _target_figures(study: Study, target: Target, value: float) -> dict[str, Any
         "label": target.label if is_class else None,
         "label_name": names[target.label] if is_class and target.label < len(names) else "",
     }
-
-
-def draw_sanity(spec: JobSpec, context: Context) -> Result:
-    """Check a map: draw it for the same network with randomised weights, and by the three rules of the back-signal.
-
-    Args:
-        spec: A job of kind `sanity`.
-        context: Who hears of the progress.
-
-    Returns:
-        The index.
-    """
-    asked = Ask.from_spec(spec)
-    with _study(spec, context) as study:
-        key = asked.provenance(study.index.manifest.provenance)
-        if read_result(study.index.folder, key.key) is None:
-            began = time.monotonic()
-            method, request, value = _map_request(study, asked, context)
-            found = check(method, request)
-            files, told = _map_files(found.values)
-            told |= _target_figures(study, request.target, value)
-            told |= {"similarity": found.similarity, "agreement": dict(found.agreement), "warning": found.warning}
-            write_result(study.index.folder, key, told | {"seconds": time.monotonic() - began}, files)
-    return {"index": study.index.key}

@@ -12,6 +12,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -26,6 +27,7 @@ from lurk.records import Provenance
 
 FORMAT = 1
 OFFERS = "methods.json"
+BEGUN, LEFT_S = ".new-", 3600.0
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -101,7 +103,8 @@ def write_result(index: Path, provenance: Provenance, figures: Mapping[str, Any]
     text = json.dumps(head, allow_nan=False)
     try:
         folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        made = Path(tempfile.mkdtemp(prefix=".new-", dir=folder.parent))
+        _drop_left(folder.parent)
+        made = Path(tempfile.mkdtemp(prefix=BEGUN, dir=folder.parent))
         try:
             for name, content in {**files, "result.json": text.encode()}.items():
                 _write(made / name, content)
@@ -112,6 +115,14 @@ def write_result(index: Path, provenance: Provenance, figures: Mapping[str, Any]
         reason = f"cannot write to the cache: {error.strerror or error}"
         raise CacheError(f"{reason}; make room or choose another with --cache") from error
     return key
+
+
+def _drop_left(place: Path) -> None:
+    """Delete what processes that were killed have begun there and left."""
+    for left in place.glob(f"{BEGUN}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
 
 
 def _put(made: Path, folder: Path, index: Path, key: str) -> None:

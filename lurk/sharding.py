@@ -16,7 +16,8 @@ from lurk.images import ImageSet
 from lurk.index_writer import write_shard
 from lurk.manifest import Manifest, read_manifest, shard_folder
 from lurk.models import Model
-from lurk.sweeping import describe, run_through
+from lurk.sweep_run import run_through
+from lurk.sweeping import describe
 
 Report = Callable[[int], None]
 

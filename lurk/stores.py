@@ -11,7 +11,8 @@ import stat
 import tempfile
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import diskcache
@@ -116,11 +117,49 @@ def _open(folder: Path, timeout_s: float, **settings: object) -> diskcache.Cache
     return diskcache.Cache(str(folder), timeout=timeout_s, disk=PlainDisk, **_SHARED, **settings)
 
 
-def share_counts(cache: Path) -> None:
-    """Add what this process counts to the numbers of all processes on a cache; without a store it keeps its own."""
-    with suppress(OSError, sqlite3.Error, diskcache.Timeout):
-        folder = cache / "counts"
-        COUNTS.share(_open(folder, RENDER_TIMEOUT_S, eviction_policy="none", cull_limit=0, sqlite_synchronous=0))
+class DiskCounts:
+    """The numbers that the processes of a cache directory on this machine share; see `lurk.counts.Shared`."""
+
+    def __init__(self, cache: Path) -> None:
+        """Open the store.
+
+        Args:
+            cache: The cache directory.
+
+        Raises:
+            CacheError: It cannot be opened.
+        """
+        self._folder = _of_this_machine(cache) / "counts"
+        with self._errors():
+            self._store = _open(
+                self._folder, RENDER_TIMEOUT_S, eviction_policy="none", cull_limit=0, sqlite_synchronous=0
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise CacheError(f"cannot use {self._folder}: {error}") from error
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Add to several numbers."""
+        with self._errors(), self._store.transact():
+            for name, amount in amounts.items():
+                self._store.incr(name, amount, default=0)
+
+    def read(self) -> dict[str, float]:
+        """All numbers."""
+        with self._errors():
+            return {str(name): float(self._store.get(name, 0)) for name in self._store}
+
+
+def _of_this_machine(cache: Path) -> Path:
+    """The cache directory, or a folder of this machine where other machines have that one as well."""
+    if not is_shared(cache):
+        return cache
+    user = os.geteuid() if os.name == "posix" else 0
+    return prepare_cache(Path(tempfile.gettempdir(), f"lurk-{user}-{digest(str(cache))[:12]}"))
 
 
 def open_queue(cache: Path) -> Texts:
@@ -262,10 +301,8 @@ def open_renders(cache: Path, limit_bytes: int = RENDER_LIMIT_BYTES) -> Renders:
     Raises:
         CacheError: It cannot be opened.
     """
-    if is_shared(cache):
-        user = os.geteuid() if os.name == "posix" else 0
-        cache = prepare_cache(Path(tempfile.gettempdir(), f"lurk-{user}-{digest(str(cache))[:12]}"))
+    folder = _of_this_machine(cache) / "renders"
     try:
-        return Renders(cache / "renders", limit_bytes)
+        return Renders(folder, limit_bytes)
     except OSError as error:
-        raise CacheError(f"cannot use {cache / 'renders'}: {error.strerror}; choose another --cache") from error
+        raise CacheError(f"cannot use {folder}: {error.strerror}; choose another --cache") from error

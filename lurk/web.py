@@ -16,8 +16,8 @@ from lurk.binding import listen, url_of
 from lurk.broker import LOCAL
 from lurk.errors import LurkError
 from lurk.logs import event
+from lurk.processes import Kept, how_it_ended
 from lurk.settings import Settings
-from lurk.supervisor import Kept, how_it_ended
 
 MODULE = "lurk.arbiter"
 WATCH_S = 0.1

@@ -21,7 +21,7 @@ from lurk.broker import LOCAL, QUEUE_VARIABLE
 from lurk.errors import Cancelled, LurkError
 from lurk.joblog import told
 from lurk.jobs import Job, Queue
-from lurk.jobs.place import queue_at
+from lurk.jobs.place import queue_at, share_counts
 from lurk.logs import configure
 from lurk.records import JobSpec, canonical
 from lurk.space import Space
@@ -262,7 +262,8 @@ def run(
     Returns:
         Exit status.
     """
-    task = told(_task_of(tasks) if isinstance(tasks, str) else tasks, cache)
+    share_counts(queue, cache)
+    task = told(_task_of(tasks) if isinstance(tasks, str) else tasks)
     worker = Worker(cache, task, name=name, floor_bytes=floor_bytes, queue=queue)
     if with_parent:
         _end_with_input(worker)

@@ -1,4 +1,4 @@
-"""What several tests need: a small finished index made without a model."""
+"""What several tests need: a small finished index made without a model, and an empty Redis."""
 
 from pathlib import Path
 
@@ -13,6 +13,7 @@ from lurk.records import LayerInfo, Provenance
 from lurk.reducers import Batch
 from lurk.render import encode_view
 from lurk.statistics import Statistics
+from tests.real_redis import real_redis
 
 LAYERS = (
     LayerInfo("conv", "Conv2d", 3, (3, 4, 4), (3, 3), (2, 2), "post", offset=(-1, -1), grid=(4, 4), bound=6.0),
@@ -74,3 +75,16 @@ def toy_index(tmp_path: Path) -> Index:
     with write_index(tmp_path, make_manifest(), entries) as writer:
         finish(writer)
         return Index(writer.folder)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory):
+    with real_redis(tmp_path_factory.mktemp("redis"), flush="no") as server:
+        yield server
+
+
+@pytest.fixture
+def redis_url(redis_server):
+    """Address of an empty database."""
+    redis_server.client().flushall()
+    return redis_server.url()

@@ -69,29 +69,29 @@ def ended(lines):
     return next(json.loads(line) for line in lines() if json.loads(line)["event"] == "job ends")
 
 
-def test_a_job_tells_of_its_begin_and_its_end(lines, tmp_path):
+def test_a_job_tells_of_its_begin_and_its_end(lines):
     configure("worker", "json")
     spec = JobSpec("map", "study", ())
-    assert told(lambda _spec, _given: {"a": 1}, tmp_path)(spec, None) == {"a": 1}
+    assert told(lambda _spec, _given: {"a": 1})(spec, None) == {"a": 1}
     assert [json.loads(line)["event"] for line in lines()] == ["job begins", "job ends"]
     assert ended(lines)["job"] == spec.key
     assert ended(lines)["state"] == "done"
 
 
-def test_a_failed_job_is_told_with_its_traceback_and_a_users_mistake_without(lines, tmp_path):
+def test_a_failed_job_is_told_with_its_traceback_and_a_users_mistake_without(lines):
     configure("worker", "json")
 
     def fail(_spec, given):
         raise given
 
     with pytest.raises(ZeroDivisionError):
-        told(fail, tmp_path)(JobSpec("map", "study", ()), ZeroDivisionError("no"))
+        told(fail)(JobSpec("map", "study", ()), ZeroDivisionError("no"))
     failed = json.loads(lines()[1])
     assert failed["event"] == "job failed"
     assert failed["level"] == "error"
     assert "ZeroDivisionError" in failed["traceback"]
     with pytest.raises(LurkError):
-        told(fail, tmp_path)(JobSpec("map", "study", ()), LurkError("the folder is gone"))
+        told(fail)(JobSpec("map", "study", ()), LurkError("the folder is gone"))
     mistake = json.loads(lines()[-2])
     assert mistake["level"] == "info"
     assert "traceback" not in mistake

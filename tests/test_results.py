@@ -1,6 +1,8 @@
 """Results on disk: whole or not there."""
 
 import json
+import os
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -47,6 +49,17 @@ def test_a_result_that_is_there_stays_and_leaves_nothing_beside_it(tmp_path):
     write_result(tmp_path, PROVENANCE, {"seconds": 2}, {"a": b"second"})
     assert read_result(tmp_path, key).read("a") == b"first"
     assert [entry.name for entry in result_folder(tmp_path, key).parent.iterdir()] == [key]
+
+
+def test_what_a_killed_process_left_half_written_goes_once_it_is_old(tmp_path):
+    place = result_folder(tmp_path, PROVENANCE.key).parent
+    for name, age_s in (("old", 2 * 3600), ("new", 60)):
+        left = place / f".new-{name}"
+        left.mkdir(parents=True)
+        (left / "a").write_bytes(b"half")
+        os.utime(left, (time.time() - age_s,) * 2)
+    write_result(tmp_path, PROVENANCE, {}, {})
+    assert sorted(entry.name for entry in place.iterdir()) == [".new-new", PROVENANCE.key]
 
 
 @pytest.mark.parametrize("damage", ["cut file", "missing file", "cut head", "no head", "other format"])

@@ -11,8 +11,9 @@ import pytest
 
 from lurk import supervisor as supervisor_module
 from lurk.jobs.local import LocalQueue
+from lurk.processes import how_it_ended
 from lurk.records import JobSpec
-from lurk.supervisor import Supervisor, how_it_ended
+from lurk.supervisor import Supervisor
 from tests.acceptance.server import command_line, descendants, is_alive
 
 TASKS = "tests.toy_tasks:run"

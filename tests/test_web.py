@@ -182,6 +182,24 @@ def test_stalled_clients_do_not_keep_others_waiting(url):
             one.close()
 
 
+def test_clients_that_stay_when_they_were_answered_do_not_keep_others_waiting(url):
+    """Each could hold up everybody for 2 s, where the server waits for it to go."""
+    clients = []
+    try:
+        for number in range(20):
+            one = socket.create_connection(place(url), timeout=20)
+            ending = b"Connection: close\r\n" if number % 2 else b"Content-Length: x\r\n"
+            one.sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n" + ending + b"\r\n")
+            clients.append(one)
+        began = time.monotonic()
+        assert all(one.recv(12) in (b"HTTP/1.1 200", b"HTTP/1.1 400") for one in clients)
+        assert [ask(url, "/healthz")[0] for _ in range(40)] == [200] * 40
+        assert time.monotonic() - began < 8  # of 20 s, were they waited for in turn by two processes
+    finally:
+        for one in clients:
+            one.close()
+
+
 def test_the_processes_that_fork_have_no_second_thread_and_none_has_torch(gunicorn):
     ask(gunicorn.url)
     first, *workers = arbiters()

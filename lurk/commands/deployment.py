@@ -12,8 +12,9 @@ from typing import Any
 
 from lurk.access import check_open
 from lurk.binding import ANY, listen
+from lurk.broker import LOCAL, shown
 from lurk.errors import LurkError
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.settings import DEFAULT_PORT, Settings
 
 LEAST_FILES = 1024
@@ -33,25 +34,29 @@ def findings(settings: Settings, cache: Path) -> Iterator[Finding]:
     Yields:
         What was looked at, how it is, and what is wrong with it and how to mend that, empty where nothing is.
     """
-    yield _queue(cache)
+    yield from _queue(settings.queue, cache)
     yield _port(settings)
     yield _server()
     yield from _limits()
 
 
-def _queue(cache: Path) -> Finding:
+def _queue(where: str, cache: Path) -> Iterator[Finding]:
     try:
-        queue = LocalQueue(cache)
+        queue = queue_at(where, cache)
         workers, jobs = queue.workers_alive(), queue.jobs()
     except LurkError as error:
-        return "queue", "cannot be used", str(error)
+        yield "queue", "cannot be used", str(error)
+        return
     states = Counter[str](job.state for job in jobs)
     counted = ", ".join(f"{states[state]} {state}" for state in ("queued", "running", "failed"))
     found = f"{counted}; workers alive: {workers}"
     waiting = states["queued"] + states["running"]
-    if waiting and not workers:
-        return "queue", found, f"{waiting} jobs wait and no worker is alive; run: python -m lurk worker --cache {cache}"
-    return "queue", found, ""
+    redis = "" if where == LOCAL else f" --queue {shown(where)}"
+    missing = f"{waiting} jobs wait and no worker is alive; run: python -m lurk worker --cache {cache}{redis}"
+    yield "queue", found, missing if waiting and not workers else ""
+    if redis:
+        risks = queue.risks()
+        yield "redis", shown(where), "; ".join(risks)
 
 
 def _port(settings: Settings) -> Finding:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from lurk.broker import LOCAL
 from lurk.commands.deployment import findings
+from lurk.config import read
 from lurk.errors import LurkError
 from lurk.filesystem import file_system, is_shared
 from lurk.index import Index
@@ -35,11 +36,14 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     Returns:
         0 when all is well, 2 when something is to be mended.
     """
-    problems = [*_software(), *_device(settings), *_cache(settings)]
     if given.verify is not None and given.verify < 1:
         raise LurkError(f"--verify must be 1 or more, not {given.verify}")
-    if given.verify is not None:
-        problems += _verify(settings, given.verify)
+    studies = read(settings.config).of_cache(settings.cache) if settings.config else [settings]
+    problems = [*_software(), *_device(settings), *_cache(settings)]
+    for study in studies:
+        problems += _study(study)
+        if given.verify is not None:
+            problems += _verify(study, given.verify)
     for problem in problems:
         print("wrong:", problem, file=sys.stderr)  # noqa: T201 - the answer
     print("all is well" if not problems else f"{len(problems)} to mend")  # noqa: T201 - the answer
@@ -96,14 +100,21 @@ def _cache(settings: Settings) -> list[str]:
     for name, value, wrong in findings(settings, cache):
         _say(name, value)
         problems += [wrong] if wrong else []
-    folder = study_index(cache, settings.study)
+    return problems
+
+
+def _study(settings: Settings) -> list[str]:
+    folder = study_index(Path(settings.cache), settings.study)
     if folder is None:
         _say("study", f"{settings.study}: not swept yet")
-    else:
+        return []
+    try:
         manifest = Index(folder).manifest
-        state = "complete" if manifest.complete else f"{manifest.done} of {manifest.images} images"
-        _say("study", f"{settings.study}: {state}, {len(manifest.skipped)} skipped")
-    return problems
+    except LurkError as error:
+        return [str(error)]
+    state = "complete" if manifest.complete else f"{manifest.done} of {manifest.images} images"
+    _say("study", f"{settings.study}: {state}, {len(manifest.skipped)} skipped")
+    return []
 
 
 def _verify(settings: Settings, count: int) -> list[str]:

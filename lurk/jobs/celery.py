@@ -105,6 +105,16 @@ class CeleryQueue(LocalQueue):
         """Ask the Redis for an answer; QueueError where there is none."""
         self._texts.check()
 
+    def risks(self) -> list[str]:
+        """Which of the Redis's settings may lose jobs, and how to mend that, as far as it tells its settings."""
+        keeps, limit, policy = map(self._texts.setting, ("appendonly", "maxmemory", "maxmemory-policy"))
+        found = []
+        if keeps == "no":
+            found.append("the Redis may forget the latest jobs when it ends; start it with: --appendonly yes")
+        if limit not in (None, "0") and policy not in (None, "noeviction"):
+            found.append(f"the Redis drops jobs when its memory is full ({policy}); --maxmemory-policy noeviction")
+        return found
+
     def close(self) -> None:
         """Close the connections; the next use opens them again."""
         self._texts.close()

@@ -214,6 +214,10 @@ class LocalQueue(Presence):
             self._texts.drop(f"worker:{worker}")
             return self._take_back(lambda entry: entry.worker == worker, reason, killed)
 
+    def risks(self) -> list[str]:
+        """What about the store may lose jobs, and how to mend that: nothing, on a disk of this machine."""
+        return []
+
     def last_begun(self, worker: str) -> Job | None:
         """The job that a worker has begun last among those that it runs, None where it runs none."""
         entries = [self._entry(name.removeprefix("run:")) for name, _ in self._texts.span("run:", "run;")]

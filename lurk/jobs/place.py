@@ -1,9 +1,13 @@
-"""Opens the queue that the option `--queue` names."""
+"""Opens what the option `--queue` names: the queue, and the numbers that are counted for the metrics."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from lurk.broker import LOCAL, check_queue
+from lurk.counts import COUNTS
+from lurk.errors import CacheError
 from lurk.jobs.local import LocalQueue
+from lurk.stores import DiskCounts
 
 
 def queue_at(where: str, cache: Path) -> LocalQueue:
@@ -28,3 +32,19 @@ def queue_at(where: str, cache: Path) -> LocalQueue:
     queue = CeleryQueue(where)
     queue.check()
     return queue
+
+
+def share_counts(where: str, cache: Path) -> None:
+    """Add what this process counts to the numbers of all processes of a queue; without a store it keeps its own.
+
+    Args:
+        where: `local`, or the address of a Redis.
+        cache: The cache directory.
+    """
+    if where == LOCAL:
+        with suppress(CacheError):
+            COUNTS.share(DiskCounts(cache))
+    else:
+        from lurk.jobs.redis_counts import RedisCounts
+
+        COUNTS.share(RedisCounts(where))

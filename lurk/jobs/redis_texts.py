@@ -188,6 +188,14 @@ class RedisTexts:
         with self._errors():
             return int(self._redis.llen(name))
 
+    def setting(self, name: str) -> str | None:
+        """A setting of the Redis, None where it does not tell."""
+        try:
+            found: dict[str, str] = self._redis.config_get(name)
+        except redis.exceptions.RedisError:
+            return None
+        return found.get(name)
+
     def check(self) -> None:
         """Ask for an answer; QueueError where there is none."""
         with self._errors():

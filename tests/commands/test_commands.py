@@ -30,6 +30,20 @@ def test_doctor_verifies_only_what_was_swept(arguments, capsys):
     assert "run the sweep" in capsys.readouterr().err
 
 
+def test_doctor_tells_of_each_study_of_a_file(arguments, tmp_path, capsys):
+    file = tmp_path / "lurk.toml"
+    study = '[[study]]\nmodel = "net.py:make"\ndata = "images"\n'
+    file.write_text(f'[server]\ncache = "cache"\n{study}name = "swept"\n{study}name = "new"\nlayers = "0"\n')
+    main(["sweep", *arguments, "--name", "swept"])
+    capsys.readouterr()
+    assert main(["doctor", "--config", str(file)]) == 0
+    out = capsys.readouterr().out
+    assert "swept: complete, 1 skipped" in out
+    assert "new: not swept yet" in out
+    assert main(["doctor", "--config", str(file), "--verify", "2"]) == 2
+    assert "study 'new' has no index" in capsys.readouterr().err
+
+
 def test_a_bad_option_ends_with_2_and_a_usage_line(capsys):
     with pytest.raises(SystemExit) as stop:
         main(["sweep", "--colour", "red"])

@@ -4,6 +4,7 @@ from lurk.binding import listen
 from lurk.commands import deployment
 from lurk.commands.deployment import findings
 from lurk.jobs.local import LocalQueue
+from lurk.jobs.place import queue_at
 from lurk.records import JobSpec
 from lurk.server import start
 from lurk.settings import Settings
@@ -35,6 +36,32 @@ def test_jobs_without_a_worker_are_told_with_the_command_that_mends_it(cache):
     assert f"python -m lurk worker --cache {cache}" in wrong(Settings(port=free_port()), cache)["queue"]
     queue.present("worker")
     assert "queue" not in wrong(Settings(port=free_port()), cache)
+
+
+def test_a_redis_is_asked_for_its_jobs_and_for_what_may_lose_them(cache, redis_url, redis_server):
+    settings = Settings(port=free_port(), queue=redis_url)
+    assert wrong(settings, cache) == {}
+    queue_at(redis_url, cache).submit(JobSpec("map", "study", ()))
+    redis = redis_server.client()
+    try:
+        redis.config_set("appendonly", "no")
+        redis.config_set("maxmemory", "100mb")
+        redis.config_set("maxmemory-policy", "allkeys-lru")
+        found = wrong(settings, cache)
+    finally:
+        redis.config_set("maxmemory", "0")
+        redis.config_set("maxmemory-policy", "noeviction")
+        redis.config_set("appendonly", "yes")
+    assert "1 jobs wait" in found["queue"]
+    assert "--appendonly yes" in found["redis"]
+    assert "noeviction" in found["redis"]
+    assert not any(redis_server.client().connection_pool.connection_kwargs["password"] in why for why in found.values())
+
+
+def test_a_redis_that_is_not_there_is_told(cache):
+    found = wrong(Settings(port=free_port(), queue="redis://:secret@127.0.0.1:1/0"), cache)
+    assert "127.0.0.1:1" in found["queue"]
+    assert "secret" not in found["queue"]
 
 
 def test_a_damaged_queue_is_told(cache):

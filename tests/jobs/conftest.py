@@ -3,7 +3,6 @@
 import pytest
 
 from lurk.jobs.local import LocalQueue
-from tests.real_redis import real_redis
 
 
 class Clock:
@@ -19,19 +18,6 @@ class Clock:
 @pytest.fixture
 def clock():
     return Clock()
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory):
-    with real_redis(tmp_path_factory.mktemp("redis"), flush="no") as server:
-        yield server
-
-
-@pytest.fixture
-def redis_url(redis_server):
-    """Address of an empty database."""
-    redis_server.client().flushall()
-    return redis_server.url()
 
 
 @pytest.fixture

@@ -62,7 +62,7 @@ def test_scripts_are_known_before_the_first_page_is_asked_for(app):
     """Another process may have answered the page, or the first request may not be over when the second one comes."""
     path = next(path for path in app.registered_paths["dash"] if "react-dom" in path)
     page = create_app(FakeService()).server.test_client().get("/").text
-    assert f'/_dash-component-suites/dash/{path.split(".")[0]}' in page
+    assert f"/_dash-component-suites/dash/{path.split('.')[0]}" in page
     assert app.server.test_client().get(f"/_dash-component-suites/dash/{path}").status_code == 200
 
 

@@ -1,0 +1,270 @@
+"""What crowds, restarts and kills do to a real server of this machine: prints what was lost or doubled, and how long.
+
+python -m benchmarks.faults [--people 20] [--waiting 1000] [--kills 100] [--sample 2]
+
+It starts `python app.py` on the demo images, kills its processes one after the other at random moments, starts it again
+as an init system would, and ends by itself. 0 leaves a part out.
+"""
+
+import argparse
+import json
+import os
+import random
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from benchmarks.load import Person, Seen, family, study_of
+from lurk.jobs.local import LocalQueue
+
+LOOK_S = 0.3  # how often the page looks at a job that runs
+WHICH = ("server", "web", "web worker", "supervisor", "worker")
+MOST_KILLS, LONGEST_S = 1000, 60.0
+
+
+class Lab:
+    """A server that can be killed and started again on the same cache and port."""
+
+    def __init__(self, folder: Path, sample: int) -> None:
+        self.cache, self._log = folder / "cache", folder / "log"
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port = probe.getsockname()[1]
+        self.url = f"http://127.0.0.1:{self.port}"
+        limits = ("--queue-limit", "5000", "--queue-limit-person", "5000")
+        self._command = [sys.executable, "app.py", "--no-browser", "--port", str(self.port), "--cache", str(self.cache)]
+        self._command += ["--sample", str(sample), "--web-workers", "2", *limits]
+        self.start()
+
+    def start(self) -> None:
+        with self._log.open("a") as out:
+            self.process = subprocess.Popen(self._command, stdout=out, stderr=out)
+
+    def members(self) -> dict[str, list[int]]:
+        """Numbers of the processes that run, by what they are."""
+        found: dict[str, list[int]] = {which: [] for which in WHICH}
+        found["server"].append(self.process.pid)
+        for pid in family(self.process.pid)[1:]:
+            with suppress(OSError, ValueError):
+                words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
+                module = words[words.index(b"-m") + 1].decode()
+                parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+                web = "web" if parent == self.process.pid else "web worker"
+                which = {"lurk.arbiter": web, "lurk.supervisor": "supervisor", "lurk.worker": "worker"}.get(module)
+                if which:
+                    found[which].append(pid)
+        return found
+
+    def kill(self, which: str, chance: random.Random) -> bool:
+        """Kill one of them; whether there was one. A server is started again at once, as an init system does it."""
+        victims = self.members()[which]
+        if not victims:
+            return False
+        os.kill(chance.choice(victims), signal.SIGKILL)
+        if which == "server":
+            self.process.wait()
+            self.start()
+        return True
+
+    def keep(self) -> None:
+        """Start the server again where it has ended, as when its port was not free yet."""
+        if self.process.poll() is not None:
+            self.start()
+
+    def answers(self) -> bool:
+        seen = Seen()
+        person = Person(self.url, seen, 0)
+        person.ask("api", "/healthz")
+        person.leave()
+        return not seen.errors
+
+    def stop(self) -> None:
+        self.process.terminate()
+        try:
+            self.process.wait(30)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+
+
+@contextmanager
+def lab(sample: int) -> Iterator[tuple[Lab, str, list[dict]]]:
+    """A server whose sweep is done, the name of its study, and its layers."""
+    with tempfile.TemporaryDirectory(prefix="lurk-faults-") as folder:
+        running = Lab(Path(folder), sample)
+        try:
+            wait_for(lambda: running.answers() and study_of(running.url, "done"), 600)
+            person = Person(running.url, Seen(), 0)
+            study = study_of(running.url)
+            layers = person.json(f"/studies/{study}/layers")
+            person.leave()
+            yield running, study, layers
+        finally:
+            running.stop()
+
+
+def wait_for(found: Callable[[], object], timeout_s: float, pause_s: float = 0.05) -> object:
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(pause_s)
+    raise SystemExit("it did not come to be")
+
+
+def picture(study: str, layer: str, unit: int, steps: int) -> dict:
+    return {"kind": "picture", "study": study, "layer": layer, "unit": unit, "options": {"steps": steps, "size": 64}}
+
+
+def crowd(running: Lab, body: dict, people: int) -> None:
+    """Everybody asks for the same at once, and looks as often as the page does."""
+    seen, ends, keys = Seen(), [], []
+
+    def ask(number: int) -> None:
+        person = Person(running.url, seen, number)
+        job = person_asks(person, body)
+        keys.append(job["key"])
+        while job["state"] in ("queued", "running"):
+            time.sleep(LOOK_S)
+            job = person.json(f"/jobs/{job['key']}")
+        ends.append((time.time(), job))
+        person.leave()
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(people)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    record = LocalQueue(running.cache).get(keys[0])
+    late = [at - record.ended for at, _ in ends]
+    print(
+        f"{people} people ask for the same picture: {len(set(keys))} job, begun {record.tries} time, {len(ends)} "
+        f"answers, the last {max(late):.2f} s after its end (median {statistics.median(late):.2f} s); "
+        f"errors: {len(seen.errors)}"
+    )
+
+
+def person_asks(person: Person, body: dict) -> dict:
+    """The job that somebody asks for."""
+    return json.loads(person.ask("api", "/api/v1/jobs", body) or "{}")
+
+
+def restart(running: Lab, bodies: list[dict]) -> None:
+    """Everything is killed while jobs wait, and started again."""
+    seen = Seen()
+    person = Person(running.url, seen, 0)
+    keys = {person_asks(person, body)["key"] for body in bodies}
+    person.leave()
+    queue = LocalQueue(running.cache)
+    over = {job.key for job in queue.jobs() if job.state not in ("queued", "running")}
+    waiting = keys - over
+    for pids in running.members().values():
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+    running.process.wait()
+    began = time.monotonic()
+    running.start()
+    wait_for(running.answers, 60, 0.02)
+    answered = time.monotonic() - began
+    person = Person(running.url, seen, 0)
+    known = {job["key"]: job["state"] for job in person.json("/jobs")}
+    listed = time.monotonic() - began
+    person.leave()
+    wait_for(lambda: progress(queue) > 0 and any(job.state == "running" for job in queue.jobs()), 60)
+    moved = time.monotonic() - began
+    for key in waiting:
+        queue.cancel(key)
+    print(
+        f"restart with {len(waiting):,} jobs that wait: answers after {answered:.1f} s, lists them after "
+        f"{listed:.1f} s, runs one after {moved:.1f} s; lost: {len(waiting - set(known))}; errors: {len(seen.errors)}"
+    )
+    wait_for(lambda: not any(job.state in ("queued", "running") for job in queue.jobs()), 60)
+
+
+def progress(queue: LocalQueue) -> int:
+    return sum(10_000 if job.state == "done" else job.done for job in queue.jobs())
+
+
+def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> None:
+    """One process after the other is killed at a random moment, while jobs run."""
+    seen, chance, queue = Seen(), random.Random(seed), LocalQueue(running.cache)
+    person = Person(running.url, seen, 0)
+    keys = [person_asks(person, body)["key"] for body in bodies]
+    person.leave()
+    found: dict[str, list[tuple[float, float]]] = {which: [] for which in WHICH}
+    while sum(map(len, found.values())) < count and unfinished(queue, keys):
+        time.sleep(chance.random() * 1.5)
+        which, before = chance.choice(WHICH), progress(queue)
+        if running.kill(which, chance):
+            found[which].append(recovery(running, queue, keys, before))
+    wait_for(lambda: not unfinished(queue, keys), 600, 0.5)
+    states = Counter(queue.get(key).state for key in keys)
+    killed = {which: len(times) for which, times in found.items()}
+    print(f"{sum(killed.values())} kills (-9), {killed}, beside {len(keys)} jobs, which ended {dict(states)}")
+    for which, times in found.items():
+        for what, seconds in zip(("an answer", "a job's step"), zip(*times, strict=True), strict=False):
+            print(f"  {which:12} {what:14} after {statistics.median(seconds):5.1f} s, at most {max(seconds):5.1f} s")
+    results = len(list(running.cache.glob("index/*/results/*/*/result.json")))
+    left = len(list(running.cache.glob("index/*/results/*/.new-*")))
+    print(f"  results on disk: {results}; begun and left: {left}")
+
+
+def recovery(running: Lab, queue: LocalQueue, keys: list[str], before: int) -> tuple[float, float]:
+    """Seconds from a kill to the next answer, and to the next step of a job; at most a minute."""
+    began, answered, moved = time.monotonic(), LONGEST_S, LONGEST_S
+    while LONGEST_S in (answered, moved) and time.monotonic() - began < LONGEST_S:
+        running.keep()
+        now = progress(queue)
+        if moved == LONGEST_S and (now > before or not unfinished(queue, keys)):
+            moved = time.monotonic() - began
+        before = min(before, now)
+        if answered == LONGEST_S and running.answers():
+            answered = time.monotonic() - began
+        time.sleep(0.05)
+    return answered, moved
+
+
+def unfinished(queue: LocalQueue, keys: list[str]) -> bool:
+    states = {job.key: job.state for job in queue.jobs()}
+    return any(states.get(key) in ("queued", "running") for key in keys)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--people", type=int, default=20)
+    parser.add_argument("--waiting", type=int, default=1000)
+    parser.add_argument("--kills", type=int, default=100)
+    parser.add_argument("--sample", type=int, default=2, help="demo images a class")
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    if not (0 <= given.people <= 500 and 0 <= given.waiting <= 4000 and 0 <= given.kills <= MOST_KILLS):
+        raise SystemExit(f"at most 500 people, 4000 waiting jobs, {MOST_KILLS} kills")
+    with lab(given.sample) as (running, study, layers):
+        units = [(layer["name"], unit) for layer in layers for unit in range(min(layer["units"], 40))]
+        if given.people:
+            crowd(running, picture(study, *units.pop(), steps=64), given.people)
+        if given.waiting:
+            restart(running, [picture(study, *units[at], steps=64) for at in range(given.waiting)])
+            del units[: given.waiting]
+        if given.kills:
+            kills(
+                running,
+                [picture(study, *units[at], steps=96) for at in range(4 * given.kills)],
+                given.kills,
+                given.seed,
+            )
+    print(f"load average of the machine: {Path('/proc/loadavg').read_text().strip()}")
+
+
+if __name__ == "__main__":
+    main()
