@@ -172,7 +172,7 @@ def restart(running: Lab, bodies: list[dict]) -> None:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
     running.process.wait()
-    began = time.monotonic()
+    before, began = progress(queue), time.monotonic()
     running.start()
     wait_for(running.answers, 60, 0.02)
     answered = time.monotonic() - began
@@ -180,13 +180,13 @@ def restart(running: Lab, bodies: list[dict]) -> None:
     known = {job["key"]: job["state"] for job in person.json("/jobs")}
     listed = time.monotonic() - began
     person.leave()
-    wait_for(lambda: progress(queue) > 0 and any(job.state == "running" for job in queue.jobs()), 60)
+    wait_for(lambda: progress(queue) > before, 60)
     moved = time.monotonic() - began
     for key in waiting:
         queue.cancel(key)
     print(
         f"restart with {len(waiting):,} jobs that wait: answers after {answered:.1f} s, lists them after "
-        f"{listed:.1f} s, runs one after {moved:.1f} s; lost: {len(waiting - set(known))}; errors: {len(seen.errors)}"
+        f"{listed:.1f} s, has the next step of one after {moved:.1f} s; lost: {len(waiting - set(known))}; errors: {len(seen.errors)}"
     )
     wait_for(lambda: not any(job.state in ("queued", "running") for job in queue.jobs()), 60)
 
