@@ -32,6 +32,7 @@ bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m pip install --quiet --no-deps --target .bench -r requirements-bench.txt
 	$(BIN)/python -m benchmarks.pictures
 	$(BIN)/python -m benchmarks.load --people 20 --seconds 20 --stalled 20 --idle 5
+	$(BIN)/python -m benchmarks.faults --waiting 100 --kills 10
 
 pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
 	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py

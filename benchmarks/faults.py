@@ -207,7 +207,7 @@ def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> None:
         which, before = chance.choice(WHICH), progress(queue)
         if running.kill(which, chance):
             found[which].append(recovery(running, queue, keys, before))
-    wait_for(lambda: not unfinished(queue, keys), 600, 0.5)
+    wait_for(lambda: not unfinished(queue, keys), 1800, 0.5)
     states = Counter(queue.get(key).state for key in keys)
     killed = {which: len(times) for which, times in found.items()}
     print(f"{sum(killed.values())} kills (-9), {killed}, beside {len(keys)} jobs, which ended {dict(states)}")
@@ -259,7 +259,7 @@ def main() -> None:
         if given.kills:
             kills(
                 running,
-                [picture(study, *units[at], steps=96) for at in range(4 * given.kills)],
+                [picture(study, *units[at], steps=96) for at in range(3 * given.kills)],
                 given.kills,
                 given.seed,
             )
