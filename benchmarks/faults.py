@@ -259,7 +259,7 @@ def main() -> None:
         if given.kills:
             kills(
                 running,
-                [picture(study, *units[at], steps=96) for at in range(3 * given.kills)],
+                [picture(study, *units[at], steps=96) for at in range(2 * given.kills)],
                 given.kills,
                 given.seed,
             )
