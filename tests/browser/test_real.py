@@ -50,6 +50,8 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         path_is(page, f"/s/{study}/{LAYER}/12")
         page.wait_for_selector(".modal .js-plotly-plot .bars")
         page.wait_for_timeout(1500)
+        if "LURK_SCREENSHOTS" in os.environ:
+            all_is_drawn(page)
         page.screenshot(path=str(folder_of_pictures() / "unit.png"))
         by_max = page.locator(".modal img").evaluate_all("images => images.map(image => image.src)")
         page.locator("#kind-mean").click()
@@ -70,6 +72,16 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         assert watched.errors == []
         assert watched.hosts == {server.url.removeprefix("http://")}
         a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page)
+
+
+def all_is_drawn(page):
+    """The unit's picture and a map beside each image are whole."""
+    page.get_by_label("Map beside each image").select_option("deconvnet")
+    maps = "[...document.querySelectorAll('.map-slot')].every(slot => (slot.querySelector('.map-image') || {}).naturalWidth)"
+    until(page, maps, timeout_s=300)
+    until(page, "document.querySelector('.canvas img').src.includes('/media/')", timeout_s=300)
+    page.get_by_role("heading", name="What it wants to see").hover()
+    page.wait_for_timeout(1500)
 
 
 def a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page):
