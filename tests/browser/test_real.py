@@ -49,10 +49,7 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         page.locator("#grid button.tile[data-unit='12']").click()
         path_is(page, f"/s/{study}/{LAYER}/12")
         page.wait_for_selector(".modal .js-plotly-plot .bars")
-        page.wait_for_timeout(1500)
-        if "LURK_SCREENSHOTS" in os.environ:
-            all_is_drawn(page)
-        page.screenshot(path=str(folder_of_pictures() / "unit.png"))
+        picture_of_a_unit(page)
         by_max = page.locator(".modal img").evaluate_all("images => images.map(image => image.src)")
         page.locator("#kind-mean").click()
         until(
@@ -74,14 +71,15 @@ def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
         a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page)
 
 
-def all_is_drawn(page):
-    """The unit's picture and a map beside each image are whole."""
-    page.get_by_label("Map beside each image").select_option("deconvnet")
-    maps = "[...document.querySelectorAll('.map-slot')].every(slot => (slot.querySelector('.map-image') || {}).naturalWidth)"
-    until(page, maps, timeout_s=300)
-    until(page, "document.querySelector('.canvas img').src.includes('/media/')", timeout_s=300)
-    page.get_by_role("heading", name="What it wants to see").hover()
+def picture_of_a_unit(page):
+    """A screenshot; for the README once the unit's picture and the maps are whole."""
+    if "LURK_SCREENSHOTS" in os.environ:
+        page.get_by_label("Map beside each image").select_option("deconvnet")
+        drawn = "(slot.querySelector('.map-image') || {}).naturalWidth"
+        until(page, f"[...document.querySelectorAll('.map-slot')].every(slot => {drawn})", timeout_s=300)
+        until(page, "document.querySelector('.canvas img').src.includes('/media/')", timeout_s=300)
     page.wait_for_timeout(1500)
+    page.screenshot(path=str(folder_of_pictures() / "unit.png"))
 
 
 def a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page):
