@@ -22,6 +22,7 @@ from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
 from gunicorn.glogging import Logger
 from gunicorn.http import wsgi
+from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
 from lurk.access import open_access
@@ -36,7 +37,8 @@ from lurk.ui import create_app
 from lurk.ui.guard import security_headers
 
 THREADS = 32
-STALLED_S = 30
+STALLED_S = {socket.SO_RCVTIMEO: 10, socket.SO_SNDTIMEO: 30}
+SPEAKS_S = 0.2
 KEEPALIVE_S = 75
 GRACE_S = 3
 SILENT_S = 60
@@ -71,9 +73,8 @@ class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread."""
         if not conn.initialized:
-            limit = struct.pack("ll", STALLED_S, 0)
-            for option in (socket.SO_RCVTIMEO, socket.SO_SNDTIMEO):
-                conn.sock.setsockopt(socket.SOL_SOCKET, option, limit)
+            for option, seconds in STALLED_S.items():
+                conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
         super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> Any:
@@ -173,6 +174,7 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     configure("web")
     wsgi.Response = Response
+    gthread.DEFAULT_WORKER_DATA_TIMEOUT = SPEAKS_S  # browsers open connections that they may need later
     queue = os.environ.get(QUEUE_VARIABLE) or LOCAL
     Ending(Gunicorn(Settings(**json.loads(given.settings) | {"queue": queue}), given.listener)).run()
     return 0

@@ -182,6 +182,19 @@ def test_stalled_clients_do_not_keep_others_waiting(url):
             one.close()
 
 
+def test_clients_that_connect_and_say_nothing_do_not_keep_others_waiting(url):
+    clients = [socket.create_connection(place(url), timeout=5) for _ in range(200)]
+    try:
+        began = time.monotonic()
+        assert [ask(url, "/healthz")[0] for _ in range(40)] == [200] * 40
+        assert time.monotonic() - began < 5
+        clients[0].sendall(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        assert clients[0].recv(12) == b"HTTP/1.1 200"
+    finally:
+        for one in clients:
+            one.close()
+
+
 def test_clients_that_stay_when_they_were_answered_do_not_keep_others_waiting(url):
     """Each could hold up everybody for 2 s, where the server waits for it to go."""
     clients = []
