@@ -186,7 +186,8 @@ def restart(running: Lab, bodies: list[dict]) -> None:
         queue.cancel(key)
     print(
         f"restart with {len(waiting):,} jobs that wait: answers after {answered:.1f} s, lists them after "
-        f"{listed:.1f} s, has the next step of one after {moved:.1f} s; lost: {len(waiting - set(known))}; errors: {len(seen.errors)}"
+        f"{listed:.1f} s, has the next step of one after {moved:.1f} s; lost: {len(waiting - set(known))}; "
+        f"errors: {len(seen.errors)}"
     )
     wait_for(lambda: not any(job.state in ("queued", "running") for job in queue.jobs()), 60)
 
