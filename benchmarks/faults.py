@@ -125,8 +125,17 @@ def picture(study: str, layer: str, unit: int, steps: int) -> dict:
     return {"kind": "picture", "study": study, "layer": layer, "unit": unit, "options": {"steps": steps, "size": 64}}
 
 
-def crowd(running: Lab, body: dict, people: int) -> None:
-    """Everybody asks for the same at once, and looks as often as the page does."""
+def crowd(running: Lab, body: dict, people: int) -> dict:
+    """Everybody asks for the same at once, and looks as often as the page does.
+
+    Args:
+        running: The server.
+        body: What is asked for.
+        people: How many ask.
+
+    Returns:
+        `jobs`, `tries` and `answers` as numbers; `late_s`, seconds from the job's end to each answer; `errors`.
+    """
     seen, ends, keys = Seen(), [], []
 
     def ask(number: int) -> None:
@@ -145,12 +154,8 @@ def crowd(running: Lab, body: dict, people: int) -> None:
     for thread in threads:
         thread.join()
     record = LocalQueue(running.cache).get(keys[0])
-    late = [at - record.ended for at, _ in ends]
-    print(
-        f"{people} people ask for the same picture: {len(set(keys))} job, begun {record.tries} time, {len(ends)} "
-        f"answers, the last {max(late):.2f} s after its end (median {statistics.median(late):.2f} s); "
-        f"errors: {len(seen.errors)}"
-    )
+    late_s = [at - record.ended for at, _ in ends]
+    return {"jobs": len({*keys}), "tries": record.tries, "answers": len(ends), "late_s": late_s, "errors": seen.errors}
 
 
 def person_asks(person: Person, body: dict) -> dict:
@@ -158,8 +163,17 @@ def person_asks(person: Person, body: dict) -> dict:
     return json.loads(person.ask("api", "/api/v1/jobs", body) or "{}")
 
 
-def restart(running: Lab, bodies: list[dict]) -> None:
-    """Everything is killed while jobs wait, and started again."""
+def restart(running: Lab, bodies: list[dict]) -> dict:
+    """Everything is killed while jobs wait, and started again.
+
+    Args:
+        running: The server.
+        bodies: The jobs.
+
+    Returns:
+        `waiting` and `lost` as numbers; seconds from the start to the first answer, to the list of jobs, and to the
+        next step of one: `answered_s`, `listed_s`, `moved_s`; `errors`.
+    """
     seen = Seen()
     person = Person(running.url, seen, 0)
     keys = {person_asks(person, body)["key"] for body in bodies}
@@ -184,20 +198,34 @@ def restart(running: Lab, bodies: list[dict]) -> None:
     moved = time.monotonic() - began
     for key in waiting:
         queue.cancel(key)
-    print(
-        f"restart with {len(waiting):,} jobs that wait: answers after {answered:.1f} s, lists them after "
-        f"{listed:.1f} s, has the next step of one after {moved:.1f} s; lost: {len(waiting - set(known))}; "
-        f"errors: {len(seen.errors)}"
-    )
     wait_for(lambda: not any(job.state in ("queued", "running") for job in queue.jobs()), 60)
+    return {
+        "waiting": len(waiting),
+        "lost": len(waiting - set(known)),
+        "answered_s": answered,
+        "listed_s": listed,
+        "moved_s": moved,
+        "errors": seen.errors,
+    }
 
 
 def progress(queue: LocalQueue) -> int:
     return sum(10_000 if job.state == "done" else job.done for job in queue.jobs())
 
 
-def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> None:
-    """One process after the other is killed at a random moment, while jobs run."""
+def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> dict:
+    """One process after the other is killed at a random moment, while jobs run.
+
+    Args:
+        running: The server.
+        bodies: The jobs.
+        count: How many kills.
+        seed: Of the moments and victims.
+
+    Returns:
+        `states` of the jobs, counted; `times`, by victim (seconds to an answer, seconds to a job's step) of each kill;
+        `results` on disk and those begun and `left`, as numbers.
+    """
     seen, chance, queue = Seen(), random.Random(seed), LocalQueue(running.cache)
     person = Person(running.url, seen, 0)
     keys = [person_asks(person, body)["key"] for body in bodies]
@@ -209,15 +237,12 @@ def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> None:
         if running.kill(which, chance):
             found[which].append(recovery(running, queue, keys, before))
     wait_for(lambda: not unfinished(queue, keys), 1800, 0.5)
-    states = Counter(queue.get(key).state for key in keys)
-    killed = {which: len(times) for which, times in found.items()}
-    print(f"{sum(killed.values())} kills (-9), {killed}, beside {len(keys)} jobs, which ended {dict(states)}")
-    for which, times in found.items():
-        for what, seconds in zip(("an answer", "a job's step"), zip(*times, strict=True), strict=False):
-            print(f"  {which:12} {what:14} after {statistics.median(seconds):5.1f} s, at most {max(seconds):5.1f} s")
-    results = len(list(running.cache.glob("index/*/results/*/*/result.json")))
-    left = len(list(running.cache.glob("index/*/results/*/.new-*")))
-    print(f"  results on disk: {results}; begun and left: {left}")
+    return {
+        "states": Counter(queue.get(key).state for key in keys),
+        "times": found,
+        "results": len(list(running.cache.glob("index/*/results/*/*/result.json"))),
+        "left": len(list(running.cache.glob("index/*/results/*/.new-*"))),
+    }
 
 
 def recovery(running: Lab, queue: LocalQueue, keys: list[str], before: int) -> tuple[float, float]:
@@ -240,6 +265,32 @@ def unfinished(queue: LocalQueue, keys: list[str]) -> bool:
     return any(states.get(key) in ("queued", "running") for key in keys)
 
 
+def show_crowd(people: int, found: dict) -> None:
+    late = found["late_s"]
+    print(
+        f"{people} people ask for the same picture: {found['jobs']} job, begun {found['tries']} time, "
+        f"{found['answers']} answers, the last {max(late):.2f} s after its end "
+        f"(median {statistics.median(late):.2f} s); errors: {len(found['errors'])}"
+    )
+
+
+def show_restart(found: dict) -> None:
+    print(
+        f"restart with {found['waiting']:,} jobs that wait: answers after {found['answered_s']:.1f} s, lists "
+        f"them after {found['listed_s']:.1f} s, has the next step of one after {found['moved_s']:.1f} s; "
+        f"lost: {found['lost']}; errors: {len(found['errors'])}"
+    )
+
+
+def show_kills(found: dict) -> None:
+    killed = {which: len(times) for which, times in found["times"].items()}
+    print(f"{sum(killed.values())} kills (-9), {killed}; jobs: {dict(found['states'])}")
+    for which, times in found["times"].items():
+        for what, seconds in zip(("an answer", "a job's step"), zip(*times, strict=True), strict=False):
+            print(f"  {which:12} {what:14} after {statistics.median(seconds):5.1f} s, at most {max(seconds):5.1f} s")
+    print(f"  results on disk: {found['results']}; begun and left: {found['left']}")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--people", type=int, default=20)
@@ -253,17 +304,13 @@ def main() -> None:
     with lab(given.sample) as (running, study, layers):
         units = [(layer["name"], unit) for layer in layers for unit in range(min(layer["units"], 40))]
         if given.people:
-            crowd(running, picture(study, *units.pop(), steps=64), given.people)
+            show_crowd(given.people, crowd(running, picture(study, *units.pop(), steps=64), given.people))
         if given.waiting:
-            restart(running, [picture(study, *units[at], steps=64) for at in range(given.waiting)])
+            show_restart(restart(running, [picture(study, *units[at], steps=64) for at in range(given.waiting)]))
             del units[: given.waiting]
         if given.kills:
-            kills(
-                running,
-                [picture(study, *units[at], steps=96) for at in range(2 * given.kills)],
-                given.kills,
-                given.seed,
-            )
+            bodies = [picture(study, *units[at], steps=96) for at in range(2 * given.kills)]
+            show_kills(kills(running, bodies, given.kills, given.seed))
     print(f"load average of the machine: {Path('/proc/loadavg').read_text().strip()}")
 
 

@@ -1,48 +1,21 @@
-"""Real processes and what can befall them: kills at random moments, jobs that hang, two servers on one cache.
+"""Real processes and what can befall them: kills at random moments, jobs that hang, two servers on one cache."""
 
-`LURK_KILLS=100` runs the long form of the kills.
-"""
-
-import json
-import os
-import random
-import signal
-import socket
-import subprocess
 import sys
 import time
-import urllib.request
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from benchmarks.faults import crowd, kills, lab, picture, restart
 from lurk.jobs.local import LocalQueue
 from lurk.records import JobSpec
 from lurk.supervisor import Supervisor
-from tests.acceptance.server import command_line, descendants, is_alive
 
-KILLS = int(os.environ.get("LURK_KILLS", "6"))
+KILLS = 5
 LONGEST_S = 15.0
 TASKS = "tests.toy_tasks:run"
 ROOT = Path(__file__).resolve().parents[2]
-WEB = """
-import sys
-from pathlib import Path
-from werkzeug.serving import make_server
-from lurk.jobs.local import LocalQueue
-from lurk.service import Service
-from lurk.stores import open_renders, prepare_cache
-from lurk.supervisor import Supervisor
-from lurk.ui import create_app
-cache = prepare_cache(sys.argv[1])
-service = Service({}, cache, LocalQueue(cache), open_renders(cache))
-server = make_server("127.0.0.1", int(sys.argv[2]), create_app(service).server, threaded=True)
-with Supervisor(cache, tasks="tests.toy_tasks:run"):
-    server.serve_forever()
-"""
-
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
 
 
@@ -60,100 +33,22 @@ def spec(name: str, kind: str = "count", **parameters) -> JobSpec:
     return JobSpec(kind, name, tuple(parameters.items()))
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+@pytest.mark.timeout(300)
+def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_nothing():
+    """In short what `python -m benchmarks.faults` does at length; docs/load.md has its figures."""
+    with lab(1) as (running, study, layers):
+        units = [(layer["name"], unit) for layer in layers for unit in range(8)]
+        asked = crowd(running, picture(study, *units.pop(), steps=16), 10)
+        assert (asked["jobs"], asked["tries"], asked["answers"], asked["errors"]) == (1, 1, 10, [])
 
+        started = restart(running, [picture(study, *units.pop(), steps=16) for _ in range(40)])
+        assert started["waiting"] > 0
+        assert (started["lost"], started["errors"]) == (0, [])
 
-class Web:
-    """A web process with its supervisor and worker, started again when it was killed."""
-
-    def __init__(self, cache: Path) -> None:
-        self._cache, self._port = cache, free_port()
-        self.start()
-
-    def start(self) -> None:
-        command = [sys.executable, "-c", WEB, str(self._cache), str(self._port)]
-        self._process = subprocess.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-
-    def family(self, which: str) -> list[int]:
-        """Process numbers of the web, the supervisor or the worker."""
-        found = [self._process.pid, *descendants(self._process.pid)]
-        return found[:1] if which == "web" else [pid for pid in found if f"-m lurk.{which} " in command_line(pid)]
-
-    def kill(self, which: str) -> bool:
-        """Kill one of them; whether it was there. A web process is started again once its family has ended."""
-        family = descendants(self._process.pid)
-        victims = self.family(which)
-        for pid in victims:
-            os.kill(pid, signal.SIGKILL)
-        if which == "web":
-            self._process.wait()
-            wait_for(lambda: not any(is_alive(pid) for pid in family), 20)
-            self.start()
-        return bool(victims)
-
-    def jobs(self) -> list[dict]:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self._port}/api/v1/jobs", timeout=10) as answer:
-            return json.load(answer)
-
-    def stop(self) -> None:
-        family = descendants(self._process.pid)
-        self._process.kill()
-        self._process.wait()
-        wait_for(lambda: not any(is_alive(pid) for pid in family), 20)
-
-
-@contextmanager
-def web(cache: Path) -> Iterator[Web]:
-    running = Web(cache)
-    try:
-        yield running
-    finally:
-        running.stop()
-
-
-@pytest.mark.timeout(60 + 20 * KILLS)
-def test_kills_at_random_moments_lose_nothing_double_nothing_and_hold_nothing_up(tmp_path):
-    queue, chance = LocalQueue(tmp_path), random.Random(KILLS)
-    specs = [spec(f"job-{number}", steps=8) for number in range(4 * KILLS)]
-    for number, one in enumerate(specs):
-        queue.submit(one, number % 3, person=f"p{number % 5}")
-    killed = {"worker": 0, "supervisor": 0, "web": 0}
-    longest_s = dict.fromkeys(killed, 0.0)
-    with web(tmp_path) as running:
-        while sum(killed.values()) < KILLS:
-            time.sleep(chance.random() * 1.5)
-            which = chance.choice([*killed])
-            killed[which] += running.kill(which)
-            began, before = time.monotonic(), progress(tmp_path)
-            wait_for(lambda before=before: progress(tmp_path) > before or all_over(queue, specs))
-            longest_s[which] = max(longest_s[which], time.monotonic() - began)
-        wait_for(lambda: all_over(queue, specs), 30 + 2 * KILLS)
-        shown = wait_for(lambda: quietly(running.jobs), 30)
-    sys.stdout.write(f"kills: {killed}; longest time without a step in seconds: {longest_s}\n")
-    assert [(job.state, job.result) for job in queue.jobs()] == [("done", {"steps": 8})] * len(specs)
-    assert sorted(job["spec"]["study"] for job in shown) == sorted(one.study for one in specs)
-    if "LURK_KILLS" in os.environ:  # the suite's machine may be busy with other things
-        assert max(longest_s.values()) < LONGEST_S
-
-
-def quietly(call: Callable[[], object]) -> object:
-    try:
-        return call()
-    except OSError:
-        return None
-
-
-def progress(cache: Path) -> int:
-    """Steps taken by all jobs; it only grows."""
-    kept = [file.read_text() for file in cache.glob("steps-*") if file.suffix != ".new"]
-    return sum(int(text or 0) for text in kept)
-
-
-def all_over(queue: LocalQueue, specs: list[JobSpec]) -> bool:
-    return all(queue.get(one.key).state == "done" for one in specs)
+        before = len(list(running.cache.glob("index/*/results/*/*/result.json")))
+        ended = kills(running, [picture(study, *units.pop(0), steps=64) for _ in range(12)], KILLS, seed=1)
+    assert ended["states"] == {"done": 12}
+    assert (ended["results"] - before, ended["left"]) == (12, 0)
 
 
 def test_a_job_that_never_ends_is_failed_with_its_reason_and_the_next_one_runs(tmp_path):
@@ -182,7 +77,7 @@ def test_two_servers_on_one_cache_share_the_work(tmp_path):
         queue.submit(one, 1)
     with Supervisor(tmp_path, tasks=TASKS), Supervisor(tmp_path, tasks=TASKS):
         wait_for(lambda: queue.workers_alive() == 2)
-        wait_for(lambda: all_over(queue, specs))
+        wait_for(lambda: all(queue.get(one.key).state == "done" for one in specs))
     ends = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("end")]
     assert sorted(ends) == sorted(f"end {one.study}" for one in specs)
 
