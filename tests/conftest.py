@@ -1,5 +1,6 @@
 """What several tests need: a small finished index made without a model, and an empty Redis."""
 
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,9 @@ from lurk.reducers import Batch
 from lurk.render import encode_view
 from lurk.statistics import Statistics
 from tests.real_redis import real_redis
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; children would inherit it
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LAYERS = (
     LayerInfo("conv", "Conv2d", 3, (3, 4, 4), (3, 3), (2, 2), "post", offset=(-1, -1), grid=(4, 4), bound=6.0),

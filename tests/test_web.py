@@ -250,11 +250,14 @@ def test_the_web_process_ends_with_its_parent_however_that_ends(tmp_path):
             [sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE, text=True, cwd=Path.cwd()
         )
         url = parent.stdout.readline().strip()
-        family = arbiters(parent.pid)
-        assert len(family) == 3
-        parent.send_signal(number)
-        parent.wait(20)
-        parent.stdout.close()
+        try:
+            family = wait_for(lambda parent=parent: len(arbiters(parent.pid)) == 3 and arbiters(parent.pid))
+            parent.send_signal(number)
+            parent.wait(20)
+        finally:
+            parent.kill()
+            parent.wait()
+            parent.stdout.close()
         wait_for(lambda family=family: not [pid for pid in family if is_alive(pid)])
         assert not answers(url)
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from lurk.cli import main
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive, real_server
 
 pytestmark = pytest.mark.slow
@@ -122,7 +123,7 @@ def test_a_second_start_shows_the_finished_study_at_once(tmp_path):
 
 
 def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_path):
-    with real_server(tmp_path, "--sample", "8") as server:
+    with real_server(tmp_path, "--sample", "4") as server:
         study = study_of(server)
         server.wait(study, lambda now: now["serial"] > 0)
         family = descendants(server.process.pid)
@@ -132,13 +133,13 @@ def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_pat
         while any(is_alive(pid) for pid in family) and time.monotonic() < end:
             time.sleep(0.1)
         assert not [command_line(pid) for pid in family if is_alive(pid)]
-    with real_server(tmp_path, "--sample", "8") as server:
+    with real_server(tmp_path, "--sample", "4") as server:
         status = server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
         assert status["done"] == status["total"]
 
 
 def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path):
-    with real_server(tmp_path, "--sample", "10") as server:
+    with real_server(tmp_path, "--sample", "5") as server:
         study = study_of(server)
         chance = random.Random(1)
         for victims in (workers_of, supervisor_of, workers_of):
@@ -190,14 +191,11 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-@pytest.mark.parametrize("command", ["serve", "sweep"])
-def test_a_mistake_gets_one_line_and_status_2(name, command, tmp_path):
+def test_a_mistake_gets_one_line_and_status_2(name, tmp_path):
     arguments, named = MISTAKES[name]
-    if command == "sweep" and "--host" in arguments:
-        pytest.skip("sweep takes no host")
-    more = ["--no-browser", "--port", "0"] if command == "serve" else []
+    more = ["--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")]
     run = subprocess.run(
-        [sys.executable, "-m", "lurk", command, *arguments, *more, "--cache", str(tmp_path / "cache")],
+        [sys.executable, "-m", "lurk", "serve", *arguments, *more],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -209,6 +207,14 @@ def test_a_mistake_gets_one_line_and_status_2(name, command, tmp_path):
     assert "Traceback" not in run.stderr
     assert len(lines) == 1, run.stderr
     assert named in lines[0]
+
+
+@pytest.mark.parametrize("name", [name for name in MISTAKES if name != "remote host"])
+def test_a_mistake_gets_one_line_and_status_2_from_a_sweep_too(name, tmp_path, capsys):
+    arguments, named = MISTAKES[name]
+    assert main(["sweep", *arguments, "--cache", str(tmp_path / "cache")]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert named in line
 
 
 def test_a_taken_port_is_named(tmp_path, demo):
