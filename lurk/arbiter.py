@@ -68,7 +68,7 @@ class _Headed:
 
 
 class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A worker whose threads give up a client that has been silent in the middle of a request or an answer."""
+    """A worker whose threads give up silent clients, and close the connections that end with them."""
 
     def enqueue_req(self, conn: TConn) -> None:
         """Give a connection to a thread."""

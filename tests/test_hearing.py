@@ -15,7 +15,8 @@ from lurk.records import JobSpec
 from lurk.supervisor import Supervisor
 from lurk.worker import Worker
 from tests.real_redis import real_redis
-from tests.test_supervisor import TASKS, children, ended, log, wait_for
+from tests.test_supervisor import TASKS, children, ended, log
+from tests.waiting import wait_for
 
 pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),

@@ -168,9 +168,8 @@ def test_a_malformed_callback_is_4xx_and_the_next_one_works(client):
     assert client.send("POST", CALLBACK, GRID).status == 200
 
 
+@pytest.mark.parametrize("client", ["gunicorn token", "waitress token"], indirect=True)
 def test_every_route_without_a_cookie_is_401_or_leads_to_the_login_page(client):
-    if not client.cookie:
-        pytest.skip("there is no log-in")
     app = create_app(FakeService(), access=TokenAccess("key", "secret", "boss"))
     for method, path in every_route(app):
         for cookie in ("", "lurk-00000000=nonsense", client.cookie[:-3] + "xxx"):

@@ -15,6 +15,7 @@ from lurk.processes import how_it_ended
 from lurk.records import JobSpec
 from lurk.supervisor import Supervisor
 from tests.acceptance.server import command_line, descendants, is_alive
+from tests.waiting import wait_for
 
 TASKS = "tests.toy_tasks:run"
 PARENT = """
@@ -27,16 +28,6 @@ with Supervisor(Path(sys.argv[1]), tasks="tests.toy_tasks:run"):
 """
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
-
-
-def wait_for(found, timeout_s=20.0):
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not come to be")
 
 
 def children(name, pid=None):

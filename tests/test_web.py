@@ -19,6 +19,7 @@ from lurk.ui.guard import LARGEST_BODY, security_headers
 from lurk.web import Web, answers
 from tests.acceptance.server import command_line, descendants, is_alive
 from tests.ui.fake import FakeService
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
@@ -35,16 +36,6 @@ with Web(Settings(port=0, cache=sys.argv[1])) as web:
 
 def arbiters(pid=None):
     return [one for one in descendants(pid or os.getpid()) if "lurk.arbiter" in command_line(one) and is_alive(one)]
-
-
-def wait_for(found, timeout_s=30.0):
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not come to be")
 
 
 def place(url):

@@ -2,8 +2,6 @@
 
 import sys
 import time
-from collections.abc import Callable
-from pathlib import Path
 
 import pytest
 
@@ -11,22 +9,12 @@ from benchmarks.faults import crowd, kills, lab, picture, restart
 from lurk.jobs.local import LocalQueue
 from lurk.records import JobSpec
 from lurk.supervisor import Supervisor
+from tests.waiting import wait_for
 
 KILLS = 5
 LONGEST_S = 15.0
 TASKS = "tests.toy_tasks:run"
-ROOT = Path(__file__).resolve().parents[2]
 pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
-
-
-def wait_for(found: Callable[[], object], timeout_s: float = 60.0) -> object:
-    end = time.monotonic() + timeout_s
-    while time.monotonic() < end:
-        value = found()
-        if value:
-            return value
-        time.sleep(0.02)
-    raise AssertionError("it did not come to be")
 
 
 def spec(name: str, kind: str = "count", **parameters) -> JobSpec:
@@ -57,17 +45,17 @@ def test_a_job_that_never_ends_is_failed_with_its_reason_and_the_next_one_runs(t
     queue.submit(stuck, 0)
     queue.submit(following, 1)
     with Supervisor(tmp_path, tasks=TASKS, stuck_s=1.5):
-        job = wait_for(lambda: queue.get(stuck.key).state == "failed" and queue.get(stuck.key))
+        job = wait_for(lambda: queue.get(stuck.key).state == "failed" and queue.get(stuck.key), 60)
         assert "made no progress for 1.5 s" in job.error[1]
         assert job.tries == 3
-        assert wait_for(lambda: queue.get(following.key).state == "done")
+        assert wait_for(lambda: queue.get(following.key).state == "done", 60)
 
 
 def test_a_job_that_moves_slowly_but_moves_is_left_alone(tmp_path):
     queue, slow = LocalQueue(tmp_path), spec("slow", steps=60)
     queue.submit(slow, 0)
     with Supervisor(tmp_path, tasks=TASKS, stuck_s=1.5):
-        job = wait_for(lambda: queue.get(slow.key).state == "done" and queue.get(slow.key))
+        job = wait_for(lambda: queue.get(slow.key).state == "done" and queue.get(slow.key), 60)
     assert job.tries == 1
 
 
@@ -76,8 +64,8 @@ def test_two_servers_on_one_cache_share_the_work(tmp_path):
     for one in specs:
         queue.submit(one, 1)
     with Supervisor(tmp_path, tasks=TASKS), Supervisor(tmp_path, tasks=TASKS):
-        wait_for(lambda: queue.workers_alive() == 2)
-        wait_for(lambda: all(queue.get(one.key).state == "done" for one in specs))
+        wait_for(lambda: queue.workers_alive() == 2, 60)
+        wait_for(lambda: all(queue.get(one.key).state == "done" for one in specs), 60)
     ends = [line for line in (tmp_path / "log").read_text().splitlines() if line.startswith("end")]
     assert sorted(ends) == sorted(f"end {one.study}" for one in specs)
 
@@ -85,7 +73,7 @@ def test_two_servers_on_one_cache_share_the_work(tmp_path):
 def test_no_worker_alive_is_known_soon(tmp_path):
     queue = LocalQueue(tmp_path)
     with Supervisor(tmp_path, tasks=TASKS):
-        wait_for(lambda: queue.workers_alive() == 1)
+        wait_for(lambda: queue.workers_alive() == 1, 60)
     began = time.monotonic()
     wait_for(lambda: queue.workers_alive() == 0, LONGEST_S)
     assert time.monotonic() - began < LONGEST_S

@@ -8,7 +8,8 @@ import pytest
 from lurk.index_writer import show_in_study
 from lurk.settings import Settings
 from lurk.web import Web
-from tests.test_web import arbiters, wait_for
+from tests.test_web import arbiters
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.browser
 
