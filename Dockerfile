@@ -46,5 +46,5 @@ VOLUME ["/data/cache", "/data/notes"]
 EXPOSE 8050
 STOPSIGNAL SIGTERM
 HEALTHCHECK --interval=15s --timeout=5s --start-period=60s --retries=3 \
-    CMD ["python", "-m", "lurk.web", "http://127.0.0.1:8050/"]
+    CMD ["python", "-m", "lurk.web.server.web_process", "http://127.0.0.1:8050/"]
 CMD ["python", "app.py"]

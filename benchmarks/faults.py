@@ -24,7 +24,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.load import Person, Seen, family, study_of
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.record_queue import LocalQueue
 
 LOOK_S = 0.3  # how often the page looks at a job that runs
 WHICH = ("server", "web", "web worker", "supervisor", "worker")
@@ -59,7 +59,11 @@ class Lab:
                 module = words[words.index(b"-m") + 1].decode()
                 parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
                 web = "web" if parent == self.process.pid else "web worker"
-                which = {"lurk.arbiter": web, "lurk.supervisor": "supervisor", "lurk.worker": "worker"}.get(module)
+                which = {
+                    "lurk.web.server.gunicorn_app": web,
+                    "lurk.worker.supervisor": "supervisor",
+                    "lurk.worker.worker": "worker",
+                }.get(module)
                 if which:
                     found[which].append(pid)
         return found

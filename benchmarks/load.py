@@ -31,7 +31,7 @@ LONGEST_S = 2 * 3600
 MOST_PEOPLE = 500
 MEDIA = re.compile(r"/media/[A-Za-z0-9_./-]+")
 KINDS = ("page", "callback", "api", "media")
-WEB = "lurk.arbiter"
+WEB = "lurk.web.server.gunicorn_app"
 
 
 @dataclass

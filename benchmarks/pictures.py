@@ -25,14 +25,14 @@ import torch
 from torch import Tensor
 
 import lurk
-from lurk.allocator import keep_freed_memory
-from lurk.ascent import HELPED_STEPS
-from lurk.graph import Plan
-from lurk.honesty import figures
+from lurk.graph.layers import Plan
+from lurk.graph.partial_forward import reaching
 from lurk.methods import PictureRequest
+from lurk.methods.feature_vis.ascent import HELPED_STEPS
+from lurk.methods.feature_vis.picture_evaluation import figures
 from lurk.methods.gradient_ascent import OFFER, run
 from lurk.models import Model
-from lurk.reach import reaching
+from lurk.worker.allocator import keep_freed_memory
 
 # our layer -> the module whose output, cut to ReLU6's range where there is one, is what our layer is measured at
 LAYERS = {

@@ -21,13 +21,13 @@ from torch import Tensor
 
 import lurk
 from lurk.errors import LurkError
-from lurk.hooks import frozen
-from lurk.index import PROBABILITIES
+from lurk.graph.hooks import frozen
+from lurk.graph.partial_forward import reaching
 from lurk.methods import METHODS, MapMethod, MapRequest
+from lurk.methods.attribution.target import Target
+from lurk.methods.randomization_test import Sanity, check
 from lurk.models import Model
-from lurk.reach import reaching
-from lurk.sanity import Sanity, check
-from lurk.target import Target
+from lurk.storage.index import PROBABILITIES
 
 LAYERS = {
     "early": "_blocks.2._depthwise_conv",

@@ -10,10 +10,10 @@ import time
 import torch
 
 import lurk
-from lurk.allocator import keep_freed_memory
-from lurk.hooks import tapped
-from lurk.measure import Measurement
-from lurk.statistics import Statistics
+from lurk.graph.hooks import tapped
+from lurk.sweeps.measurement import Measurement
+from lurk.sweeps.statistics import Statistics
+from lurk.worker.allocator import keep_freed_memory
 
 
 def main() -> None:

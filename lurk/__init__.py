@@ -21,37 +21,39 @@ loads torch.
 import importlib
 from typing import TYPE_CHECKING
 
+from lurk.records import VERSION
+
 if TYPE_CHECKING:
-    from lurk.applying import attribute as attribute
-    from lurk.applying import visualize as visualize
     from lurk.errors import LurkError as LurkError
     from lurk.images import load_images as load_images
-    from lurk.index import Index as Index
+    from lurk.methods.run_method import attribute as attribute
+    from lurk.methods.run_method import visualize as visualize
     from lurk.models import Model as Model
     from lurk.models import Preprocess as Preprocess
     from lurk.models import load_model as load_model
     from lurk.records import Hit as Hit
     from lurk.records import LayerInfo as LayerInfo
     from lurk.records import UnitRecord as UnitRecord
-    from lurk.server import serve as serve
-    from lurk.sweeping import sweep as sweep
+    from lurk.storage.index import Index as Index
+    from lurk.sweeps.sweep import sweep as sweep
+    from lurk.web.server.in_process import serve as serve
 
-__version__ = "0.2.0"
+__version__ = VERSION
 
 _HOMES = {
     "Hit": "lurk.records",
-    "Index": "lurk.index",
+    "Index": "lurk.storage.index",
     "LayerInfo": "lurk.records",
     "LurkError": "lurk.errors",
     "Model": "lurk.models",
     "Preprocess": "lurk.models",
     "UnitRecord": "lurk.records",
-    "attribute": "lurk.applying",
+    "attribute": "lurk.methods.run_method",
     "load_images": "lurk.images",
     "load_model": "lurk.models",
-    "serve": "lurk.server",
-    "sweep": "lurk.sweeping",
-    "visualize": "lurk.applying",
+    "serve": "lurk.web.server.in_process",
+    "sweep": "lurk.sweeps.sweep",
+    "visualize": "lurk.methods.run_method",
 }
 __all__ = [
     "Hit",

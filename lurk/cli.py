@@ -7,10 +7,11 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from lurk import __version__, config
+from lurk.config import lurk_toml
+from lurk.config.settings import STUDY_OPTIONS, add_options, flag, settings_from, variable
 from lurk.errors import LurkError
 from lurk.logs import VARIABLE, configure
-from lurk.settings import STUDY_OPTIONS, add_options, flag, settings_from, variable
+from lurk.records import VERSION
 
 STUDY = (*STUDY_OPTIONS, "cache", "log")
 WORK = ("memory", "min_free", "stuck_after")
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str]) -> int:
     given = _parser().parse_args(asked)
     try:
         file = getattr(given, "config", None) or os.environ.get(variable("config"))
-        read = config.read(_alone(file, given)) if file and given.command in OF_SEVERAL else None
+        read = lurk_toml.read(_alone(file, given)) if file and given.command in OF_SEVERAL else None
         settings = settings_from(vars(given), usual=read.server if read else None)
         os.environ[VARIABLE] = settings.log  # for the processes that this one starts
         configure(given.command, settings.log)
@@ -113,7 +114,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="lurk", description="See what each unit of a trained PyTorch vision network has learned."
     )
-    parser.add_argument("--version", action="version", version=f"torchlurk {__version__}")
+    parser.add_argument("--version", action="version", version=f"torchlurk {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     for name, (help_, options) in COMMANDS.items():
         sub = commands.add_parser(name, help=help_, description=help_, allow_abbrev=False, epilog=EPILOG)

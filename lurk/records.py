@@ -9,6 +9,7 @@ from typing import Literal
 
 import numpy as np
 
+VERSION = "0.2.0"
 Box = tuple[int, int, int, int]
 Scalar = str | int | float | bool | None
 UnitState = Literal["ok", "dead", "always_on", "saturated"]

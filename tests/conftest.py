@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from lurk.index import Index
-from lurk.index_writer import IndexWriter, write_index
-from lurk.manifest import Manifest
 from lurk.records import LayerInfo, Provenance
-from lurk.reducers import Batch
-from lurk.render import encode_view
-from lurk.statistics import Statistics
+from lurk.storage.index import Index
+from lurk.storage.index_writer import IndexWriter, write_index
+from lurk.storage.manifest import Manifest
+from lurk.storage.webp import encode_view
+from lurk.sweeps.reducers import Batch
+from lurk.sweeps.statistics import Statistics
 from tests.real_redis import real_redis
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; children would inherit it

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from lurk.cli import COMMANDS
-from lurk.settings import DEFAULT_PORT, Settings, settings_from
-from lurk.web import main as is_alive
+from lurk.config.settings import DEFAULT_PORT, Settings, settings_from
+from lurk.web.server.web_process import main as is_alive
 
 ROOT = Path(__file__).resolve().parents[1]
 COMPOSE = (ROOT / "compose.yaml").read_text()
@@ -85,7 +85,7 @@ def test_commands_are_those_of_the_program():
 
 def test_the_health_check_is_red_where_nothing_answers():
     command = json.loads(last("HEALTHCHECK").partition("CMD ")[2])
-    assert command[:3] == ["python", "-m", "lurk.web"]
+    assert command[:3] == ["python", "-m", "lurk.web.server.web_process"]
     assert is_alive(["http://127.0.0.1:9/"]) == 1
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lurk.cli import COMMANDS
-from lurk.settings import Settings, flag
+from lurk.config.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

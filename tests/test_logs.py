@@ -4,9 +4,9 @@ import logging
 import pytest
 
 from lurk.errors import LurkError
-from lurk.joblog import told
 from lurk.logs import JOB, REQUEST, configure, event, within
 from lurk.records import JobSpec
+from lurk.worker.job_log import told
 
 
 @pytest.fixture

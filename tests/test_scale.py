@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lurk.cli import COMMANDS, _parser
-from lurk.settings import settings_from
+from lurk.config.settings import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "scale.md").read_text()

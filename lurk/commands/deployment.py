@@ -10,12 +10,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from lurk.access import check_open
-from lurk.binding import ANY, listen
-from lurk.broker import LOCAL, shown
+from lurk.config.queue_address import LOCAL, shown
+from lurk.config.settings import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
-from lurk.jobs.place import queue_at
-from lurk.settings import DEFAULT_PORT, Settings
+from lurk.jobs.open_queue import queue_at
+from lurk.web.auth.access import check_open
+from lurk.web.server.listen import ANY, listen
 
 LEAST_FILES = 1024
 LEAST_MEMORY_BYTES = 2 << 30

@@ -7,16 +7,16 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from lurk.broker import LOCAL
 from lurk.commands.deployment import findings
-from lurk.config import read
+from lurk.config.lurk_toml import read
+from lurk.config.queue_address import LOCAL
+from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.filesystem import file_system, is_shared
-from lurk.index import Index
-from lurk.manifest import study_index
 from lurk.records import UnitRef
-from lurk.settings import Settings
-from lurk.stores import prepare_cache
+from lurk.storage.filesystem import file_system, is_shared
+from lurk.storage.index import Index
+from lurk.storage.manifest import study_index
+from lurk.storage.stores import prepare_cache
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "pillow", "dash", "plotly", "dash-bootstrap-components", "diskcache"),
@@ -71,7 +71,7 @@ def _software() -> list[str]:
 
 def _device(settings: Settings) -> list[str]:
     try:
-        from lurk.device import choose_device
+        from lurk.models.device import choose_device
 
         _say("device", choose_device(settings.device))
     except LurkError as error:
@@ -119,8 +119,8 @@ def _study(settings: Settings) -> list[str]:
 
 def _verify(settings: Settings, count: int) -> list[str]:
     """Compute the hits of some random units again."""
-    from lurk.verify import verify
-    from lurk.warm import image_set, warm_model
+    from lurk.sweeps.verify import verify
+    from lurk.worker.model_cache import image_set, warm_model
 
     folder = study_index(Path(settings.cache), settings.study)
     if folder is None:

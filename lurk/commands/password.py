@@ -6,9 +6,9 @@ import os
 import sys
 from pathlib import Path
 
+from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.passwords import line
-from lurk.settings import Settings
+from lurk.web.auth.passwords import line
 
 
 def run(_settings: Settings, given: argparse.Namespace) -> int:

@@ -9,20 +9,20 @@ import webbrowser
 from types import FrameType
 from typing import TYPE_CHECKING
 
-from lurk.access import check_open, open_access
-from lurk.broker import LOCAL
-from lurk.config import read
+from lurk.config.lurk_toml import read
+from lurk.config.queue_address import LOCAL
+from lurk.config.settings import Settings, hand_down
+from lurk.config.study_list import take_in
 from lurk.errors import LurkError
-from lurk.opening import open_service
-from lurk.served import take_in
-from lurk.service import Service
-from lurk.settings import Settings, hand_down
-from lurk.space import MEGABYTE
-from lurk.supervisor import Supervisor
-from lurk.web import Web
+from lurk.service.service import Service
+from lurk.storage.disk_space import MEGABYTE
+from lurk.web.auth.access import check_open, open_access
+from lurk.web.server.open_service import open_service
+from lurk.web.server.web_process import Web
+from lurk.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
-    from lurk.server import Server
+    from lurk.web.server.in_process import Server
 
 WATCH_S, WATCH_ALL_S = 0.25, 2.0
 
@@ -85,7 +85,7 @@ def _what(settings: Settings, service: Service) -> str:
 def _web(service: Service, settings: Settings) -> "Web | Server":
     """The web server: gunicorn in a process of its own; in this one where that cannot run, and for `--debug`."""
     if settings.debug or os.name != "posix":
-        from lurk.server import start
+        from lurk.web.server.in_process import start
 
         return start(service, settings)
     return Web(settings)

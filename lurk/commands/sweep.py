@@ -9,18 +9,18 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
-from lurk.allocator import keep_freed_memory
-from lurk.asking import MOST_UNITS
-from lurk.broker import LOCAL
+from lurk.config.queue_address import LOCAL
+from lurk.config.settings import Settings
+from lurk.config.staleness import made_with
 from lurk.errors import LurkError, QueueError
-from lurk.index import Index
-from lurk.index_writer import show_in_study
-from lurk.jobs import Queue
-from lurk.jobs.place import queue_at
-from lurk.manifest import index_folder
-from lurk.settings import Settings
-from lurk.staleness import made_with
-from lurk.stores import prepare_cache
+from lurk.jobs.method_request import MOST_UNITS
+from lurk.jobs.open_queue import queue_at
+from lurk.jobs.queue import Queue
+from lurk.storage.index import Index
+from lurk.storage.index_writer import show_in_study
+from lurk.storage.manifest import index_folder
+from lurk.storage.stores import prepare_cache
+from lurk.worker.memory import keep_freed_memory
 
 LANE_SWEEP = 2
 LOOK_S, PATIENCE_S = 0.5, 60.0
@@ -51,8 +51,8 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
 def _swept_here(settings: Settings, cache: Path) -> Index:
     """Sweep in this process."""
-    from lurk.sweeping import sweep
-    from lurk.warm import image_set, warm_model
+    from lurk.sweeps.sweep import sweep
+    from lurk.worker.model_cache import image_set, warm_model
 
     made = made_with(settings)
     if settings.shards > 1:
@@ -122,9 +122,9 @@ class _Terminal:
 
 def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
     """Draw the picture of every unit that has none yet."""
-    from lurk.asking import DEFAULT_PICTURE, Ask
-    from lurk.method_tasks import draw_pictures
+    from lurk.jobs.method_request import DEFAULT_PICTURE, Ask
     from lurk.methods import METHODS
+    from lurk.worker.method_tasks import draw_pictures
 
     offer = METHODS[DEFAULT_PICTURE].offer
     options = tuple(offer.read({}).items())

@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
-from lurk.allocator import keep_freed_memory
-from lurk.distribution import share_below
+from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.index import Index
-from lurk.manifest import study_index
-from lurk.offers import Offer
-from lurk.render import encode_png, to_view
-from lurk.settings import Settings
-from lurk.shades import MODES, shown
+from lurk.method_spec import Offer
+from lurk.service.colormaps import MODES, shown
+from lurk.storage.histogram import share_below
+from lurk.storage.index import Index
+from lurk.storage.manifest import study_index
+from lurk.storage.webp import encode_png, to_view
+from lurk.worker.memory import keep_freed_memory
 
 if TYPE_CHECKING:
     import numpy as np
@@ -45,7 +45,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     """
     keep_freed_memory()
     from lurk.methods import METHODS
-    from lurk.warm import warm_model
+    from lurk.worker.model_cache import warm_model
 
     if given.list:
         for name in METHODS:
@@ -130,9 +130,9 @@ def _pictures(
     model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
     """Draw pictures; yields each with what is told of it."""
-    from lurk.applying import BATCH, visualize
     from lurk.methods import METHODS
-    from lurk.warm import image_set
+    from lurk.methods.run_method import BATCH, visualize
+    from lurk.worker.model_cache import image_set
 
     needs = METHODS[given.method].offer.needs
     images = image_set(settings) if "images" in needs else None
@@ -171,8 +171,8 @@ def _reached(
     """What each picture reaches, and how that lies among the unit's values over the image set where it was swept."""
     import torch
 
-    from lurk.applying import plan_of
-    from lurk.honesty import figures
+    from lurk.methods.feature_vis.picture_evaluation import figures
+    from lurk.methods.run_method import plan_of
 
     index = _index(settings)
     found = []
@@ -188,8 +188,8 @@ def _maps(
     model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
     """Draw maps; yields each, and its values as .npy, with what is told of it."""
-    from lurk.applying import attribute
-    from lurk.results import to_npy
+    from lurk.methods.run_method import attribute
+    from lurk.storage.results import to_npy
 
     if not given.image:
         raise LurkError(f"{given.method} needs an image; name one with --image")
@@ -232,7 +232,7 @@ def _plain(text: str) -> str:
 
 def _provenance(model: "Model", offer: Offer, options: Mapping[str, Any]) -> Record:
     """Where a picture comes from, under the names of `Provenance`."""
-    from lurk.sweeping import software
+    from lurk.sweeps.sweep import software
 
     return {
         "model": model.source,

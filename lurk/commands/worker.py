@@ -2,10 +2,10 @@
 
 import argparse
 
-from lurk import supervisor
-from lurk.settings import Settings, hand_down
-from lurk.space import MEGABYTE
-from lurk.stores import prepare_cache
+from lurk.config.settings import Settings, hand_down
+from lurk.storage.disk_space import MEGABYTE
+from lurk.storage.stores import prepare_cache
+from lurk.worker import supervisor
 
 
 def run(settings: Settings, _given: argparse.Namespace) -> int:

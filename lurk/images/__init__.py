@@ -9,7 +9,7 @@ from typing import Protocol
 from lurk.errors import ImagesError
 from lurk.images.classes import ClassNames, read_class_names
 from lurk.images.decoding import decode as decode
-from lurk.images.imageset import ImageSet as ImageSet
+from lurk.images.image_set import ImageSet as ImageSet
 from lurk.registry import Registry
 
 

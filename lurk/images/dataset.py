@@ -13,7 +13,7 @@ from PIL import Image
 from lurk.errors import ImagesError
 from lurk.images.decoding import DAMAGE, to_rgb
 from lurk.images.folder import stamp
-from lurk.images.imageset import ImageSet, Labels
+from lurk.images.image_set import ImageSet, Labels
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")

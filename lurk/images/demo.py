@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lurk.errors import CacheError
 from lurk.images import SOURCES, ImageSet
+from lurk.images.demo_photographs import FILES, photograph
+from lurk.images.demo_stimuli import FIELDS, stimulus
 from lurk.images.folder import list_folder
-from lurk.images.photographs import FILES, photograph
-from lurk.images.stimuli import FIELDS, stimulus
 
 NAME, VERSION = "demo", 1
 EACH = 25

@@ -12,10 +12,10 @@ from typing import Any
 import celery
 import kombu.exceptions
 
-from lurk.jobs.entry import Lease
-from lurk.jobs.lines import key_of
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.record import Lease
+from lurk.jobs.record_queue import LocalQueue
 from lurk.jobs.redis_texts import ANSWER_S, RedisTexts
+from lurk.jobs.waiting_lines import key_of
 
 TASK, BELLS = "lurk.job", "lurk"
 TIME_LIMIT_S = 3600.0

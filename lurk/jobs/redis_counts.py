@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from lurk.broker import shown
+from lurk.config.queue_address import shown
 from lurk.errors import QueueError
 from lurk.jobs.redis_texts import ANSWER_S
 
@@ -14,7 +14,7 @@ COUNTED = "lurk:counted"
 
 
 class RedisCounts:
-    """The numbers that the processes of a queue share; see `lurk.counts.Shared`."""
+    """The numbers that the processes of a queue share; see `lurk.storage.counts.Shared`."""
 
     def __init__(self, url: str) -> None:
         """Prepare; the connection is made at the first use.

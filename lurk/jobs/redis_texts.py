@@ -16,7 +16,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from lurk.broker import shown
+from lurk.config.queue_address import shown
 from lurk.errors import QueueError
 
 LOCK_S = 3.0
@@ -56,7 +56,7 @@ Changes = dict[str, str | None]
 
 
 class RedisTexts:
-    """Texts under names, as `lurk.texts.Texts` keeps them on one machine, in a Redis that several machines share."""
+    """Texts under names in a Redis that several machines share; `disk_texts` keeps them on one machine."""
 
     def __init__(self, url: str, told: Callable[[Mapping[str, str | None]], None] = lambda _changes: None) -> None:
         """Prepare; the connection is made at the first use.
@@ -154,7 +154,7 @@ class RedisTexts:
             self._changes[name] = text
 
     def span(self, low: str, high: str, most: int = -1) -> list[tuple[str, str]]:
-        """The first names and texts, in order; see `lurk.texts.Texts.span`."""
+        """The first names and texts, in order; see `lurk.jobs.disk_texts.Texts.span`."""
         changes = {name: text for name, text in (self._changes or {}).items() if low <= name < high}
         asked = most + len(changes) if most >= 0 else -1
         with self._errors():

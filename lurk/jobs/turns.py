@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lurk.errors import QueueFullError
-from lurk.jobs import LANES, Limits
+from lurk.jobs.queue import LANES, Limits
 
 REMEMBERED = 200
 

@@ -11,14 +11,14 @@ import numpy as np
 from torch import Tensor
 
 from lurk.images import ImageSet
+from lurk.method_spec import Offer
+from lurk.methods.attribution.target import Target
 from lurk.models import Model
-from lurk.offers import Offer
 from lurk.records import Scalar
 from lurk.registry import Registry
-from lurk.target import Target
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 Report = Callable[[int, int], None]
 Show = Callable[[int, int, Callable[[], Tensor]], None]

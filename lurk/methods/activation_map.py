@@ -9,9 +9,9 @@ Misleads: a position answers for its whole receptive field, which is often far l
 Paper: Zhou et al., 2015, arXiv 1412.6856; Bau et al., 2017, arXiv 1704.05796 (the place of a position).
 """
 
-from lurk.cams import unit_map
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer
+from lurk.methods.attribution.cam import unit_map
 
 OFFER = Offer(
     name="activation_map",

@@ -9,14 +9,14 @@ Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2014, arXiv 1
 
 from typing import TYPE_CHECKING
 
-from lurk.drawing import OPTIONS, draw
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
+from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
+from lurk.methods.feature_vis.objectives import ClassScore, Objective
 from lurk.models import Model
-from lurk.objectives import ClassScore, Objective
-from lurk.offers import Offer, Option
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="class_image",

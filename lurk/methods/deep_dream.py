@@ -12,14 +12,14 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lurk.ascent import Recipe, ascend
-from lurk.canvas import Pixels, sides
-from lurk.drawing import SEED
 from lurk.errors import LurkError
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, Show
-from lurk.objectives import Energy
-from lurk.offers import Offer, Option
-from lurk.robustness import Move, moved, resized
+from lurk.methods.feature_vis.ascent import Recipe, ascend
+from lurk.methods.feature_vis.ascent_options import SEED
+from lurk.methods.feature_vis.objectives import Energy
+from lurk.methods.feature_vis.parameterization import Pixels, sides
+from lurk.methods.feature_vis.transforms import Move, moved, resized
 
 JITTER = 1 / 8
 

@@ -10,9 +10,9 @@ what speaks against the target is not shown, so a map may be empty.
 Paper: Selvaraju et al., 2017, arXiv 1610.02391.
 """
 
-from lurk.cams import AT, read, resized
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer
+from lurk.methods.attribution.cam import AT, read, resized
 
 OFFER = Offer(
     name="grad_cam",

@@ -4,10 +4,10 @@ It misleads by its noise: the derivative of a deep network jumps from pixel to p
 it is 0, whatever the image shows. Simonyan, Vedaldi and Zisserman, 2013, arXiv 1312.6034.
 """
 
-from lurk.backsignal import sent_back
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer
-from lurk.target import settled
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import settled
 
 OFFER = Offer(
     name="gradient",

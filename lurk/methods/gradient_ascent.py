@@ -10,10 +10,10 @@ arXiv 1506.06579 (presets); Olah, Mordvintsev & Schubert, Feature Visualization,
 
 from typing import cast
 
-from lurk.drawing import OPTIONS, draw
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.objectives import Channel, Neuron, Objective
-from lurk.offers import Offer, Option
+from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
+from lurk.methods.feature_vis.objectives import Channel, Neuron, Objective
 
 OFFER = Offer(
     name="gradient_ascent",

@@ -5,10 +5,10 @@ products add up to the unit's value only in a network without biases and with Re
 Shcherbina and Kundaje, 2016, arXiv 1605.01713; its faults: Shrikumar, Greenside and Kundaje, 2017, arXiv 1704.02685.
 """
 
-from lurk.backsignal import sent_back
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer
-from lurk.target import settled
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import settled
 
 OFFER = Offer(
     name="gradient_x_input",

@@ -8,14 +8,14 @@ arXiv 1810.03292.
 
 from typing import TYPE_CHECKING
 
-from lurk.backsignal import sent_back, unfit
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
+from lurk.methods.attribution.backsignal import sent_back, unfit
+from lurk.methods.attribution.target import settled
 from lurk.models import Model
-from lurk.offers import Offer
-from lurk.target import settled
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="guided_backprop",

@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from lurk.backsignal import back
-from lurk.cams import AT, read, resized
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
+from lurk.methods.attribution.backsignal import back
+from lurk.methods.attribution.cam import AT, read, resized
+from lurk.methods.attribution.rectifiers import refusal
+from lurk.methods.attribution.target import Target, explaining
 from lurk.models import Model
-from lurk.offers import Offer
-from lurk.rectifiers import refusal
-from lurk.target import Target, explaining
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="guided_grad_cam",

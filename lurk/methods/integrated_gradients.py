@@ -9,10 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
+from lurk.methods.attribution.target import explaining, settled
 from lurk.models import Model
-from lurk.offers import Offer, Option
-from lurk.target import explaining, settled
 
 BATCH = 8
 BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}

@@ -11,15 +11,15 @@ from typing import cast
 
 import torch
 
-from lurk.ascent import Recipe, ascend, mean_colour
-from lurk.canvas import Fourier, sides, stir
-from lurk.drawing import SEED, SIZE, WAVE_NOISE
 from lurk.errors import LurkError
+from lurk.graph.partial_forward import reaching
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.objectives import Likeness
-from lurk.offers import Offer, Option
-from lurk.reach import reaching
-from lurk.robustness import Views
+from lurk.methods.feature_vis.ascent import Recipe, ascend, mean_colour
+from lurk.methods.feature_vis.ascent_options import SEED, SIZE, WAVE_NOISE
+from lurk.methods.feature_vis.objectives import Likeness
+from lurk.methods.feature_vis.parameterization import Fourier, sides, stir
+from lurk.methods.feature_vis.transforms import Views
 
 OFFER = Offer(
     name="inversion",

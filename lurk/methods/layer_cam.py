@@ -11,9 +11,9 @@ layers it follows edges whatever the target.
 Paper: Jiang et al., 2021, doi 10.1109/TIP.2021.3089943 (no arXiv number).
 """
 
-from lurk.cams import AT, read, resized
+from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer
+from lurk.methods.attribution.cam import AT, read, resized
 
 OFFER = Offer(
     name="layer_cam",

@@ -16,16 +16,16 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from lurk.contributions import Share, Sharing
 from lurk.errors import LurkError, ModelError
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
+from lurk.methods.attribution.lrp_propagation import refusal, relevance
+from lurk.methods.attribution.lrp_rules import Share, Sharing
+from lurk.methods.attribution.target import Target
 from lurk.models import Model
-from lurk.offers import Offer, Option
-from lurk.relevance import refusal, relevance
-from lurk.target import Target
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="lrp",

@@ -14,15 +14,15 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
-from lurk.ascent import Recipe, ascend
-from lurk.canvas import Phases, sides
-from lurk.device import device_of
-from lurk.drawing import SEED
 from lurk.errors import LurkError
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.objectives import Channel
-from lurk.offers import Offer, Option
-from lurk.spectrum import natural_spectrum
+from lurk.methods.feature_vis.ascent import Recipe, ascend
+from lurk.methods.feature_vis.ascent_options import SEED
+from lurk.methods.feature_vis.image_spectrum import natural_spectrum
+from lurk.methods.feature_vis.objectives import Channel
+from lurk.methods.feature_vis.parameterization import Phases, sides
+from lurk.models.device import device_of
 
 CENTRE_SPREAD = 0.15
 OPAQUE = 0.8

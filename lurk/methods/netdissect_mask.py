@@ -9,11 +9,11 @@ Misleads: the edge of the mask is a threshold, not the edge of a thing; it is bi
 Paper: Bau et al., 2017, arXiv 1704.05796.
 """
 
-from lurk.cams import unit_map
 from lurk.errors import LurkError
-from lurk.index import PROBABILITIES
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer, Option
+from lurk.methods.attribution.cam import unit_map
+from lurk.storage.index import PROBABILITIES
 
 QUANTILE = Option(
     "quantile",

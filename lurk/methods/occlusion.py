@@ -23,10 +23,10 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
+from lurk.graph.partial_forward import Reached, reaching
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer, Option
-from lurk.reach import Reached, reaching
-from lurk.target import Target, settled
+from lurk.methods.attribution.target import Target, settled
 
 BATCH = 16
 OFFER = Offer(

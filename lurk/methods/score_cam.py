@@ -15,10 +15,10 @@ Paper: Wang et al., 2020, arXiv 1910.01279.
 import torch
 from torch import Tensor
 
-from lurk.cams import AT, read, resized
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer, Option
-from lurk.target import explaining, settled
+from lurk.methods.attribution.cam import AT, read, resized
+from lurk.methods.attribution.target import explaining, settled
 
 BATCH = 16
 CHANNELS = Option(

@@ -8,10 +8,10 @@ arXiv 1706.03825.
 import torch
 from torch import Tensor
 
-from lurk.backsignal import sent_back
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.offers import Offer, Option
-from lurk.target import settled
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import settled
 
 BATCH = 8
 

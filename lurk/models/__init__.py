@@ -13,12 +13,12 @@ from torch import Tensor, nn
 
 from lurk.errors import ModelError
 from lurk.models.preprocess import Preprocess as Preprocess
-from lurk.models.probe import Transform, assume, examine
+from lurk.models.preprocess_probe import Transform, assume, examine
 from lurk.records import LayerInfo
 from lurk.registry import Registry
 
 if TYPE_CHECKING:
-    from lurk.graph import Plan
+    from lurk.graph.layers import Plan
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -151,7 +151,7 @@ class Model:
         Returns:
             The plan of its layers.
         """
-        from lurk.graph import plan
+        from lurk.graph.layers import plan
 
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
         key = (expression, next(self.module.parameters(), torch.zeros(0)).device, self.dtype, parts)

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from lurk.errors import WeightsError
-from lurk.models.unpickle import read_pickled
+from lurk.models.safe_unpickle import read_pickled
 
 SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", ".th", ".tar")
 PREFIXES = ("module.", "_orig_mod.")

@@ -6,9 +6,9 @@ import time
 import pytest
 
 from benchmarks.faults import crowd, kills, lab, picture, restart
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.record_queue import LocalQueue
 from lurk.records import JobSpec
-from lurk.supervisor import Supervisor
+from lurk.worker.supervisor import Supervisor
 from tests.waiting import wait_for
 
 KILLS = 5

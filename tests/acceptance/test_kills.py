@@ -14,8 +14,8 @@ import pytest
 from PIL import Image
 
 import lurk
-from lurk.index import Index
-from lurk.manifest import study_index
+from lurk.storage.index import Index
+from lurk.storage.manifest import study_index
 from tests.acceptance.server import command_line, descendants, real_server
 
 NETWORK = """
@@ -43,7 +43,7 @@ KILLS = int(os.environ.get("LURK_KILLS", "8"))
 
 
 def workers_of(pid: int) -> list[int]:
-    return [child for child in descendants(pid) if "lurk.worker" in command_line(child)]
+    return [child for child in descendants(pid) if "lurk.worker.worker" in command_line(child)]
 
 
 def arrays(index: Index) -> dict[str, np.ndarray]:

@@ -16,10 +16,10 @@ import pytest
 from PIL import Image
 
 import lurk
-from lurk.index import Index
+from lurk.config.settings import Settings
 from lurk.jobs.celery import CeleryQueue
-from lurk.manifest import index_folder
-from lurk.settings import Settings
+from lurk.storage.index import Index
+from lurk.storage.manifest import index_folder
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive
 from tests.real_redis import real_redis
 
@@ -92,7 +92,7 @@ class Lab:
 
 
 def is_worker(pid):
-    return "lurk.worker" in command_line(pid) and is_alive(pid)
+    return "lurk.worker.worker" in command_line(pid) and is_alive(pid)
 
 
 @pytest.fixture(scope="module")

@@ -20,11 +20,11 @@ pytestmark = pytest.mark.slow
 
 
 def workers_of(server) -> list[int]:
-    return [pid for pid in descendants(server.process.pid) if "lurk.worker" in command_line(pid)]
+    return [pid for pid in descendants(server.process.pid) if "lurk.worker.worker" in command_line(pid)]
 
 
 def supervisor_of(server) -> list[int]:
-    return [pid for pid in descendants(server.process.pid) if "lurk.supervisor" in command_line(pid)]
+    return [pid for pid in descendants(server.process.pid) if "lurk.worker.supervisor" in command_line(pid)]
 
 
 @pytest.fixture(scope="module")

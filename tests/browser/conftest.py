@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from lurk.ui import create_app
+from lurk.web.ui.app import create_app
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = [

@@ -5,12 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from lurk.access import Access
-from lurk.people import Person
+from lurk.service.person import Person
+from lurk.web.auth.access import Access
 from tests.browser.steps import until
-from tests.ui import fake, fake_asks
-from tests.ui.fake import FakeService
-from tests.ui.made_up import layer
+from tests.web.ui import fake, fake_asks
+from tests.web.ui.fake import FakeService
+from tests.web.ui.made_up import layer
 
 pytestmark = pytest.mark.browser
 

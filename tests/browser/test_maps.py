@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.browser.steps import path_is, until, words_are
-from tests.ui.fake import FakeService
+from tests.web.ui.fake import FakeService
 
 pytestmark = pytest.mark.browser
 
@@ -139,7 +139,7 @@ def test_another_choice_cancels_the_maps_that_nobody_waits_for(serve, open_page)
 
 
 def test_a_map_that_is_zero_everywhere_says_so(serve, open_page, monkeypatch):
-    from tests.ui import fake_asks
+    from tests.web.ui import fake_asks
 
     made = fake_asks.map_result
     monkeypatch.setattr(fake_asks, "map_result", lambda body: made(body) | {"silent": True})

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from tests.browser.steps import path_is, until
-from tests.ui.fake import UNTRAINED, FakeService
+from tests.web.ui.fake import UNTRAINED, FakeService
 
 pytestmark = pytest.mark.browser
 

@@ -2,10 +2,10 @@
 
 import pytest
 
-from lurk.access import TokenAccess
 from lurk.errors import NotAllowedError, QueueError, QueueFullError
+from lurk.web.auth.access import TokenAccess
 from tests.browser.steps import until
-from tests.ui.fake import FakeService
+from tests.web.ui.fake import FakeService
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.steps import path_is, until, words_are
-from tests.ui.fake import FakeService
+from tests.web.ui.fake import FakeService
 
 pytestmark = pytest.mark.browser
 

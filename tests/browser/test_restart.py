@@ -5,11 +5,11 @@ import signal
 
 import pytest
 
-from lurk.index_writer import show_in_study
-from lurk.settings import Settings
-from lurk.web import Web
-from tests.test_web import arbiters
+from lurk.config.settings import Settings
+from lurk.storage.index_writer import show_in_study
+from lurk.web.server.web_process import Web
 from tests.waiting import wait_for
+from tests.web.server.test_web_process import arbiters
 
 pytestmark = pytest.mark.browser
 

@@ -3,7 +3,7 @@
 import pytest
 
 from tests.browser.steps import path_is, until
-from tests.ui.fake import UNTRAINED, FakeService
+from tests.web.ui.fake import UNTRAINED, FakeService
 
 pytestmark = pytest.mark.browser
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 
 from tests.browser.steps import path_is, until, words_are
-from tests.ui.fake import FakeService
+from tests.web.ui.fake import FakeService
 
 pytestmark = pytest.mark.browser
 
@@ -172,7 +172,7 @@ def test_a_variant_is_drawn_kept_for_the_next_units_and_taken_back(serve, open_p
 
 
 def test_the_figures_follow_the_sweep_while_the_picture_stays(serve, open_page, monkeypatch):
-    from tests.ui import fake_asks
+    from tests.web.ui import fake_asks
 
     service = FakeService(state="running", done=312, rate=42.0)
     page = open_page().page

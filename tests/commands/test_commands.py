@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from lurk.cli import main
-from lurk.manifest import generation_folder, read_manifest
+from lurk.storage.manifest import generation_folder, read_manifest
 
 
 def test_sweep_says_what_it_made_and_what_it_skipped(arguments, capsys):

@@ -1,15 +1,15 @@
 import pytest
 
-from lurk.binding import listen
 from lurk.commands import deployment
 from lurk.commands.deployment import findings
-from lurk.jobs.local import LocalQueue
-from lurk.jobs.place import queue_at
+from lurk.config.settings import Settings
+from lurk.jobs.open_queue import queue_at
+from lurk.jobs.record_queue import LocalQueue
 from lurk.records import JobSpec
-from lurk.server import start
-from lurk.settings import Settings
-from lurk.stores import prepare_cache
-from tests.ui.fake import FakeService
+from lurk.storage.stores import prepare_cache
+from lurk.web.server.in_process import start
+from lurk.web.server.listen import listen
+from tests.web.ui.fake import FakeService
 
 
 def wrong(settings, cache):

@@ -5,10 +5,10 @@ import os
 import pytest
 
 from lurk.cli import main
-from lurk.config import read
-from lurk.jobs.local import LocalQueue
-from lurk.served import take_in
-from lurk.stores import prepare_cache
+from lurk.config.lurk_toml import read
+from lurk.config.study_list import take_in
+from lurk.jobs.record_queue import LocalQueue
+from lurk.storage.stores import prepare_cache
 
 STUDY = '[[study]]\nname = "{0}"\nmodel = "resnet18"\n'
 

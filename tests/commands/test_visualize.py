@@ -82,8 +82,8 @@ def test_a_mistake_is_one_line_and_status_2(arguments, capsys, tmp_path, given, 
 def test_sweep_with_pictures_leaves_a_picture_for_every_unit(arguments, tmp_path, monkeypatch, capsys):
     from dataclasses import replace
 
-    from lurk.index import Index
     from lurk.methods import METHODS
+    from lurk.storage.index import Index
 
     method = METHODS["gradient_ascent"]
     options = tuple(replace(o, default=2) if o.name == "steps" else o for o in method.offer.options)

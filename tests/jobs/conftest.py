@@ -2,7 +2,7 @@
 
 import pytest
 
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.record_queue import LocalQueue
 
 
 class Clock:

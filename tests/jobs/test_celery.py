@@ -14,14 +14,16 @@ from lurk.errors import LurkError, QueueError
 from lurk.jobs import celery as module
 from lurk.jobs import redis_texts
 from lurk.jobs.celery import BELLS, GRACE_S, TIME_LIMIT_S, VISIBILITY_S, CeleryQueue, celery_app
-from lurk.jobs.local import LEASE_S
-from lurk.jobs.place import queue_at
+from lurk.jobs.open_queue import queue_at
+from lurk.jobs.record_queue import LEASE_S
 from lurk.jobs.redis_texts import LOCK, RedisTexts
 from lurk.records import JobSpec
 from tests.jobs.conftest import Clock
-from tests.jobs.test_local import HAMMER, invariants, spec
+from tests.jobs.test_record_queue import HAMMER, invariants, spec
 
-REDIS_HAMMER = HAMMER.replace("from lurk.jobs.local import LocalQueue", "from lurk.jobs.celery import CeleryQueue")
+REDIS_HAMMER = HAMMER.replace(
+    "from lurk.jobs.record_queue import LocalQueue", "from lurk.jobs.celery import CeleryQueue"
+)
 REDIS_HAMMER = REDIS_HAMMER.replace("LocalQueue(Path(sys.argv[1]))", "CeleryQueue(sys.argv[1], is_mute=True)")
 
 
@@ -199,7 +201,7 @@ def test_a_redis_without_a_password_on_another_machine_is_never_asked(tmp_path):
 
 
 def test_the_queue_loads_no_torch():
-    code = "import sys, lurk.jobs.celery, lurk.supervisor; sys.exit('torch' in sys.modules)"
+    code = "import sys, lurk.jobs.celery, lurk.worker.supervisor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from lurk.errors import QueueFullError
-from lurk.jobs import MOST_PEOPLE, Limits
-from lurk.jobs.local import LocalQueue
+from lurk.jobs.queue import MOST_PEOPLE, Limits
+from lurk.jobs.record_queue import LocalQueue
 from lurk.jobs.turns import REMEMBERED, Waiting, after_turn, in_turn
 from lurk.records import JobSpec
 

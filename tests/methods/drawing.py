@@ -4,8 +4,8 @@ import torch
 from torch import Tensor
 
 import lurk
+from lurk.graph.partial_forward import reaching
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, say_nothing
-from lurk.reach import reaching
 
 
 def draw(method: str, model: lurk.Model, layer: str, units=(), *, image=None, images=None, show=say_nothing, **options):

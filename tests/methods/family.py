@@ -5,9 +5,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 import lurk
-from lurk.hooks import frozen
+from lurk.graph.hooks import frozen
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 
 
 def ask(

@@ -1,7 +1,7 @@
 import torch
 from torch import nn
 
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import ask, image_of, model_of, small
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
-from lurk.honesty import figures
+from lurk.methods.feature_vis.picture_evaluation import figures
 from tests.methods.drawing import draw
 from tests.methods.networks import network
 

@@ -10,9 +10,9 @@ from torch import Tensor
 
 import lurk
 from lurk.errors import LurkError
+from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
-from lurk.offers import Offer, Option
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, image_of, network, state_of
 
 FEW = {

@@ -3,12 +3,12 @@ import torch
 from torch import nn
 
 import lurk
-from lurk.backsignal import sent_back
 from lurk.errors import LurkError
 from lurk.methods import METHODS, MapRequest
-from lurk.target import Target
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import Target
+from tests.methods.attribution.test_backsignal import Called, Swish
 from tests.methods.networks import image_of, network, through
-from tests.test_backsignal import Called, Swish
 
 METHOD = METHODS["deconvnet"]
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lurk.methods import METHODS, MapRequest
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.networks import image_of, network, through
 
 TARGETS = {

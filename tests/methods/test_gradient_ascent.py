@@ -5,7 +5,7 @@ import torch
 
 import lurk
 from lurk.errors import LurkError
-from lurk.honesty import figures
+from lurk.methods.feature_vis.picture_evaluation import figures
 from tests.methods.drawing import default, draw, reached
 from tests.methods.networks import network
 

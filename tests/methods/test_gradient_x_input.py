@@ -3,7 +3,7 @@ from torch import nn
 
 import lurk
 from lurk.methods import METHODS, MapRequest
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.networks import image_of, network, seeded
 
 METHOD = METHODS["gradient_x_input"]

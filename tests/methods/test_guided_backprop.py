@@ -1,9 +1,9 @@
 import pytest
 import torch
 
-from lurk.backsignal import sent_back
 from lurk.methods import METHODS, MapRequest
-from lurk.target import Target
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import Target
 from tests.methods.networks import image_of, network
 
 METHOD = METHODS["guided_backprop"]

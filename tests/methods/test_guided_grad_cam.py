@@ -5,7 +5,7 @@ from torch import nn
 
 import lurk
 from lurk.methods import METHODS
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import Functional, ask, image_of, model_of, seeded, small
 
 

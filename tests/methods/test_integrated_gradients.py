@@ -6,8 +6,8 @@ import torch
 
 from lurk.errors import Cancelled
 from lurk.methods import METHODS, MapRequest
+from lurk.methods.attribution.target import Target
 from lurk.methods.integrated_gradients import baseline_of
-from lurk.target import Target
 from tests.methods.networks import image_of, network, through
 
 METHOD = METHODS["integrated_gradients"]

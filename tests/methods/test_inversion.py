@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
-from lurk.honesty import relative_distance
+from lurk.methods.feature_vis.picture_evaluation import relative_distance
 from tests.methods.drawing import default, draw
 from tests.methods.networks import network
 

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import ask, image_of, model_of, small
 
 

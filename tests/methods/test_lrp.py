@@ -5,9 +5,9 @@ from torch import nn
 import lurk
 from lurk.errors import LurkError
 from lurk.methods import METHODS
+from lurk.methods.attribution.target import Target
 from lurk.methods.lrp import OFFER
 from lurk.models import Preprocess
-from lurk.target import Target
 from tests.methods.family import Functional, ask, image_of, model_of, seeded, small
 
 

@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
+from lurk.methods.feature_vis.image_spectrum import natural_spectrum
 from lurk.methods.maco import _Crops
-from lurk.spectrum import natural_spectrum
 from tests.methods.drawing import draw, reached
+from tests.methods.feature_vis.test_image_spectrum import image_set, painted
 from tests.methods.networks import network
-from tests.test_spectrum import image_set, painted
 
 LAYER = "3"
 

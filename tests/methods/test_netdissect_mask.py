@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import ask, image_of, model_of, small
 
 

@@ -5,7 +5,7 @@ from captum.attr import Occlusion
 from torch import nn
 
 from lurk.errors import Cancelled, LurkError
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import Functional, ask, image_of, model_of, small
 
 

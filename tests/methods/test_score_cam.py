@@ -3,7 +3,7 @@ import torch
 from torch.nn import functional
 
 from lurk.errors import Cancelled
-from lurk.target import Target
+from lurk.methods.attribution.target import Target
 from tests.methods.family import ask, image_of, model_of, small
 
 

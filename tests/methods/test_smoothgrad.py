@@ -1,11 +1,11 @@
 import pytest
 import torch
 
-from lurk.backsignal import sent_back
 from lurk.errors import Cancelled
 from lurk.methods import METHODS, MapRequest
+from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.target import Target, settled
 from lurk.methods.smoothgrad import BATCH
-from lurk.target import Target, settled
 from tests.methods.networks import image_of, network
 
 METHOD = METHODS["smoothgrad"]

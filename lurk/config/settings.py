@@ -1,0 +1,278 @@
+"""Every option, with its default and its help: the command line, the environment and the README's table come from here.
+
+An option `batch_size` is the flag `--batch-size` and the environment variable `LURK_BATCH_SIZE`; a flag wins.
+"""
+
+import argparse
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+from lurk.config.queue_address import check_queue
+from lurk.errors import LurkError
+from lurk.logs import MODES
+from lurk.records import JobSpec, digest
+
+DEFAULT_PORT = 8050
+LONGEST_NAME = 1000
+LONGEST_STUDY = 80
+STUDY_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_STUDY - 1}}}")
+STUDY_OPTIONS = (
+    "name",
+    "model",
+    "weights",
+    "data",
+    "classes",
+    "sample",
+    "layers",
+    "top",
+    "batch_size",
+    "workers",
+    "device",
+)
+COUNTS = (
+    "sample",
+    "top",
+    "batch_size",
+    "workers",
+    "web_workers",
+    "memory",
+    "queue_limit",
+    "queue_limit_person",
+    "stuck_after",
+)
+
+
+def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
+    return field(default=default, metadata={"help": help_, "metavar": metavar, "short": short})
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The options of a run."""
+
+    model: str = _option(
+        "efficientnet_lite0",
+        "the model: efficientnet_lite0, a torchvision classification network, package.module:factory or "
+        "file.py:factory",
+        metavar="NAME",
+    )
+    weights: str | None = _option(
+        None,
+        "its weights: DEFAULT, a torchvision weights name, random, or a .pth, .pt or .safetensors file",
+        metavar="WHAT",
+    )
+    data: str = _option(
+        "demo",
+        "the images: demo, a folder with a sub-folder per class, a flat folder, a .csv or .txt list, or a torchvision "
+        "data set name",
+        metavar="WHERE",
+    )
+    classes: str | None = _option(None, "file that maps folder names to class names", metavar="FILE")
+    sample: int | None = _option(None, "take only so many images a class, the same ones each time", metavar="N")
+    layers: str | None = _option(None, "regular expression that narrows or widens the layers", metavar="REGEX")
+    top: int = _option(9, "images kept for each unit", metavar="K")
+    name: str | None = _option(None, "what the study is called in addresses (made of model and data)", metavar="NAME")
+    config: str | None = _option(None, "file that lists several studies, such as lurk.toml", metavar="FILE")
+    batch_size: int | None = _option(None, "images a forward pass (16 on a CPU, 128 on a GPU)", metavar="N")
+    workers: int | None = _option(None, "threads that read images (one a core, at most 8)", metavar="N")
+    device: str = _option("auto", "where the model runs: auto, cpu, cuda, cuda:1, mps", metavar="NAME")
+    memory: int | None = _option(
+        None, "memory for the models that a worker keeps loaded, in MB (a quarter of the machine's)", metavar="MB"
+    )
+    shards: int = _option(1, "pieces that a sweep is cut into, for several workers", metavar="N")
+    queue: str = _option(
+        "local",
+        "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
+        metavar="WHERE",
+    )
+    cache: str = _option("cache", "folder for results", metavar="DIR")
+    host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
+    port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
+    allowed_host: str | None = _option(
+        None, "further names under which the page may be asked for, separated by commas", metavar="NAMES"
+    )
+    auth: str | None = _option(
+        None,
+        "who is let in: none (this machine only), token, password:FILE, or header:NAME@PROXY-ADDRESSES",
+        metavar="WAY",
+    )
+    admins: str | None = _option(
+        None, "with --auth header: names of who sees and cancels all jobs, separated by commas", metavar="NAMES"
+    )
+    queue_limit: int = _option(2000, "jobs that may wait in all", metavar="N")
+    queue_limit_person: int = _option(500, "jobs of one person that may wait", metavar="N")
+    min_free: int = _option(200, "megabytes that must be free on the cache's disk for new work", metavar="MB")
+    stuck_after: int = _option(
+        600,
+        "seconds without progress after which a job is ended and tried again, three times as many for a sweep",
+        metavar="S",
+    )
+    web_workers: int = _option(2, "processes that answer requests", metavar="N")
+    log: str = _option(
+        "quiet", "what is written to standard error: quiet (warnings), text or json (every event)", metavar="HOW"
+    )
+    no_browser: bool = _option(False, "do not open a browser")
+    debug: bool = _option(False, "show tracebacks and reload on changes; on this machine only")
+
+    def __post_init__(self) -> None:
+        check_queue(self.queue)
+        for name, least in {**dict.fromkeys(COUNTS, 1), "min_free": 0}.items():
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise LurkError(f"{flag(name)} must be {least} or more, not {value}")
+        for name in ("model", "weights", "data", "classes", "cache"):
+            if len(getattr(self, name) or "") > LONGEST_NAME:
+                raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
+        _check_name(self.name)
+        if self.port is not None and not 0 <= self.port <= 65535:
+            raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
+        if self.log not in MODES:
+            raise LurkError(f"--log must be one of {', '.join(MODES)}, not {self.log!r}")
+        _check_expression(self.layers)
+
+    @property
+    def study(self) -> str:
+        """Name of the study; where none is given, the same for the same model, weights, images and layers."""
+        if self.name is not None:
+            return self.name
+        given = (self.model, self.weights, self.data, self.classes, self.sample, self.layers, self.top)
+        plain = f"{_plain(self.model)}-{_plain(self.data)}"
+        identity = self.identity
+        usual = all(identity[name] == _plain(getattr(self, name)) for name in ("model", "data"))
+        usual = usual and set(given[3:6]) == {None}
+        if usual and self.weights is None and self.top == Settings.top:
+            return plain
+        return f"{plain[: LONGEST_STUDY - 7]}-{digest(identity)[:6]}"
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What makes the study what it is; paths made absolute."""
+        names = ("model", "weights", "data", "classes", "sample", "layers", "top")
+        return {name: _absolute(name, getattr(self, name)) for name in names}
+
+    def sweep_spec(self) -> JobSpec:
+        """The job that sweeps this study."""
+        more = {"batch_size": self.batch_size, "workers": self.workers, "device": self.device}
+        if self.shards > 1:
+            more["shards"] = self.shards
+        return JobSpec("sweep", self.study, tuple((self.identity | more).items()))
+
+    @classmethod
+    def from_spec(cls, spec: JobSpec, cache: Path) -> "Settings":
+        """The settings that a sweep's spec was made from, for the worker."""
+        known = {item.name for item in fields(cls)}
+        values = {name: value for name, value in spec.parameters if name in known}
+        made = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+        has_name = made.study != spec.study and STUDY_NAME.fullmatch(spec.study)
+        return replace(made, name=spec.study) if has_name else made
+
+
+def _check_expression(layers: str | None) -> None:
+    try:
+        re.compile(layers or "")
+    except re.error as error:
+        raise LurkError(f"--layers {layers!r} is no regular expression: {error}") from error
+
+
+def flag(name: str) -> str:
+    """The command-line flag of an option."""
+    return "--" + name.replace("_", "-")
+
+
+def add_options(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None:
+    """Add flags for the options of these names to a parser."""
+    for item in fields(Settings):
+        if item.name in names:
+            shown = "" if item.default in (None, False) else f" (default: {item.default})"
+            help_ = (item.metadata["help"] + shown).replace("%", "%%")
+            if item.type is bool:
+                parser.add_argument(flag(item.name), action="store_true", default=None, help=help_)
+            else:
+                kind = int if "int" in str(item.type) else str
+                parser.add_argument(flag(item.name), type=kind, metavar=item.metadata["metavar"], help=help_)
+
+
+def settings_from(
+    given: Mapping[str, Any],
+    environment: Mapping[str, str] = os.environ,
+    usual: Mapping[str, str | int | float | bool] | None = None,
+) -> Settings:
+    """Settings from flags; where a flag is not given, from the environment; where that says nothing, from a file.
+
+    Args:
+        given: Values of flags by option name; None where not given.
+        environment: The environment variables.
+        usual: Values of a file by option name.
+
+    Returns:
+        The settings.
+
+    Raises:
+        LurkError: A value is not of the option's type or range.
+    """
+    values: dict[str, Any] = {}
+    for item in fields(Settings):
+        value = given.get(item.name)
+        text = environment.get(variable(item.name))
+        if value is None and text:
+            value = _parse(item.name, str(item.type), text)
+        if value is None and usual:
+            value = usual.get(item.name)
+        if value is not None:
+            values[item.name] = value
+    return Settings(**values)
+
+
+def _parse(name: str, kind: str, text: str) -> str | int | bool:
+    if "bool" in kind:
+        return text.lower() in {"1", "true", "yes", "on"}
+    if "int" not in kind:
+        return text
+    try:
+        return int(text)
+    except ValueError as error:
+        raise LurkError(f"{variable(name)} must be a whole number, not {text!r}") from error
+
+
+def _check_name(name: str | None) -> None:
+    """A study's name goes into addresses and into names of files."""
+    if name is not None and not STUDY_NAME.fullmatch(name):
+        raise LurkError(
+            f"--name must be 1 to {LONGEST_STUDY} letters, digits, '_', '.' and '-', and begin with a letter or a "
+            f"digit, not {name[:LONGEST_STUDY]!r}"
+        )
+
+
+def hand_down(settings: Settings) -> None:
+    """Let the workers that this process starts have the options that are theirs."""
+    if settings.memory is not None:
+        os.environ[variable("memory")] = str(settings.memory)
+
+
+def _plain(text: str) -> str:
+    """A name for addresses and files: the last part of a path, with letters, digits, `_`, `.` and `-` only."""
+    name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(text).name).strip("-.")
+    return name or "study"
+
+
+def variable(name: str) -> str:
+    """The environment variable of an option."""
+    return "LURK_" + name.upper()
+
+
+def _absolute(name: str, value: Any) -> Any:
+    """A path made absolute, so that it means the same from any folder; anything else as it is."""
+    if not isinstance(value, str) or (name, value) == ("data", "demo"):
+        return value
+    path, colon, rest = value.partition(":") if name == "model" else (value, "", "")
+    is_path = {
+        "model": path.endswith(".py"),
+        "weights": path.endswith((".pth", ".pt", ".safetensors")),
+        "data": not value[:1].isupper() or Path(path).exists(),  # else the name of a data set, such as CIFAR10
+        "classes": True,
+    }
+    return str(Path(path).expanduser().resolve()) + colon + rest if is_path.get(name) else value

@@ -1,0 +1,1 @@
+"""What layers a module has: taps, shapes, receptive fields; the only package that registers hooks."""

@@ -1,0 +1,211 @@
+"""What follows a value in the graph: the normalisation and activation that directly act on it, and residual sums."""
+
+from collections import Counter
+from collections.abc import Iterator
+
+from torch import fx, nn
+
+from lurk.graph.receptive_rules import POINTWISE, words
+from lurk.graph.trace import Call, Trace, Value
+
+NORMS = words(
+    "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit "
+    "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update native_layer_norm "
+    "native_group_norm _fused_rms_norm rms_norm"
+)
+LINEAR = words("add sub rsub mul div neg permute transpose view unsqueeze expand rsqrt pow mean")
+STRAIGHT = words(
+    "abs add sub rsub mul div neg addcdiv addcmul lerp native_dropout where masked_fill square pow sqrt rsqrt "
+    "reciprocal exp log eq ne lt le gt ge native_channel_shuffle channel_shuffle alias clone detach lift_fresh _to_copy"
+)
+NONLINEAR = POINTWISE - STRAIGHT
+PERMUTING = words("permute transpose clone alias detach")
+LONGEST = 24
+
+
+class Follower:
+    """Follows values through a trace."""
+
+    def __init__(self, module: nn.Module, trace: Trace) -> None:
+        self._module, self._values = module, trace.values
+        self.order = {node: i for i, node in enumerate(trace.graph.nodes)}
+        self._members: dict[fx.Node, list[fx.Node]] = {}
+        for node in trace.graph.nodes:
+            self._members.setdefault(self._creator(node), []).append(node)
+        self._calls: dict[fx.Node, list[Call]] = {}
+        for call in trace.calls:
+            for node in dict.fromkeys(call.inputs):
+                self._calls.setdefault(self._creator(node), []).append(call)
+
+    def _value(self, node: fx.Node) -> Value | None:
+        return self._values.get(node)
+
+    def _creator(self, node: fx.Node) -> fx.Node:
+        """The node that made the tensor object that a node passes on or changes in place."""
+        value = self._value(node)
+        while value is not None and value.same is not None:
+            node = value.same
+            value = self._value(node)
+        return node
+
+    def _done(self, node: fx.Node) -> list[str]:
+        value = self._value(node)
+        return [] if value is None else [name for name, _ in value.done]
+
+    def _passes(self, node: fx.Node) -> bool:
+        value = self._value(node)
+        return value is not None and value.shape is not None and not value.done and value.field is not None
+
+    def users(self, node: fx.Node) -> list[fx.Node]:
+        """Nodes that read a value before it is changed in place, with the node that changes it; in order."""
+        at = self.order[node]
+        members = self._members[self._creator(node)]
+        changed = [self.order[m] for m in members if self.order[m] > at and self._done(m)]
+        end = min(changed, default=len(self.order))
+        found = {user for member in members for user in member.users if at < self.order[user] <= end}
+        kept = [user for user in found if not self._is_ghost(user, members)]
+        return sorted(kept, key=self.order.__getitem__)
+
+    def _is_ghost(self, user: fx.Node, members: list[fx.Node]) -> bool:
+        value = self._value(user)
+        return value is not None and (value.static or (user in members and not value.done))
+
+    def settled(self, node: fx.Node) -> fx.Node:
+        """The value after the normalisation and the activation that directly follow."""
+        normed, current, best = False, node, node
+        while True:
+            users = self.users(current)
+            if len(users) == 1 and self._is_permuted(users[0], current):
+                current = users[0]
+                continue
+            norm = None if normed else self._norm(current, users)
+            if norm is None:
+                return self._activation(current, users) or best
+            normed, current, best = True, norm, norm
+
+    def _alike(self, one: fx.Node, two: fx.Node) -> bool:
+        here, there = self._value(one), self._value(two)
+        return here is not None and there is not None and here.shape is not None and here.shape == there.shape
+
+    def _is_permuted(self, one: fx.Node, two: fx.Node) -> bool:
+        """Whether two values have the same axes, in the same or in another order."""
+        here, there = self._value(one), self._value(two)
+        if here is None or there is None or here.field is None or there.field is None:
+            return False
+        return PERMUTING.issuperset(self._done(one)) and Counter(here.field.dims) == Counter(there.field.dims)
+
+    def _norm(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
+        if len(users) == 1 and len(self._done(users[0])) == 1 and self._done(users[0])[0] in NORMS:
+            return users[0] if self._alike(users[0], node) else None
+        for call in self._calls.get(self._creator(node), ()):
+            inside = users and all(self._is_inside(user, call) for user in users)
+            if inside and call.output is not None and self._alike(call.output, node) and self._is_norm(call):
+                return call.output
+        return None
+
+    def _is_inside(self, node: fx.Node, call: Call) -> bool:
+        value = self._value(node)
+        owner = None if value is None else value.owner
+        while owner is not None and owner is not call:
+            owner = owner.parent
+        return owner is not None
+
+    def _is_norm(self, call: Call) -> bool:
+        done = {name for node in self._values if self._is_inside(node, call) for name in self._done(node)}
+        named = "norm" in type(self._module.get_submodule(call.path)).__name__.lower()
+        return done <= NORMS | LINEAR and (bool(done & NORMS) or named) and done != set()
+
+    def _inputs(self, node: fx.Node) -> list[fx.Node]:
+        found = [(n, self._value(n)) for n in node.all_input_nodes]
+        return [n for n, value in found if value is not None and value.shape is not None and value.field is not None]
+
+    def _activation(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
+        region: list[fx.Node] = []
+        if not users or (len(users) == 1 and not self._bends(users[0])):
+            return None
+        for candidate in self._after(node):
+            if not self._acts_on(candidate, {node, *region}) or not self._alike(candidate, node):
+                continue
+            region.append(candidate)
+            if self._closes(node, region) and any(self._bends(member) for member in region):
+                return self._scaled(candidate) if len(region) > 1 else candidate
+        return None
+
+    def _bends(self, node: fx.Node) -> bool:
+        return bool(NONLINEAR & set(self._done(node)))
+
+    def _scaled(self, node: fx.Node) -> fx.Node:
+        """The value times the constant that ends an activation written by hand."""
+        users = self.users(node)
+        if len(users) == 1 and self._done(users[0]) in (["mul"], ["div"]) and len(users[0].all_input_nodes) == 1:
+            return users[0]
+        return node
+
+    def _after(self, node: fx.Node) -> Iterator[fx.Node]:
+        following = node.next
+        for _ in range(LONGEST):
+            if following.op in ("root", "output"):
+                return
+            yield following
+            following = following.next
+
+    def _acts_on(self, node: fx.Node, known: set[fx.Node]) -> bool:
+        done = self._done(node)
+        creators = {self._creator(item) for item in known}
+        inputs = self._inputs(node)
+        reads = bool(inputs) and all(item in known or self._creator(item) in creators for item in inputs)
+        return reads and (self._passes(node) or (bool(done) and POINTWISE.issuperset(done)))
+
+    def _closes(self, node: fx.Node, region: list[fx.Node]) -> bool:
+        inner = [node, *region[:-1]]
+        return all(user in region for member in inner for user in self.users(member)) and bool(self._done(region[-1]))
+
+    def is_residual(self, call: Call) -> bool:
+        """Whether a module's output is a sum that it makes from its own input, normalised, activated or not."""
+        output = call.output
+        if output is None:
+            return False
+        sums = [node for node in self._values if self._is_sum(node, call) and output in self._shown(node)]
+        return any(self._comes_from(node, call) for node in sums)
+
+    def _is_sum(self, node: fx.Node, call: Call) -> bool:
+        value = self._value(node)
+        if value is None or value.owner is not call or node.op not in ("call_function", "call_method"):
+            return False
+        inputs = self._inputs(node)
+        return self._done(node) == ["add"] and len(inputs) == 2 and all(self._alike(item, node) for item in inputs)
+
+    def _shown(self, node: fx.Node) -> list[fx.Node]:
+        shown = [node]
+        for _ in range(2):
+            users = self.users(shown[-1])
+            if len(users) == 1 and self._passes(users[0]):
+                shown.append(users[0])
+        norm = self._norm(shown[-1], self.users(shown[-1]))
+        shown += [] if norm is None else [norm]
+        active = self._activation(shown[-1], self.users(shown[-1]))
+        shown += [] if active is None else [active]
+        return [
+            member for item in shown for member in self._members[self._creator(item)] if self._same_value(item, member)
+        ]
+
+    def _same_value(self, one: fx.Node, two: fx.Node) -> bool:
+        low, high = sorted((self.order[one], self.order[two]))
+        members = self._members[self._creator(one)]
+        return not any(low < self.order[m] <= high and self._done(m) for m in members)
+
+    def _comes_from(self, node: fx.Node, call: Call) -> bool:
+        roots = set(call.inputs)
+        return all(self._reaches(item, roots) for item in self._inputs(node))
+
+    def _reaches(self, node: fx.Node, roots: set[fx.Node]) -> bool:
+        first = min((self.order[root] for root in roots), default=len(self.order))
+        seen, queue = {node}, [node]
+        while queue:
+            here = queue.pop()
+            if here in roots:
+                return True
+            fresh = [n for n in here.all_input_nodes if n not in seen and self.order[n] >= first]
+            seen.update(fresh)
+            queue.extend(fresh)
+        return False

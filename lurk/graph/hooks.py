@@ -1,0 +1,205 @@
+"""Watching a model while it runs: the only place that registers hooks, and always undoes them."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor, fx, nn
+from torch.autograd.graph import Node
+
+if TYPE_CHECKING:
+    from lurk.graph.layers import Plan
+
+Receive = Callable[[int, Tensor], None]
+Forward = Callable[[Tensor], object]
+Alter = Callable[[tuple[Tensor | None, ...], tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None]
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put a module into evaluation mode and leave it as it was: training flags, requires_grad and gradients."""
+    flags = [(part, part.training) for part in module.modules()]
+    weights = [(weight, weight.requires_grad, weight.grad) for weight in module.parameters()]
+    try:
+        for part, _ in flags:
+            part.training = False
+        yield
+    finally:
+        for part, was in flags:
+            part.training = was
+        for weight, needed, grad in weights:
+            weight.requires_grad_(needed)
+            weight.grad = grad
+
+
+@contextmanager
+def frozen(module: nn.Module) -> Iterator[None]:
+    """Evaluate a module with its weights frozen and gradients on, whatever was so before; it is left as it was."""
+    with evaluating(module), torch.inference_mode(False), torch.enable_grad():
+        for weight in module.parameters():
+            weight.requires_grad_(False)
+        yield
+
+
+@contextmanager
+def undisturbed(module: nn.Module) -> Iterator[None]:
+    """Evaluate a module and put back whatever its code stores on itself: attributes, hooks and buffers."""
+    tables = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
+    kept = [(part, dict(part.__dict__), {t: dict(part.__dict__[t]) for t in tables}) for part in module.modules()]
+    buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
+    with evaluating(module):
+        try:
+            yield
+        finally:
+            for part, attributes, inner in kept:
+                part.__dict__.clear()
+                part.__dict__.update(attributes)
+                for name, entries in inner.items():
+                    if list(attributes[name].items()) != list(entries.items()):
+                        attributes[name].clear()
+                        attributes[name].update(entries)
+            for buffer, value in buffers:
+                if buffer._version:
+                    buffer.detach().copy_(value)
+
+
+@contextmanager
+def watching(module: nn.Module, names: set[str], see: Callable[[str, object], object]) -> Iterator[None]:
+    """Call `see` with the name, `name:2` for a second call, and output of each named module as it returns.
+
+    Args:
+        module: The model; enter anew for each forward pass, as calls are counted from the entering.
+        names: Dotted names of the modules to watch.
+        see: What is called; what it returns takes the place of the output, unless it is None.
+
+    Yields:
+        Nothing; the hooks are removed at the end.
+    """
+    calls: Counter[str] = Counter()
+
+    def seen(name: str, _part: nn.Module, _given: object, output: object) -> object:
+        calls[name] += 1
+        return see(name if calls[name] == 1 else f"{name}:{calls[name]}", output)
+
+    with ExitStack() as stack:
+        for name, part in module.named_modules():
+            if name in names:
+                stack.callback(part.register_forward_hook(partial(seen, name)).remove)
+        yield
+
+
+@contextmanager
+def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
+    """Change what nodes of an autograd graph pass on.
+
+    Args:
+        nodes: For each node what is called with the gradients that it would pass on and those that it was given;
+            what it returns takes the place of the former, unless it is None.
+
+    Yields:
+        Nothing; the hooks are removed at the end.
+    """
+    with ExitStack() as stack:
+        for node, alter in nodes.items():
+            stack.callback(node.register_hook(alter).remove)
+        yield
+
+
+@contextmanager
+def tapped(plan: "Plan", receive: Receive) -> Iterator[Forward]:
+    """Run a model so that each layer's activation is handed over at the moment it exists.
+
+    Args:
+        plan: The model and its layers.
+        receive: Called with the layer's position in `plan.layers` and its activation, float
+            (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
+
+    Yields:
+        The forward pass: float (n, c, h, w) to the model's own output.
+    """
+    with evaluating(plan.module):
+        yield _raw(plan, receive) if plan.graph is None else _traced(plan, plan.graph, receive)
+
+
+def _receiver(plan: "Plan", receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
+    """Make what takes the value of one tap; `images` holds the number of images in the batch."""
+    layout = plan.taps[at].layout
+
+    def take(value: object) -> None:
+        if isinstance(value, Tensor):
+            receive(at, layout.arranged(value, images[0]))
+
+    return take
+
+
+def _by_node(plan: "Plan") -> dict[str, list[int]]:
+    found: dict[str, list[int]] = {}
+    for at, tap in enumerate(plan.taps):
+        found.setdefault(tap.node, []).append(at)
+    return found
+
+
+def _traced(plan: "Plan", source: fx.Graph, receive: Receive) -> Forward:
+    images = [0]
+    taps = _by_node(plan)
+
+    def see(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
+        for at in taps.get(node.name, ()):
+            graph.call_function(_receiver(plan, receive, at, images), (copy,))
+        return copy
+
+    run = copied(plan, source.nodes, see)
+
+    def forward(batch: Tensor) -> object:
+        images[0] = batch.shape[0]
+        return run.forward(batch)
+
+    return forward
+
+
+def copied(
+    plan: "Plan", nodes: Iterable[fx.Node], see: Callable[[fx.Graph, fx.Node, fx.Node], fx.Node]
+) -> fx.GraphModule:
+    """Copy a graph, so that more can be done in it.
+
+    Args:
+        plan: The model whose graph it is.
+        nodes: The nodes to copy, in their order; without the graph's output, the copy has none.
+        see: Called with the new graph, each node and its copy; gives the node that those after it read in its place.
+
+    Returns:
+        A module that runs the copy.
+    """
+    graph = fx.Graph()
+    copies: dict[fx.Node, fx.Node] = {}
+    parts: dict[str, object] = {}
+    for node in nodes:
+        copy = graph.node_copy(node, copies.__getitem__)
+        if node.op in ("call_module", "get_attr"):
+            copy.target = f"part{len(parts)}"
+            parts[copy.target] = plan.attribute(str(node.target))
+        copies[node] = see(graph, node, copy)
+    return fx.GraphModule(parts, graph)
+
+
+def _raw(plan: "Plan", receive: Receive) -> Forward:
+    images = [0]
+    wanted = _by_node(plan)
+    takers = [_receiver(plan, receive, at, images) for at in range(len(plan.taps))]
+    names = {name.partition(":")[0] for name in wanted}
+
+    def forward(batch: Tensor) -> object:
+        images[0] = batch.shape[0]
+
+        def see(name: str, output: object) -> None:
+            for at in wanted.get(name, ()):
+                takers[at](output)
+
+        with watching(plan.module, names, see):
+            output: object = plan.module(batch)
+        return output
+
+    return forward

@@ -1,0 +1,290 @@
+"""What layers a model has: where each one's activation is found, its shape and its receptive field."""
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+import torch
+from torch import Tensor, fx, nn
+
+from lurk.errors import LayerError, ModelError
+from lurk.graph.activation_taps import Follower
+from lurk.graph.batch_check import proven
+from lurk.graph.hooks import tapped, undisturbed, watching
+from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, located
+from lurk.graph.receptive_field import Field, image_field, lone
+from lurk.graph.recorder import Recorder, tensors_in
+from lurk.graph.trace import CONVOLUTIONS, Trace, attribute, traced
+from lurk.records import LayerInfo
+
+IMAGES = 2
+SHOWN = 5
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a layer's activation is found.
+
+    Args:
+        node: Name of the graph's node, or of the module's call where there is no graph.
+        layout: How to bring it into (n, channels, rows, cols).
+    """
+
+    node: str
+    layout: Layout
+
+
+@dataclass
+class Plan:
+    """A module analysed for one input shape.
+
+    Args:
+        module: The model.
+        input_shape: (c, h, w) of one preprocessed image.
+        layers: The chosen layers, in execution order.
+        taps: Where each layer is found.
+        graph: The module's graph, None where it cannot be traced.
+        constants: Tensors that the graph reads and that are no part of the module.
+        left_out: Names of the layers that mix the images of a batch or give them in another order.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+    layers: tuple[LayerInfo, ...]
+    taps: tuple[Tap, ...]
+    graph: fx.Graph | None = None
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    def attribute(self, target: str) -> object:
+        """Module, weight, buffer or constant that the graph calls by a dotted name."""
+        if target not in self.constants:
+            return attribute(self.module, target)
+        weight = next(self.module.parameters(), None)
+        return self.constants[target].to(weight.device if weight is not None else "cpu")
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A layer before selection."""
+
+    info: LayerInfo
+    tap: Tap
+    path: str
+    default: bool
+
+
+def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
+    """Find a module's layers; a `ModelError` where the model does not run on that shape.
+
+    Args:
+        module: The model; it is left as it was.
+        input_shape: (c, h, w) of one preprocessed image.
+        expression: Regular expression: a default layer stays where it is found in the layer's name, any other module
+            is added where it matches the whole name. All default layers without one.
+
+    Returns:
+        The plan.
+
+    Raises:
+        LayerError: The expression is no regular expression, or nothing is left.
+    """
+    _compiled(expression)
+    with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        probe = _probe(module, input_shape)
+        trace = _trusted(module, probe)
+        made = _chosen(module, trace, probe, expression)
+        kept = proven(made, probe)
+        if kept is None and trace is not None:  # a graph that holds for one batch size only
+            made = _chosen(module, None, probe, expression)
+            kept = proven(made, probe)
+    return made if kept is None else _without_mixed(made, kept)
+
+
+def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:
+    found = _traced_layers(module, trace) if trace is not None else _raw_layers(module, probe)
+    wanted = _compiled(expression)
+    chosen = [item for item in found if _is_wanted(item, wanted)]
+    if not chosen:
+        raise LayerError(_nothing(found, expression))
+    layers, taps = tuple(item.info for item in chosen), tuple(item.tap for item in chosen)
+    shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
+    if trace is None:
+        return Plan(module, shape, layers, taps)
+    return Plan(module, shape, layers, taps, trace.graph, trace.constants)
+
+
+def _without_mixed(made: Plan, kept: list[int]) -> Plan:
+    """Leave out the layers whose activations mix images, or come in another order."""
+    mixed = tuple(layer.name for at, layer in enumerate(made.layers) if at not in kept)
+    if not kept:
+        raise LayerError(f"no layer keeps the images of a batch apart and in order: {', '.join(mixed[:SHOWN])}")
+    layers, taps = tuple(made.layers[at] for at in kept), tuple(made.taps[at] for at in kept)
+    return replace(made, layers=layers, taps=taps, left_out=mixed)
+
+
+def _compiled(expression: str | None) -> re.Pattern[str] | None:
+    try:
+        return None if expression is None else re.compile(expression)
+    except re.error as error:
+        where = "" if error.pos is None else f" at character {error.pos + 1}"
+        raise LayerError(f"--layers {expression!r} is no regular expression: {error.msg}{where}") from None
+
+
+def _is_wanted(item: _Found, wanted: re.Pattern[str] | None) -> bool:
+    if wanted is None:
+        return item.default
+    names = (item.info.name, item.info.name.removesuffix(":class"))
+    if item.default and any(wanted.search(name) for name in names):
+        return True
+    return any(wanted.fullmatch(name) for name in (*names, item.path))
+
+
+def _nothing(found: list[_Found], expression: str | None) -> str:
+    names = [item.info.name for item in found if item.default] or [item.info.name for item in found]
+    listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
+    if expression is None:
+        lacking = "the model has no convolution, linear layer or residual block"
+        return f"{lacking}; choose with --layers among: {listed or 'none'}"
+    return f"--layers {expression!r} matches no layer; the layers are: {listed or 'none'}"
+
+
+def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) -> Tensor:
+    weight = next((w for w in module.parameters() if w.is_floating_point()), torch.zeros(1))
+    noise = torch.randn(IMAGES, *input_shape, generator=torch.Generator().manual_seed(seed))
+    return noise.to(weight.device, weight.dtype)
+
+
+def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
+    """Trace a module; None where that fails, or where the graph does not do what the module does."""
+    recorder = Recorder()
+    recorder.follow(probe, image_field(probe.shape))
+    trace = traced(module, probe, recorder)
+    if trace is None:
+        return None
+    whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
+    batches = (probe[-1:], torch.cat([probe, probe[:1].flip(3)]))
+    return trace if all(_does_the_same(module, whole, batch) for batch in batches) else None
+
+
+def _does_the_same(module: nn.Module, whole: Plan, batch: Tensor) -> bool:
+    """Whether the graph gives what the module gives, for as many images as a batch has."""
+    own = tensors_in(_run(module, batch.clone()))
+    try:
+        with torch.no_grad(), tapped(whole, _ignore) as forward:
+            again = tensors_in(forward(batch.clone()))
+    except Exception:  # a graph that holds for one batch size only may fail in any way
+        return False
+    return bool(own) and len(own) == len(again) and all(_agrees(a, b) for a, b in zip(own, again, strict=True))
+
+
+def _ignore(_at: int, _activation: Tensor) -> None:
+    """Receive nothing."""
+
+
+def _run(module: nn.Module, batch: Tensor) -> object:
+    try:
+        with torch.no_grad():
+            output: object = module(batch)
+    except Exception as error:  # the model is the user's code
+        first = (str(error).splitlines() or [""])[0]
+        shape = "×".join(str(size) for size in batch.shape[1:])
+        raise ModelError(f"the model fails on an image of {shape}: {type(error).__name__}: {first}") from error
+    return output
+
+
+def _agrees(one: Tensor, two: Tensor) -> bool:
+    if one.shape != two.shape or one.dtype != two.dtype:
+        return False
+    size = float(one.abs().max()) if one.numel() and one.is_floating_point() else 0.0
+    tolerance = 1e-5 * size if size < float("inf") else 1e-5
+    return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)
+
+
+def _traced_layers(module: nn.Module, trace: Trace) -> list[_Found]:
+    follower = Follower(module, trace)
+    grids = _grids(trace)
+    calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
+    calls.sort(key=lambda call: follower.order[call.output] if call.output else 0)
+    found: list[_Found] = []
+    for call in calls:
+        part = module.get_submodule(call.path)
+        default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
+        node = follower.settled(call.output) if call.output is not None else trace.graph.output_node()
+        value = trace.values[node]
+        if value.field is None or value.shape is None or not value.floating:
+            continue
+        axes = axes_of(value.field, _usual(part, len(value.shape)))
+        known = [grid for at, grid in grids if at <= follower.order[node]] + _own_grid(value.field)
+        layouts = arrange(value.shape, axes, IMAGES, known)
+        bound = value.done[0][1] if len(value.done) == 1 else None
+        own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
+        infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
+        for info, layout in zip(infos, layouts, strict=True):
+            size = located(value.field, layout)
+            if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
+                info = replace(info, shape=own)  # noqa: PLW2901 - filled in
+            if size is not None:
+                info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
+            found.append(_Found(info, Tap(node.name, layout), call.path, default))
+    return found
+
+
+def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
+    """Fill in what the layouts of a layer say; the second is that of its class token."""
+    names = (info.name, f"{info.name}:class")
+    return [
+        replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
+        for name, layout in zip(names, layouts, strict=False)
+    ]
+
+
+def _grids(trace: Trace) -> list[tuple[int, Grid]]:
+    grids: list[tuple[int, Grid]] = []
+    for i, node in enumerate(trace.graph.nodes):
+        value = trace.values.get(node)
+        if value is not None and value.field is not None and len(value.field.dims) == 4:
+            atoms = [atom for dim in range(4) if (atom := lone(value.field, dim)) is not None]
+            if [atom.kind for atom in atoms] == ["row", "col"]:
+                grids.append((i, (atoms[0].size, atoms[1].size)))
+    return grids
+
+
+def _own_grid(fields: Field) -> list[Grid]:
+    for axis in fields.dims:
+        atoms = [atom for atom in axis if atom.size > 1]
+        if [atom.kind for atom in atoms] == ["row", "col"]:
+            return [(atoms[0].size, atoms[1].size)]
+    return []
+
+
+def _usual(part: nn.Module, rank: int) -> Axes:
+    last = isinstance(part, nn.Linear) or rank == 3
+    return Axes(0, rank - 1 if last and not isinstance(part, CONVOLUTIONS) else 1)
+
+
+def _raw_layers(module: nn.Module, probe: Tensor) -> list[_Found]:
+    seen: list[tuple[str, tuple[int, ...]]] = []
+
+    def see(name: str, output: object) -> None:
+        if isinstance(output, Tensor):
+            seen.append((name, tuple(output.shape)))
+
+    with watching(module, {name for name, _ in module.named_modules() if name}, see):
+        _run(module, probe)
+    found: list[_Found] = []
+    grids: list[Grid] = []
+    for name, shape in seen:
+        path = name.partition(":")[0]
+        part = module.get_submodule(path)
+        if len(shape) == 4:
+            grids.append((shape[2], shape[3]))
+        if len(shape) < 2:
+            continue
+        default = isinstance(part, (*CONVOLUTIONS, nn.Linear))
+        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, grids)
+        infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts)
+        found += [_Found(i, Tap(name, layout), path, default) for i, layout in zip(infos, layouts, strict=True)]
+    return found

@@ -1,0 +1,185 @@
+"""One forward pass up to the layers that are asked for, and the gradients of what it reached."""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING, cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument
+
+from lurk.errors import LayerError, ModelError
+from lurk.graph.hooks import frozen, watching
+from lurk.graph.layout import Layout
+from lurk.graph.recorder import tensors_in
+
+if TYPE_CHECKING:
+    from lurk.graph.layers import Plan, Tap
+
+
+class Reached:
+    """What one forward pass reached; it holds the graph of its gradients.
+
+    Args:
+        values: Of each layer, what its tap gave.
+        layouts: Of each layer, how to bring that into (n, channels, rows, cols).
+        images: Number of images in the batch.
+        output: What the model gave, None where the pass was stopped before its end.
+    """
+
+    def __init__(
+        self, values: Mapping[str, Tensor], layouts: Mapping[str, Layout], images: int, output: object
+    ) -> None:
+        self.output = output
+        self._values, self._layouts, self._images = values, layouts, images
+
+    def __getitem__(self, layer: str) -> Tensor:
+        """Activation of a layer, float (n, channels, rows, cols)."""
+        if layer not in self._values:
+            raise ModelError(f"layer {layer} did not run on this image: the model takes another way for it")
+        return self._layouts[layer].arranged(self._values[layer], self._images)
+
+    def gradient(self, number: Tensor, layer: str) -> Tensor:
+        """Derivative of a number with respect to the activation of an earlier layer.
+
+        Args:
+            number: float (), computed from what was reached.
+            layer: Name of the layer.
+
+        Returns:
+            float (n, channels, rows, cols); zero where the number does not depend on it.
+        """
+        value = self._values[layer]
+        (found,) = torch.autograd.grad(number, value, retain_graph=True, allow_unused=True)
+        return self._layouts[layer].arranged(torch.zeros_like(value) if found is None else found, self._images)
+
+    def depends(self, number: Tensor, layer: str) -> bool:
+        """Whether a number, computed from what was reached, was computed from a layer's activation."""
+        value = self._values.get(layer)
+        wanted = None if value is None else value.grad_fn
+        seen, waiting = set(), [number.grad_fn]
+        while waiting and wanted not in seen:
+            node = waiting.pop()
+            if node is not None and node not in seen:
+                seen.add(node)
+                waiting += [before for before, _ in node.next_functions]
+        return wanted is not None and wanted in seen
+
+    @property
+    def logits(self) -> Tensor:
+        """The model's scores of classes, float (n, classes); a `ModelError` where it gives none of that shape."""
+        found = [part for part in tensors_in(self.output) if part.dim() == 2 and len(part) == self._images]
+        if not found:
+            raise ModelError("the model gives no scores of classes: no output of it is of the shape (images, classes)")
+        return found[0]
+
+
+Reach = Callable[[Tensor], Reached]
+
+
+@contextmanager
+def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[Reach]:
+    """Run a model up to some layers: what comes after the last of them is not computed.
+
+    Args:
+        plan: The model and its layers.
+        layers: Names of the layers whose activations are wanted.
+        to_the_end: Whether the model's output is wanted as well.
+
+    Yields:
+        The forward pass, float (n, c, h, w) to what it reached. An activation is never overwritten by a later
+        operation in place, and gradients pass through it. Weights are frozen meanwhile.
+
+    Raises:
+        LayerError: The plan has no such layer.
+    """
+    known = {layer.name: tap for layer, tap in zip(plan.layers, plan.taps, strict=True)}
+    missing = [name for name in layers if name not in known]
+    if missing:
+        some = ", ".join(list(known)[:8]) + (", …" if len(known) > 8 else "")
+        raise LayerError(f"the model has no layer {missing[0]!r}; its layers are {some}")
+    taps = {name: known[name] for name in layers}
+    with frozen(plan.module):
+        yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end)
+
+
+class _Run:
+    """Runs a plan's graph node by node: a copy compiled for each map would leave its code in memory for good."""
+
+    def __init__(self, plan: "Plan", graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
+        self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
+        self._last: dict[fx.Node, list[fx.Node]] = {}
+        for used, last in {used: node for node in self._nodes for used in node.all_input_nodes}.items():
+            self._last.setdefault(last, []).append(used)
+
+    def __call__(self, batch: Tensor) -> tuple[dict[str, Tensor], object]:
+        """What was wanted of a batch, and the model's output, None where the pass was stopped before its end."""
+        kept: dict[str, Tensor] = {}
+        values: dict[fx.Node, object] = {}
+        for node in self._nodes:
+            args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda used: cast(Argument, values[used]))
+            if node.op == "output":
+                return kept, args[0]
+            value = batch if node.op == "placeholder" else self._done(node, args, kwargs)
+            if node.name in self._wanted and isinstance(value, Tensor):
+                kept[node.name] = value.clone()
+                if not self._to_the_end and len(kept) == len(self._wanted):
+                    break
+                passed_on = kept[node.name].clone()
+                values.update({other: passed_on for other, held in values.items() if held is value})  # changed in place
+                value = passed_on
+            values[node] = value
+            for used in self._last.get(node, ()):
+                del values[used]
+        return kept, None
+
+    def _done(self, node: fx.Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+        if node.op == "call_method":
+            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+        if node.op == "call_function":
+            return cast(Callable[..., object], node.target)(*args, **kwargs)
+        found = self._plan.attribute(str(node.target))
+        return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
+
+
+def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+    run = _Run(plan, graph, {tap.node for tap in taps.values()}, to_the_end)
+    layouts = {name: tap.layout for name, tap in taps.items()}
+
+    def reach(batch: Tensor) -> Reached:
+        kept, output = run(batch.to(_dtype(plan.module), copy=True))
+        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
+        return Reached(values, layouts, len(batch), output)
+
+    return reach
+
+
+def _dtype(module: nn.Module) -> torch.dtype:
+    return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
+
+
+class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
+    """Ends a forward pass."""
+
+
+def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+    wanted = {tap.node for tap in taps.values()}
+
+    def reach(batch: Tensor) -> Reached:
+        kept: dict[str, Tensor] = {}
+
+        def see(name: str, output: object) -> object:
+            if name not in wanted or not isinstance(output, Tensor):
+                return None
+            kept[name] = output.clone()
+            if not to_the_end and len(kept) == len(wanted):
+                raise _Enough
+            return kept[name].clone()
+
+        output = None
+        with suppress(_Enough), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
+            output = plan.module(batch.to(_dtype(plan.module), copy=True))
+        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
+        return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+
+    return reach

@@ -1,0 +1,247 @@
+"""The graph of a model: torch.fx with a real value behind every proxy, so that shapes may steer the code.
+
+A branch on a shape is followed as it falls for this input shape; a branch on the content of a tensor cannot be, and
+the model then counts as untraceable.
+"""
+
+import contextlib
+import operator
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import cast
+
+import torch
+from torch import Tensor, fx, nn
+from torch.fx.node import Argument
+from torch.fx.proxy import TraceError
+
+from lurk.graph.proxies import Valued, flat, real, taken_for_tensors, whole_functions
+from lurk.graph.receptive_field import Field
+from lurk.graph.receptive_rules import words
+from lurk.graph.recorder import Recorder
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+SHAPELY = words(
+    "size dim numel ndimension nelement stride element_size is_floating_point is_complex is_contiguous type "
+    "get_device shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training "
+    "itemsize"
+)
+
+RAGGED = words("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave")
+
+
+@dataclass(eq=False)
+class Call:
+    """One call of a module in the forward pass.
+
+    Args:
+        name: Dotted name of the module, `name:2` for its second call.
+        path: Dotted name of the module.
+        parent: The call in whose code this one was made.
+        inputs: Nodes of its arguments.
+        output: Node of its output, None where that is no single value.
+    """
+
+    name: str
+    path: str
+    parent: "Call | None"
+    inputs: list[fx.Node]
+    output: fx.Node | None = None
+
+
+@dataclass(frozen=True)
+class Value:
+    """What is known of a node's value.
+
+    Args:
+        shape: Shape of the tensor, None for what is no tensor.
+        field: Its field, None where it does not depend on the image.
+        done: The operations that made it, each with the upper bound that it sets.
+        owner: The call in whose code it was made.
+        static: Whether it is no tensor and depends on shapes only.
+        same: The node whose tensor it passes on or changed in place.
+        floating: Whether it is a tensor of floating-point numbers.
+        ragged: Whether its shape depends on the content of a tensor.
+    """
+
+    shape: tuple[int, ...] | None
+    field: Field | None
+    done: tuple[tuple[str, float | None], ...]
+    owner: Call | None
+    static: bool
+    same: fx.Node | None
+    floating: bool
+    ragged: bool
+
+
+@dataclass
+class Trace:
+    """The graph of one forward pass, the calls in it, and what is known of each node."""
+
+    graph: fx.Graph
+    calls: list[Call]
+    values: dict[fx.Node, Value]
+    output: object
+    constants: dict[str, Tensor] = field(default_factory=dict)
+
+
+class _Tracer(fx.Tracer):
+    def __init__(self, probe: Tensor, recorder: Recorder, whole: bool) -> None:
+        super().__init__()
+        self.calls: list[Call] = []
+        self.values: dict[fx.Node, Value] = {}
+        self._probe, self._recorder, self._whole = probe, recorder, whole
+        self._running = False
+        self.output: object = None
+        self._stack: list[Call] = []
+        self._counts: Counter[str] = Counter()
+
+    def create_args_for_root(
+        self, root_fn: Callable[..., object], is_module: bool, concrete_args: object = None
+    ) -> tuple[Callable[..., object], list[object]]:
+        def forward(*args: object) -> object:
+            output = root_fn(*args)
+            self.output = real(output)
+            return output
+
+        return forward, [self.root, self.create_proxy("placeholder", "image", (), {})]
+
+    def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
+        leaf = super().is_leaf_module(m, module_qualified_name)
+        opened = not self._whole and any(True for _ in m.children())
+        return leaf and not (opened and not isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS)))
+
+    def call_module(
+        self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
+    ) -> object:
+        if self._running:
+            return forward(*args, **kwargs)
+        try:
+            path = self.path_of_module(m)
+        except NameError:  # made on the fly, not a part of the model
+            return forward(*args, **kwargs)
+        self._counts[path] += 1
+        name = path if self._counts[path] == 1 else f"{path}:{self._counts[path]}"
+        given = [value.node for value in flat([args, kwargs]) if isinstance(value, fx.Proxy)]
+        call = Call(name, path, self._stack[-1] if self._stack else None, given)
+        self._stack.append(call)
+        try:
+            output = super().call_module(m, forward, args, kwargs)
+        finally:
+            self._stack.pop()
+        if isinstance(output, fx.Proxy):
+            call.output = output.node
+        self.calls.append(call)
+        return output
+
+    def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
+        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+
+    def create_arg(self, a: object) -> Argument:
+        return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)
+
+    def proxy(self, node: fx.Node) -> fx.Proxy:
+        return Valued(node, self)
+
+    def create_proxy(
+        self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object
+    ) -> fx.Proxy:
+        given = flat([args, kwargs])
+        proxies = [item for item in given if isinstance(item, fx.Proxy)]
+        self._recorder.done.clear()
+        value = self._run(kind, target, real(args), real(kwargs))
+        done = tuple(self._recorder.done)
+        made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
+        vars(made)["value"] = value
+        shape = tuple(value.shape) if isinstance(value, Tensor) else None
+        reach = self._recorder.field(value) if isinstance(value, Tensor) else None
+        ragged = any(name in RAGGED for name, _ in done) or any(self.values[p.node].ragged for p in proxies)
+        asked = kind != "call_module" and _name(target, given) in SHAPELY and not ragged
+        steady = not isinstance(value, Tensor) and (asked or all(self.values[p.node].static for p in proxies))
+        same = next((p.node for p in proxies if shape is not None and real(p) is value), None)
+        owner = self._stack[-1] if self._stack else None
+        floating = isinstance(value, Tensor) and value.is_floating_point()
+        self.values[made.node] = Value(shape, reach, done, owner, steady, same, floating, ragged)
+        return made
+
+    def _run(self, kind: str, target: object, args: object, kwargs: object) -> object:
+        positional, named = cast(tuple[object, ...], args), cast(dict[str, object], kwargs)
+        if kind == "placeholder":
+            return self._probe
+        self._running = True
+        try:
+            if kind == "get_attr":
+                return attribute(self.root, str(target))
+            with self._recorder:
+                if kind == "call_module":
+                    return self.root.get_submodule(str(target))(*positional, **named)
+                if kind == "call_method":
+                    return getattr(positional[0], str(target))(*positional[1:], **named)
+                return cast(Callable[..., object], target)(*positional, **named)
+        finally:
+            self._running = False
+
+    def known(self, proxy: fx.Proxy) -> object:
+        """Value of a proxy that only depends on shapes."""
+        if not self.values[proxy.node].static:
+            raise TraceError("the forward pass depends on the content of a tensor")
+        return real(proxy)
+
+    def to_bool(self, obj: fx.Proxy) -> bool:
+        return bool(self.known(obj))
+
+    def iter(self, obj: fx.Proxy) -> Iterator[object]:
+        value = real(obj)
+        if isinstance(value, dict):
+            return iter(list(value))
+        items = range(len(value))  # type: ignore[arg-type]  # a TypeError where it has none, as for the value itself
+        return (self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in items)
+
+
+def _name(target: object, given: list[object]) -> str:
+    if target is getattr and len(given) > 1:
+        return str(given[1])
+    return target if isinstance(target, str) else ""
+
+
+def attribute(root: nn.Module, target: str) -> object:
+    """Value under a dotted name."""
+    value: object = root
+    for part in target.split("."):
+        value = getattr(value, part)
+    return value
+
+
+def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
+    """Trace a module's forward pass.
+
+    Args:
+        module: The model, in evaluation mode; nothing may run in it meanwhile.
+        probe: float (n, c, h, w), what it runs on.
+        recorder: Follows the fields; knows that of the probe.
+
+    Returns:
+        The trace, None where the module cannot be traced.
+    """
+    for whole in (False, True):
+        tracer = _Tracer(probe, recorder, whole)
+        with (
+            contextlib.suppress(Exception),
+            torch.no_grad(),
+            whole_functions(),
+            taken_for_tensors(),
+        ):  # a proxy may fail in any way
+            graph = tracer.trace(module)
+            read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+            made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}
+            constants = {name: value for name, value in made.items() if isinstance(value, Tensor)}
+            _prune(graph, tracer.values)
+            return Trace(graph, tracer.calls, tracer.values, tracer.output, constants)
+    return None
+
+
+def _prune(graph: fx.Graph, values: dict[fx.Node, Value]) -> None:
+    for node in reversed(graph.nodes):
+        if node in values and values[node].static and not node.users and node.op in ("call_function", "call_method"):
+            graph.erase_node(node)

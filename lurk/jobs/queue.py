@@ -1,0 +1,170 @@
+"""What a queue promises: equal jobs run once, urgent ones first, none is lost with its worker, and a stop is obeyed.
+
+A job waits in one of three lanes: 0 what somebody looks at now, 1 its neighbours, 2 whole sweeps. In a lane persons
+take turns, and a person's jobs are served first come, first served: `turns` holds the rule. A worker holds a job by a
+lease that it must renew; whoever lets it run out no longer owns the job.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, Protocol
+
+from lurk.records import JobSpec
+
+State = Literal["queued", "running", "done", "failed", "cancelled"]
+LANES = 3
+MOST_PEOPLE = 50
+
+
+@dataclass(frozen=True)
+class Limits:
+    """How many jobs may wait, sweeps aside.
+
+    Args:
+        total: In all.
+        person: Of one person.
+    """
+
+    total: int
+    person: int
+
+
+@dataclass(frozen=True)
+class Job:
+    """What is known of a job.
+
+    Args:
+        key: Identity: the hash of its spec.
+        spec: What it is asked to do.
+        lane: 0, 1 or 2; the smallest runs first.
+        state: Where it stands.
+        owner: Who runs it, None when nobody does.
+        tries: How often it was begun since it last got further, the present time included.
+        done: Steps done.
+        total: Steps in all, 0 while that is not known.
+        note: What it is at, in words.
+        rate: Steps a second, None while that is not known.
+        submitted: When it was asked for, in seconds since 1970.
+        started: When it was last begun, in seconds since 1970.
+        ended: When it ended, in seconds since 1970.
+        result: What its task gave back.
+        error: (type, message) of what made it fail.
+        traceback: Where it failed, None for a user's mistake.
+        stopping: Whether it runs but was asked to stop.
+        person: Who asked for it first; empty for the server itself, and where there is no log-in.
+        others: Who asked for it too, first come first.
+    """
+
+    key: str
+    spec: JobSpec
+    lane: int
+    state: State = "queued"
+    owner: str | None = None
+    tries: int = 0
+    done: int = 0
+    total: int = 0
+    note: str = ""
+    rate: float | None = None
+    submitted: float = 0.0
+    started: float | None = None
+    ended: float | None = None
+    result: dict[str, object] | None = None
+    error: tuple[str, str] | None = None
+    traceback: str | None = None
+    stopping: bool = False
+    person: str = ""
+    others: tuple[str, ...] = ()
+
+    @property
+    def people(self) -> tuple[str, ...]:
+        """Everyone who asked for it, the first one first."""
+        return (self.person, *self.others)
+
+    def joined(self, person: str) -> "Job":
+        """The job once a person has asked for it too; the first 50 are kept."""
+        if person in self.people or len(self.people) >= MOST_PEOPLE:
+            return self
+        return replace(self, others=(*self.others, person))
+
+    def left(self, person: str) -> "Job | None":
+        """The job once a person no longer wants it; None when nobody else does."""
+        rest = tuple(one for one in self.people if one != person)
+        return replace(self, person=rest[0], others=rest[1:]) if rest else None
+
+
+class Queue(Protocol):
+    """Where jobs wait and are kept; a call is one indivisible change, and raises QueueError when that is impossible."""
+
+    def submit(
+        self, spec: JobSpec, lane: int = 0, *, again: bool = False, person: str = "", limits: Limits | None = None
+    ) -> Job:
+        """Ask for a job; one that is on record already is not run twice.
+
+        Args:
+            spec: What to do.
+            lane: Where it waits; a waiting job moves to a better lane, never to a worse one.
+            again: Whether to run it again where it is done; one that failed or was cancelled always is.
+            person: Who asks; is added to who asked for it before.
+            limits: How many jobs may wait, None for any number; what waits or runs already may always be asked for.
+
+        Returns:
+            The job as it now is.
+
+        Raises:
+            QueueFullError: It would be one more than may wait.
+        """
+
+    def claim(self, owner: str, *, below: int | None = None) -> Job | None:
+        """Take the next job, that is the first of `turns.in_turn` in the best lane, and note whose turn it took.
+
+        Args:
+            owner: Who will run it: another name for each claim.
+            below: Take only from lanes with smaller numbers.
+
+        Returns:
+            The job, now running; None when none waits.
+        """
+
+    def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
+        """Renew a lease and tell the progress; False when the job is to stop or is no longer the owner's."""
+
+    def finish(self, key: str, owner: str, result: dict[str, object] | None) -> None:
+        """End a job well; nothing happens when it is no longer the owner's."""
+
+    def fail(self, key: str, owner: str, error: tuple[str, str], traceback: str | None = None) -> None:
+        """End a job with its error; nothing happens when it is no longer the owner's."""
+
+    def stopped(self, key: str, owner: str) -> None:
+        """End a job that was asked to stop; one that was asked for again meanwhile waits again."""
+
+    def release(self, key: str, owner: str) -> None:
+        """Give a job back unharmed: it waits where it was, and the try does not count."""
+
+    def cancel(self, key: str, person: str | None = None) -> Job | None:
+        """Take a waiting job out, ask a running one to stop.
+
+        Args:
+            key: Key of the job.
+            person: Who no longer wants it; it goes on while somebody else does. None to end it whoever wants it.
+
+        Returns:
+            The job as it now is; None when there is none of that key.
+        """
+
+    def get(self, key: str) -> Job | None:
+        """One job, None when there is none of that key."""
+
+    def jobs(self) -> list[Job]:
+        """All jobs on record, newest first."""
+
+    def ahead(self, key: str) -> int:
+        """How many jobs run or wait before a waiting one, in the order of `turns.in_turn`; 0 for any other."""
+
+    def places(self) -> Mapping[str, int]:
+        """What `ahead` gives for every waiting job, by key."""
+
+    def sweep_leases(self) -> int:
+        """Take back the jobs whose leases ran out; returns how many."""
+
+    def workers_alive(self) -> int:
+        """How many workers gave a sign of life in the last seconds."""

@@ -1,0 +1,1 @@
+"""The engines behind maps: which pixels a value is owed to."""

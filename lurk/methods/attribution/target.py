@@ -1,0 +1,139 @@
+"""What a map explains: one number that the network computes from an image."""
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Literal
+
+import torch
+from torch import Tensor
+
+from lurk.errors import LurkError
+from lurk.graph.hooks import altered
+from lurk.graph.partial_forward import Reached, reaching
+from lurk.methods.attribution.rectifiers import own_bound
+
+if TYPE_CHECKING:
+    from lurk.graph.layers import Plan
+
+Where = Literal["maximum", "position", "map", "class"]
+WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")
+
+
+@dataclass(frozen=True)
+class Target:
+    """What a map explains.
+
+    Args:
+        layer: Name of the layer.
+        unit: Channel number.
+        where: `maximum`, the unit's value at the position of its maximum in this image; `position`, its value at `row`
+            and `col`; `map`, the sum of its values over all positions; `class`, the network's score of class `label`.
+        row: Row of the position; for `position`.
+        col: Column of the position; for `position`.
+        label: Class number; for `class`.
+    """
+
+    layer: str
+    unit: int
+    where: Where = "maximum"
+    row: int = 0
+    col: int = 0
+    label: int = 0
+
+    def value(self, reached: Reached) -> Tensor:
+        """The number, for each image of a batch.
+
+        Args:
+            reached: What the forward pass reached.
+
+        Returns:
+            float (n,), with the graph of its gradients.
+
+        Raises:
+            LurkError: There is no such unit, position or class.
+        """
+        return self.parts(reached).sum(1)
+
+    def parts(self, reached: Reached) -> Tensor:
+        """The values that the number is the sum of: one, or for `map` that of every position.
+
+        Args:
+            reached: What the forward pass reached.
+
+        Returns:
+            float (n, values), with the graph of its gradients. Of equal maxima the first, row by row.
+
+        Raises:
+            LurkError: There is no such unit, position or class.
+        """
+        if self.where not in WHERES:
+            raise LurkError(f"a target is one of {', '.join(WHERES)}, not {str(self.where)[:40]!r}")
+        if self.where == "class":
+            return _column(reached.logits, self.label, "class")[:, None]
+        values = _column(reached[self.layer], self.unit, f"layer {self.layer}: unit")
+        if self.where == "map":
+            return values.flatten(1)
+        if self.where == "maximum":
+            return values.flatten(1).gather(1, values.flatten(1).argmax(1, keepdim=True))
+        rows, cols = values.shape[1:]
+        if not (0 <= self.row < rows and 0 <= self.col < cols):
+            raise LurkError(
+                f"layer {self.layer} has rows 0 to {rows - 1} and columns 0 to {cols - 1}, "
+                f"not row {self.row}, column {self.col}"
+            )
+        return values[:, self.row, self.col, None]
+
+
+def _column(values: Tensor, number: int, words: str) -> Tensor:
+    if not 0 <= number < values.shape[1]:
+        raise LurkError(f"{words} must be from 0 to {values.shape[1] - 1}, not {number}")
+    return values[:, number]
+
+
+@contextmanager
+def explaining(
+    plan: "Plan", target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
+) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
+    """Run a model just as far as a target needs.
+
+    Args:
+        plan: The model and its layers.
+        target: The target.
+        layers: Further layers whose activations are wanted.
+        through_bound: Whether the target's own upper bound, such as ReLU6's, lets gradients through. Where a unit is at
+            its bound its derivative is 0, so that nothing would be said of the very images that excite it most.
+
+    Yields:
+        The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what was reached.
+    """
+    is_class = target.where == "class"
+    wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
+    with reaching(plan, wanted, to_the_end=is_class) as reach, ExitStack() as opened:
+
+        def forward(batch: Tensor) -> tuple[Tensor, Reached]:
+            reached = reach(batch)
+            if through_bound and not is_class:
+                opened.enter_context(altered(own_bound(reached[target.layer])))
+            return target.value(reached), reached
+
+        yield forward
+
+
+def settled(plan: "Plan", target: Target, image: Tensor) -> Target:
+    """Put the position of the maximum in an image in the place of `maximum`, so that it stays as the image changes.
+
+    Args:
+        plan: The model and its layers.
+        target: The target.
+        image: float (c, h, w), preprocessed.
+
+    Returns:
+        The target; the same one where it does not depend on the image. Of equal values the first, row by row.
+    """
+    if target.where != "maximum":
+        return target
+    with reaching(plan, [target.layer]) as reach, torch.no_grad():
+        values = _column(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
+        row, col = divmod(int(values.flatten().argmax()), values.shape[1])
+    return replace(target, where="position", row=row, col=col)

@@ -1,0 +1,1 @@
+"""The engine behind pictures: gradient ascent and what steers it."""

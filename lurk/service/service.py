@@ -1,0 +1,294 @@
+"""All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from lurk.config.settings import Settings
+from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
+from lurk.jobs.queue import Job, Limits, Queue
+from lurk.method_spec import Offer
+from lurk.records import JobSpec, LayerInfo
+from lurk.service import media, unit_view
+from lurk.service.method_requests import Requests, is_request, job_view
+from lurk.service.metrics import Figures
+from lurk.service.overview import Overview
+from lurk.service.person import OWNER, Person
+from lurk.service.unit_view import StudyView, UnitView
+from lurk.storage.counts import COUNTS
+from lurk.storage.disk_space import Space
+from lurk.storage.index import Index
+from lurk.storage.manifest import index_folder, study_index
+from lurk.storage.results import read_offers
+from lurk.storage.stores import Renders
+
+LANE_NOW, LANE_SWEEP = 0, 2
+MORE_INDEXES = 8
+
+
+class Service:
+    """What the pages and the JSON API ask; one for all studies of a server."""
+
+    def __init__(
+        self,
+        studies: Mapping[str, Settings] | Callable[[], Mapping[str, Settings]],
+        cache: Path,
+        queue: Queue,
+        renders: Renders,
+        *,
+        limits: Limits | None = None,
+        space: Space | None = None,
+    ) -> None:
+        """Begin to answer.
+
+        Args:
+            studies: The studies by name, or what gives them at any moment.
+            cache: The cache directory.
+            queue: Where jobs are asked for.
+            renders: Where drawn images are kept.
+            limits: How many jobs may wait, None for any number.
+            space: Says whether there is room for new work; by default there always is.
+        """
+        self._studies = studies if callable(studies) else lambda: studies
+        self._overview = Overview(cache)
+        self.cache, self.queue, self._renders = cache, queue, renders
+        self._limits, self._space = limits, space or Space(cache)
+        self._requests = Requests(queue, renders, self._submit)
+        self._open: dict[tuple[str, int], Index] = {}
+
+    def start(self) -> None:
+        """Ask for the sweep of every study; one that is complete answers at once."""
+        for settings in self._studies().values():
+            self.queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
+
+    def _submit(self, spec: JobSpec, lane: int, person: Person) -> Job:
+        """Put a job into the queue, unless there is no room for it; see `QueueFullError` and `DiskFullError`."""
+        self._space.check()
+        return self.queue.submit(spec, lane, again=True, person=person.name, limits=self._limits)
+
+    def _cancel(self, key: str, person: Person) -> Job | None:
+        """End a job for a person; what others want too goes on."""
+        job = self.queue.get(key)
+        if job is None or person.is_admin:
+            return self.queue.cancel(key)
+        if person.name not in job.people:
+            raise NotAllowedError("only who asked for a job, or an admin, may cancel it")
+        return self.queue.cancel(key, person.name)
+
+    def studies(self) -> list[StudyView]:
+        """The studies of this server."""
+        return [self._study_view(name, settings) for name, settings in self._studies().items()]
+
+    def names(self) -> list[str]:
+        """Names of the studies."""
+        return list(self._studies())
+
+    def study(self, name: str) -> StudyView | None:
+        """The study of that name."""
+        settings = self._studies().get(name)
+        return None if settings is None else self._study_view(name, settings)
+
+    def _study_view(self, name: str, settings: Settings) -> StudyView:
+        index = self._index(name)
+        return replace(self._overview.view(name, settings, index), notice=self._notice(index))
+
+    def _notice(self, index: Index | None) -> str:
+        """What nobody may miss: of the study, of the store of images, of the disk."""
+        parts = (index.manifest.notice if index else "", self._renders.notice, self._space.notice)
+        return "; ".join(part for part in parts if part)
+
+    def _known(self, study: str) -> Settings:
+        studies = self._studies()
+        if study not in studies:
+            raise LurkError(f"no study is called {study!r}; known are: {', '.join(studies) or 'none'}")
+        return studies[study]
+
+    def _index(self, study: str) -> Index | None:
+        """The study's index as of its last checkpoint."""
+        folder = study_index(self.cache, study)
+        return None if folder is None else self._opened(folder)
+
+    def _opened(self, folder: Path) -> Index | None:
+        """An index, opened again only when its manifest has changed."""
+        try:
+            stamp = (folder.name, (folder / "manifest.json").stat().st_mtime_ns)
+            if stamp not in self._open:
+                while len(self._open) >= MORE_INDEXES + len(self._studies()):
+                    self._open.pop(next(iter(self._open)), None)
+                self._open[stamp] = Index(folder).open_all()
+            return self._open[stamp]
+        except (OSError, IndexFormatError, CacheError):
+            return None
+
+    def _ready(self, study: str) -> Index:
+        self._known(study)
+        index = self._index(study)
+        if index is None:
+            raise LurkError(f"study {study!r} has no index yet; its sweep has not begun")
+        return index
+
+    def status(self, study: str) -> dict[str, Any]:
+        """State of a study's sweep, for the header and the poller."""
+        settings = self._known(study)
+        spec = settings.sweep_spec()
+        index, job = self._index(study), self.queue.get(spec.key)
+        manifest = index.manifest if index else None
+        state = _state(job, manifest is not None and manifest.complete)
+        done, total, rate = (job.done, job.total, job.rate) if job and state == "running" else (0, 0, None)
+        if manifest and state != "running":
+            done, total = manifest.done, manifest.images
+        return {
+            "study": study,
+            "ready": index is not None,
+            "state": state,
+            "done": done,
+            "total": total,
+            "rate": rate,
+            "eta_s": (total - done) / rate if rate else None,
+            "ahead": self.queue.ahead(spec.key) if job and job.state == "queued" else 0,
+            "message": _message(job),
+            "serial": _serial(index),
+            "images_indexed": manifest.done if manifest else 0,
+            "skipped": len(manifest.skipped) if manifest else 0,
+            "notice": self._notice(index),
+            "stale": self._overview.stale(study, settings) if manifest else "",
+            "weights": manifest.provenance.weights if manifest else "",
+            "job": spec.key,
+            "workers": self.queue.workers_alive(),
+        }
+
+    def layers(self, study: str) -> list[LayerInfo]:
+        """Layers of a study, empty before its model was loaded."""
+        self._known(study)
+        index = self._index(study)
+        return index.layers if index else []
+
+    def grid(
+        self, study: str, layer: str, sort: str = "unit", limit: int | None = None, offset: int = 0
+    ) -> dict[str, Any]:
+        """A layer's grid; see `unit_view.grid`."""
+        if sort not in unit_view.SORTS:
+            raise LurkError(f"cannot sort by {sort!r}; sort by one of {', '.join(unit_view.SORTS)}")
+        return unit_view.grid(self._ready(study), layer, sort, limit, offset)
+
+    def unit(self, study: str, layer: str, unit: int) -> UnitView:
+        """One unit, as far as the sweep is."""
+        return UnitView(self._ready(study), layer, unit)
+
+    def skipped(self, study: str) -> list[dict[str, Any]]:
+        """The images that could not be used, each with its reason."""
+        index = self._index(study)
+        found = index.manifest.skipped if index else ()
+        return [{"image": image, "path": path, "reason": reason} for image, path, reason in found]
+
+    def cancel(self, study: str, person: Person = OWNER) -> None:
+        """Stop a study's sweep at its next batch; what is done stays."""
+        self._cancel(self._known(study).sweep_spec().key, person)
+
+    def resume(self, study: str, person: Person = OWNER) -> None:
+        """Go on with a study's sweep."""
+        self._submit(self._known(study).sweep_spec(), LANE_SWEEP, person)
+
+    def verify(self, study: str, layer: str, unit: int, person: Person = OWNER) -> str:
+        """Ask for a unit's stored hits to be computed anew; returns the job's key."""
+        self.unit(study, layer, unit)
+        spec = self._known(study).sweep_spec()
+        asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
+        return self._submit(asked, LANE_NOW, person).key
+
+    def methods(self, study: str) -> list[Offer]:
+        """What each method offers for a study's model; empty before a worker has loaded it."""
+        self._known(study)
+        index = self._index(study)
+        return read_offers(index.folder) if index else []
+
+    def ask(self, study: str, kind: str, layer: str, units: Sequence[int], **more: Any) -> dict[str, Any]:
+        """Ask for a picture, for several, for a map or for the sanity check of one; see `Requests.ask`."""
+        settings, index = self._known(study), self._ready(study)
+        return self._requests.ask(index, settings.sweep_spec(), kind, layer, units, **more)
+
+    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
+        """Addresses of the tiles of the default pictures that are there, by unit."""
+        return self._requests.pictures(self._ready(study), layer, units)
+
+    def preview(self, key: str) -> bytes | None:
+        """A picture as far as it is, by the key of its result; None where nothing is to be seen of it."""
+        return self._requests.preview(key)
+
+    def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
+        """A person's jobs on record, newest first; all of them for an admin."""
+        places, found = self.queue.places(), self.queue.jobs()
+        own = [job for job in found if person.is_admin or person.name in job.people]
+        return [job_view(job, places.get(job.key, 0)) for job in own]
+
+    def job(self, key: str) -> dict[str, Any] | None:
+        """One job, None when there is none of that key."""
+        job = self.queue.get(key)
+        return None if job is None else self._any_view(job)
+
+    def _any_view(self, job: Job) -> dict[str, Any]:
+        if not is_request(job):
+            return job_view(job, self.queue.ahead(job.key))
+        index = self._opened(index_folder(self.cache, str(job.spec.get("index"))))
+        return self._requests.view(index, job)
+
+    def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
+        """Stop a job for a person, to whom it then is cancelled even where it goes on for others."""
+        job = self._cancel(key, person)
+        if job is None:
+            return None
+        goes_on = job.state in ("queued", "running") and not job.stopping
+        return self._any_view(job) | ({"state": "cancelled"} if goes_on else {})
+
+    def media(self, key: str) -> tuple[bytes, str] | None:
+        """Body and MIME type of the image of a key, None when there is none."""
+        name, _, rest = key.partition("/")
+        if not name.isalnum():
+            return None
+        latest = self._opened(index_folder(self.cache, name))
+        before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
+        if latest:  # an address that this or another process gave out before the last checkpoint holds
+            before = [*filter(None, [latest.before()]), *before, latest]
+        for index in reversed(before):
+            found = media.draw(index, rest, self._renders)
+            if found is not None:
+                return found
+        return None
+
+    def health(self) -> dict[str, Any]:
+        """That the web process is alive."""
+        return {"alive": True}
+
+    def ready(self) -> tuple[bool, dict[str, Any]]:
+        """Whether every index can be read and a worker is alive, and which is not."""
+        workers = self.queue.workers_alive()
+        studies = {name: self._index(name) is not None for name in self.names()}
+        return workers > 0 and all(studies.values()), {"workers": workers, "studies": studies}
+
+    def metrics(self) -> str:
+        """Figures for Prometheus."""
+        studies = {study: self.status(study) for study in self.names()}
+        return Figures(self.queue.jobs(), self.queue.workers_alive(), studies, COUNTS.read()).text()
+
+
+def _state(job: Job | None, complete: bool) -> str:
+    """State of a sweep: waiting, starting, running, done, cancelled, failed.
+
+    A complete index is done only once a worker has found that weights and images are still those of the index.
+    """
+    if job is None:
+        return "done" if complete else "waiting"
+    if job.state == "running":
+        return "running" if job.total else "starting"
+    return "waiting" if job.state == "queued" else job.state
+
+
+def _message(job: Job | None) -> str:
+    if job is None:
+        return ""
+    return str(job.error[1]) if job.state == "failed" and job.error else job.note
+
+
+def _serial(index: Index | None) -> int:
+    return index.manifest.generation if index else 0

@@ -1,0 +1,1 @@
+"""All that lies below the cache directory, and how files are written."""

@@ -1,0 +1,336 @@
+"""How an index is read: memory-mapped, a unit from its own rows alone.
+
+Axes: u units, k hits, y classes.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from lurk.errors import IndexFormatError, LayerError
+from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
+from lurk.storage.bins import SIDE, bin_edges, quantiles
+from lurk.storage.manifest import generation_folder, read_manifest, view_file
+
+PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
+ALWAYS_ON = 0.999
+SATURATED = 0.5
+SMALL_BYTES = 4096
+
+ARRAYS = (
+    *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "position")),
+    *("classes_count", "classes_sums", "distribution_counts", "distribution_sums", "sketch_counts", "sketch_top"),
+)
+
+Kind = Literal["max", "mean"]
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Best:
+    """The best hit of each unit of a layer; every array is (u,), image -1 where a unit has none yet."""
+
+    image: Ints
+    score: Floats
+    row: Ints
+    col: Ints
+
+
+class Index:
+    """A study's results, as far as its sweep is; what it shows does not change under the reader.
+
+    >>> Index(Path("cache/index/0123")).unit("layer1.0.conv1", 12).hits_max[0].score  # doctest: +SKIP
+    3.25
+    """
+
+    def __init__(self, folder: Path) -> None:
+        """Open an index.
+
+        Args:
+            folder: Its folder, `<cache>/index/<key>`.
+
+        Raises:
+            IndexFormatError: The folder holds no index of this format.
+        """
+        self.folder = folder
+        self.manifest = read_manifest(folder)
+        self.key = folder.name
+        self._arrays: dict[str, Array] = {}
+        ends = np.cumsum([layer.units for layer in self.manifest.layers]).tolist()
+        self._layers = {
+            layer.name: (layer, end - layer.units) for layer, end in zip(self.manifest.layers, ends, strict=True)
+        }
+
+    @property
+    def layers(self) -> list[LayerInfo]:
+        """The layers, in the order of the forward pass."""
+        return list(self.manifest.layers)
+
+    @property
+    def classes(self) -> tuple[str, ...] | None:
+        """Class names, None where the image set has none."""
+        return self.manifest.classes
+
+    def layer(self, name: str) -> LayerInfo:
+        """The layer of that name; LayerError when there is none."""
+        return self._place(name)[0]
+
+    def _place(self, name: str) -> tuple[LayerInfo, int]:
+        if name not in self._layers:
+            some = ", ".join(list(self._layers)[:8])
+            raise LayerError(f"no layer {name!r} in this study; its layers are {some}{', …' * (len(self._layers) > 8)}")
+        return self._layers[name]
+
+    def array(self, name: str) -> Array:
+        """A reducer's state, memory-mapped, units first; `<reducer>_<tensor>`."""
+        if name not in self._arrays:
+            file = generation_folder(self.folder, self.manifest.generation) / f"{name}.npy"
+            try:
+                mode: Literal["r"] | None = "r" if file.stat().st_size > SMALL_BYTES else None
+                self._arrays[name] = np.load(file, mmap_mode=mode, allow_pickle=False)
+            except (OSError, ValueError, EOFError) as error:
+                raise IndexFormatError(
+                    f"{file} cannot be read ({error}); open the index again, or sweep again"
+                ) from error
+        return self._arrays[name]
+
+    def open_all(self) -> "Index":
+        """Map every array now, so that a later checkpoint cannot take it away.
+
+        Returns:
+            The index itself.
+
+        Raises:
+            IndexFormatError: A part is missing, cut short, or not of the size that the manifest says.
+        """
+        if self.manifest.generation:
+            for file in generation_folder(self.folder, self.manifest.generation).glob("*.npy"):
+                self.array(file.stem)
+            units = sum(layer.units for layer in self.manifest.layers)
+            for name in ARRAYS:
+                rows = len(self.manifest.classes or ()) if name == "classes_count" else units
+                if len(self.array(name)) != rows:
+                    raise IndexFormatError(f"{self.folder} holds {name} of another size; sweep again to replace it")
+        self._check_images()
+        return self
+
+    def _check_images(self) -> None:
+        try:
+            starts, size = self._image_starts, (self.folder / "images.jsonl").stat().st_size
+            is_whole = len(starts) == self.manifest.images + 1 and int(starts[-1]) == size
+        except (OSError, ValueError, TypeError, IndexError) as error:
+            raise IndexFormatError(
+                f"{self.folder} has no list of images ({error}); sweep again to replace it"
+            ) from error
+        if not is_whole:
+            raise IndexFormatError(f"the list of images in {self.folder} is cut short; sweep again to replace it")
+
+    def before(self) -> "Index | None":
+        """The index as of the checkpoint before this one, which stays on the disk; None where there is none."""
+        number = self.manifest.generation - 1
+        if number < 1 or not generation_folder(self.folder, number).is_dir():
+            return None
+        earlier = Index(self.folder)
+        earlier.manifest = replace(self.manifest, generation=number)
+        return earlier
+
+    def image(self, number: int) -> tuple[str, int | None]:
+        """Path and label of an image."""
+        starts = self._image_starts
+        with (self.folder / "images.jsonl").open("rb") as lines:
+            lines.seek(int(starts[number]))
+            path, label = json.loads(lines.readline())
+        return str(path), label
+
+    @cached_property
+    def _image_starts(self) -> Array:
+        loaded: Array = np.load(self.folder / "images_at.npy", mmap_mode="r", allow_pickle=False)
+        return loaded
+
+    def view_file(self, image: int) -> Path:
+        """WebP file of the preprocessed view of a hit image."""
+        return view_file(self.folder, image)
+
+    def unit(self, layer: str, unit: int) -> UnitRecord:
+        """All that is known of one unit.
+
+        Args:
+            layer: Name of the layer.
+            unit: Channel number.
+
+        Returns:
+            The record; before the first checkpoint its lists are empty.
+
+        Raises:
+            LayerError: There is no such layer, or it has no such unit.
+        """
+        info, first = self._place(layer)
+        if not 0 <= unit < info.units:
+            raise LayerError(f"layer {layer!r} has no unit {unit}; its units are 0 to {info.units - 1}")
+        if not self.manifest.generation:
+            return _unseen(layer, unit)
+        row = first + unit
+        count, mean, std, positive, bounded = self._distribution(row)
+        hits_max = self._hits(info, "max", row)
+        classes = self._class_profile(row)
+        return UnitRecord(
+            layer=layer,
+            unit=unit,
+            hits_max=hits_max,
+            hits_mean=self._hits(info, "mean", row),
+            **classes,
+            count=count,
+            mean=mean,
+            std=std,
+            fraction_positive=positive / count if count else math.nan,
+            quantiles=self._quantiles(row, hits_max),
+            state=unit_state(count, positive, bounded),
+        )
+
+    def _distribution(self, row: int) -> tuple[int, float, float, int, int]:
+        count, positive, bounded = (int(n) for n in self.array("distribution_counts")[row])
+        total, square = self.array("distribution_sums")[row].sum(-1)
+        if not count:
+            return 0, math.nan, math.nan, 0, 0
+        mean = float(total) / count
+        return count, mean, math.sqrt(max(float(square) / count - mean * mean, 0.0)), positive, bounded
+
+    def _hits(self, info: LayerInfo, kind: Kind, row: int) -> tuple[Hit, ...]:
+        parts = (self.array(f"top_{kind}_{part}")[row].tolist() for part in ("image", "score", "position"))
+        hits = []
+        for image, score, position in zip(*parts, strict=True):
+            if image >= 0:
+                path, label = self.image(image)
+                spot = divmod(position, info.grid[1])
+                box = info.box(spot[0], spot[1], self.manifest.input_shape[1:])
+                hits.append(Hit(image, path, label, score, spot[0], spot[1], box))
+        return tuple(hits)
+
+    def _class_profile(self, row: int) -> dict[str, Any]:
+        count = np.array(self.array("classes_count"), np.int64)
+        sums = self.array("classes_sums")[row].sum(-1)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            means = sums / count[:, None]
+            spread = np.maximum(sums[:, 1::2] - count[:, None] * means[:, 0::2] ** 2, 0) / (count[:, None] - 1)
+        std = np.sqrt(np.where(count[:, None] > 1, spread, np.nan))
+        return {
+            "class_count": count,
+            "class_max": means[:, 0],
+            "class_mean": means[:, 2],
+            "class_max_std": std[:, 0],
+            "class_mean_std": std[:, 1],
+        }
+
+    def _quantiles(self, row: int, hits: Sequence[Hit]) -> dict[float, float]:
+        counts, top = self.array("sketch_counts")[row], int(self.array("sketch_top")[row])
+        values = quantiles(counts, top, PROBABILITIES)
+        if hits:
+            values = [min(value, hits[0].score) for value in values[:-1]] + [hits[0].score]
+        return dict(zip(PROBABILITIES, values, strict=True))
+
+    def sketch(self, layer: str, unit: int) -> tuple[Floats, Floats]:
+        """The bins in which a unit's values were counted; values of exactly 0 are in one whose edges are both 0.
+
+        Args:
+            layer: Name of the layer.
+            unit: Channel number.
+
+        Returns:
+            Edges float64 (bins + 1,) and counts float64 (bins,); both empty before the first checkpoint.
+        """
+        if not self.manifest.generation:
+            return np.zeros(0), np.zeros(0)
+        row = self._place(layer)[1] + unit
+        edges = bin_edges(int(self.array("sketch_top")[row]))
+        edges[SIDE] = edges[SIDE + 1] = 0.0
+        return edges, np.asarray(self.array("sketch_counts")[row], np.float64)
+
+    def best(self, layer: str) -> Best:
+        """The best hit by the spatial max of each unit of a layer."""
+        info, first = self._place(layer)
+        if not self.manifest.generation:
+            none = np.full(info.units, -1, np.int64)
+            return Best(none, np.full(info.units, np.nan), none, none)
+        rows = slice(first, first + info.units)
+        image, score, position = (self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "position"))
+        row, col = np.divmod(np.asarray(position, np.int64), info.grid[1])
+        return Best(np.asarray(image, np.int64), np.asarray(score, np.float64), row, col)
+
+    def states(self, layer: str) -> list[UnitState]:
+        """State of each unit of a layer."""
+        info, first = self._place(layer)
+        if not self.manifest.generation:
+            return ["ok"] * info.units
+        counts = self.array("distribution_counts")[first : first + info.units].tolist()
+        return [unit_state(*row) for row in counts]
+
+    def fraction_positive(self, layer: str) -> Floats:
+        """Share of positions above 0 of each unit, float64 (u,), NaN before the first checkpoint."""
+        info, first = self._place(layer)
+        if not self.manifest.generation:
+            return np.full(info.units, np.nan)
+        counts = np.asarray(self.array("distribution_counts")[first : first + info.units], np.float64)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return counts[:, 1] / counts[:, 0]
+
+    def selectivity(self, layer: str) -> Floats:
+        """Selectivity index of each unit: (best - rest) / (|best| + |rest|) of its class means of the spatial max.
+
+        Args:
+            layer: Name of the layer.
+
+        Returns:
+            float64 (u,), in [-1, 1], NaN with fewer than two classes seen.
+        """
+        info, first = self._place(layer)
+        if not self.manifest.generation:
+            return np.full(info.units, np.nan)
+        count = np.asarray(self.array("classes_count"), np.int64)
+        seen = count > 0
+        if seen.sum() < 2:
+            return np.full(info.units, np.nan)
+        sums = self.array("classes_sums")[first : first + info.units]
+        means = sums[:, seen, 0].sum(-1) / count[seen]
+        best = means.max(1)
+        rest = (means.sum(1) - best) / (seen.sum() - 1)
+        size = np.abs(best) + np.abs(rest)
+        index: Floats = np.divide(best - rest, size, out=np.zeros_like(size), where=size > 0)
+        return index
+
+
+def unit_state(count: int, positive: int, bounded: int) -> UnitState:
+    """State of a unit from its numbers of positions: all, above 0, at the bound of the activation function."""
+    if not count:
+        return "ok"
+    if not positive:
+        return "dead"
+    if positive >= ALWAYS_ON * count:
+        return "always_on"
+    return "saturated" if bounded >= SATURATED * positive else "ok"
+
+
+def _unseen(layer: str, unit: int) -> UnitRecord:
+    empty: Mapping[str, Any] = dict.fromkeys(
+        ("class_max", "class_mean", "class_max_std", "class_mean_std"), np.zeros(0)
+    )
+    nothing = np.zeros(0, np.int64)
+    return UnitRecord(
+        layer,
+        unit,
+        (),
+        (),
+        nothing,
+        **empty,
+        count=0,
+        mean=math.nan,
+        std=math.nan,
+        fraction_positive=math.nan,
+        quantiles={},
+        state="ok",
+    )

@@ -1,0 +1,278 @@
+"""How an index is written: manifest first, then checkpoint after checkpoint; killed at any moment it stays readable.
+
+A checkpoint is a new generation folder, flushed to disk before the manifest is put in its place to point to it; the
+generation before stays for readers that have it open.
+"""
+
+import json
+import os
+import shutil
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+
+from lurk.errors import BusyError, CacheError, IndexFormatError
+from lurk.storage.index import Index
+from lurk.storage.manifest import (
+    FORMAT,
+    Manifest,
+    generation_folder,
+    index_folder,
+    read_manifest,
+    shard_folder,
+    study_file,
+    view_file,
+)
+
+Array = np.ndarray[Any, np.dtype[Any]]
+SLICE_BYTES = 1 << 24
+KEPT = ("sweep.lock", "results")
+
+
+class IndexWriter:
+    """The one writer of an index or of a shard; made by `write_index` or `write_shard`, which hold the lock.
+
+    Args:
+        folder: Where the states go.
+        manifest: How far an earlier run came.
+        views: Folder of the index, to which views go; by default the same.
+    """
+
+    def __init__(self, folder: Path, manifest: Manifest, views: Path | None = None) -> None:
+        self.folder, self._views = folder, views or folder
+        self.manifest = manifest
+        self._is_anew = False
+
+    def begin_anew(self) -> None:
+        """Forget what is there; readers see it until the next checkpoint."""
+        self._is_anew = True
+        self.manifest = replace(self.manifest, done=0, skipped=(), shards=1)
+
+    def load(self) -> dict[str, Array]:
+        """Reducers' states of the last checkpoint, copied into memory; empty before the first."""
+        if not self.manifest.generation or self._is_anew:
+            return {}
+        folder = generation_folder(self.folder, self.manifest.generation)
+        return {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
+
+    def checkpoint(self, states: Mapping[str, Array], **progress: Any) -> None:
+        """Publish the reducers' states.
+
+        Args:
+            states: Arrays by `<reducer>_<tensor>`, units first.
+            **progress: What changes in the manifest: `done`, `complete`, `skipped`.
+        """
+        number = self.manifest.generation + 1
+        folder = generation_folder(self.folder, number)
+        shutil.rmtree(folder, ignore_errors=True)
+        try:
+            folder.mkdir()
+            for name, array in states.items():
+                with _create(folder / f"{name}.npy") as file:
+                    _write_array(file, array)
+                    _flush(file)
+        except OSError:
+            shutil.rmtree(folder, ignore_errors=True)  # half a checkpoint would keep a full disk full
+            raise
+        self.manifest = replace(self.manifest, generation=number, **progress)
+        _write_manifest(self.folder, self.manifest)
+        for old in self.folder.glob("generation-*"):
+            if int(old.name.rpartition("-")[2]) not in (number, number - 1):
+                shutil.rmtree(old, ignore_errors=True)
+
+    def put_view(self, image: int, data: bytes) -> None:
+        """Keep the preprocessed view of an image."""
+        file = view_file(self._views, image)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        _replace(file, data, flush=False)
+
+    def keep_views(self, images: Iterable[int]) -> None:
+        """Drop the views of all images but these."""
+        kept = set(images)
+        for file in (self._views / "views").glob("*/*"):
+            if not file.stem.isdecimal() or int(file.stem) not in kept:  # else left behind by a kill
+                file.unlink(missing_ok=True)
+
+
+@contextmanager
+def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> Iterator[IndexWriter]:
+    """Open an index for writing, the one that is there or a new one.
+
+    Args:
+        cache: The cache directory.
+        manifest: What a new index begins with; its provenance is the index's identity.
+        images: (path, label) of every image, in the image set's order.
+
+    Yields:
+        The writer; its manifest tells how far an earlier sweep came.
+
+    Raises:
+        CacheError: The cache cannot be written.
+        BusyError: Another process is sweeping into the same index.
+    """
+    folder = index_folder(cache, manifest.provenance.key)
+    with _locked(folder):
+        try:
+            manifest = Index(folder).open_all().manifest
+        except IndexFormatError as error:
+            notice = _set_aside(folder, error)
+            manifest = replace(manifest, notice="; ".join(part for part in (manifest.notice, notice) if part))
+            _begin(folder, manifest, images)
+        yield IndexWriter(folder, manifest)
+
+
+@contextmanager
+def write_shard(index: Path, name: str, manifest: Manifest) -> Iterator[IndexWriter]:
+    """Open a shard of an index for writing, the one that is there or a new one.
+
+    Args:
+        index: Folder of the index.
+        name: Name of the shard.
+        manifest: What a new shard begins with.
+
+    Yields:
+        The writer; its manifest tells how far an earlier run came.
+
+    Raises:
+        CacheError: The cache cannot be written.
+        BusyError: Another process is sweeping the same shard.
+    """
+    folder = shard_folder(index, name)
+    with _locked(folder):
+        try:
+            manifest = read_manifest(folder)
+        except IndexFormatError:
+            _write_manifest(folder, manifest)
+        yield IndexWriter(folder, manifest, index)
+
+
+def drop_shards(index: Path) -> None:
+    """Remove the shards of an index."""
+    shutil.rmtree(index / "shards", ignore_errors=True)
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    """Make a folder where it is not, and hold its lock."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise CacheError(
+            f"cannot write to the cache {str(folder)!r}: {error.strerror}; choose another with --cache"
+        ) from error
+    lock = FileLock(folder / "sweep.lock")
+    try:
+        lock.acquire(blocking=False)
+    except Timeout as error:
+        raise BusyError(
+            f"another process is sweeping into {str(folder)!r}; wait for it, or choose another --cache"
+        ) from error
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str, object] | None = None) -> None:
+    """Let a study show the index in a folder from now on.
+
+    Args:
+        cache: The cache directory.
+        study: Name of the study.
+        folder: Folder of the index.
+        made_with: What `staleness.made_with` gave when its sweep began; None where that is not known.
+    """
+    file = study_file(cache, study)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    _replace(file, json.dumps({"index": folder.name, "made_with": made_with}).encode())
+
+
+def _set_aside(folder: Path, error: IndexFormatError) -> str:
+    """Move what lies in an index's folder aside, but for what methods made, which says itself whether it is whole.
+
+    Args:
+        folder: The folder, locked.
+        error: What is wrong with it.
+
+    Returns:
+        What nobody may miss; empty where there was no index.
+    """
+    if not (folder / "manifest.json").exists():
+        return ""
+    aside = folder.with_name(f"{folder.name}.damaged-{time.time_ns()}")
+    aside.mkdir(mode=0o700)
+    for part in folder.iterdir():
+        if part.name not in KEPT:
+            part.rename(aside / part.name)
+    reason = str(error).replace(str(folder), "it").partition(";")[0]
+    return (
+        f"an index of this study could not be read ({reason}); it was set aside as index/{aside.name} and is made anew"
+    )
+
+
+def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> None:
+    """Write an empty index in place of whatever lies there; the manifest comes last."""
+    for old in folder.iterdir():
+        if old.is_dir() and old.name not in KEPT:
+            shutil.rmtree(old)
+    starts = [0]
+    with _create(folder / "images.jsonl") as file:
+        for path, label in images:
+            starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
+        _flush(file)
+    with _create(folder / "images_at.npy") as file:
+        _write_array(file, np.array(starts, np.int64))
+        _flush(file)
+    (folder / "views").mkdir(exist_ok=True)
+    _write_manifest(folder, manifest)
+
+
+def _write_manifest(folder: Path, manifest: Manifest) -> None:
+    value = {"format": FORMAT} | asdict(manifest)
+    _replace(folder / "manifest.json", json.dumps(value, indent=1).encode())
+
+
+def _replace(file: Path, content: bytes, *, flush: bool = True) -> None:
+    """Write a file so that it is either the old one or the new one, whole."""
+    temporary = file.with_name(f".{file.name}.{os.getpid()}")
+    with _create(temporary) as out:
+        out.write(content)
+        if flush:
+            _flush(out)
+    temporary.replace(file)
+
+
+def _create(file: Path) -> IO[bytes]:
+    """Open a file for writing that only its owner may read."""
+    return open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+
+
+def _write_array(file: IO[bytes], array: Array) -> None:
+    """Write an array as .npy, a slice at a time: the class moments of a large network fill a gigabyte."""
+    layout = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
+    np.lib.format.write_array_header_1_0(file, layout)
+    rows = max(1, SLICE_BYTES // max(array[:1].nbytes, 1))
+    for start in range(0, len(array), rows):
+        file.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
+
+
+def _flush(file: IO[bytes]) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def open_index(cache: Path, manifest: Manifest) -> Index | None:
+    """The complete index of that provenance, None where there is none yet."""
+    folder = index_folder(cache, manifest.provenance.key)
+    try:
+        if not read_manifest(folder).complete:
+            return None
+        return Index(folder).open_all()
+    except IndexFormatError:
+        return None

@@ -1,0 +1,166 @@
+"""Results of methods on disk: each in a folder of its own below its index, named by its provenance. Torch-free.
+
+    <cache>/index/<key>/methods.json                        what each method offers for the model
+    <cache>/index/<key>/results/<aa>/<result>/result.json   provenance and figures
+    <cache>/index/<key>/results/<aa>/<result>/<file>        pictures as WebP, maps as .npy
+
+A result is put into place whole, by one renaming; a damaged one counts as missing and is made anew.
+"""
+
+import io
+import json
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lurk.errors import CacheError
+from lurk.method_spec import Offer
+from lurk.records import Provenance
+
+FORMAT = 1
+OFFERS = "methods.json"
+BEGUN, LEFT_S = ".new-", 3600.0
+
+Array = np.ndarray[Any, np.dtype[Any]]
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result that is there.
+
+    Args:
+        folder: Where its files lie.
+        provenance: Where it comes from, as JSON values.
+        figures: What was measured with it, as JSON values.
+    """
+
+    folder: Path
+    provenance: Mapping[str, Any]
+    figures: Mapping[str, Any]
+
+    def read(self, name: str) -> bytes:
+        """One of its files; an OSError where there is none of that name."""
+        return (self.folder / name).read_bytes()
+
+    def array(self, name: str) -> Array:
+        """One of its arrays; an OSError or ValueError where it cannot be read."""
+        loaded: Array = np.load(self.folder / f"{name}.npy", allow_pickle=False)
+        return loaded
+
+
+def result_folder(index: Path, key: str) -> Path:
+    """Folder of the result of that key, below its index's folder."""
+    return index / "results" / key[:2] / key
+
+
+def read_result(index: Path, key: str) -> Result | None:
+    """A result, None where there is none or it is damaged.
+
+    Args:
+        index: Folder of the index.
+        key: Key of the result's provenance.
+
+    Returns:
+        The result.
+    """
+    folder = result_folder(index, key)
+    try:
+        value = json.loads((folder / "result.json").read_text())
+        if value["format"] != FORMAT or any((folder / name).stat().st_size != n for name, n in value["files"].items()):
+            return None
+        return Result(folder, value["provenance"], value["figures"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
+def write_result(index: Path, provenance: Provenance, figures: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
+    """Put a result into place, unless it is there.
+
+    Args:
+        index: Folder of the index.
+        provenance: Where it comes from.
+        figures: What was measured with it: JSON values without NaN and infinity.
+        files: Content of its files by name.
+
+    Returns:
+        Its key.
+
+    Raises:
+        CacheError: It cannot be written.
+    """
+    key = provenance.key
+    folder = result_folder(index, key)
+    sizes = {name: len(content) for name, content in files.items()}
+    head = {"format": FORMAT, "provenance": asdict(provenance), "figures": dict(figures), "files": sizes}
+    text = json.dumps(head, allow_nan=False)
+    try:
+        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _drop_left(folder.parent)
+        made = Path(tempfile.mkdtemp(prefix=BEGUN, dir=folder.parent))
+        try:
+            for name, content in {**files, "result.json": text.encode()}.items():
+                _write(made / name, content)
+            _put(made, folder, index, key)
+        finally:
+            shutil.rmtree(made, ignore_errors=True)
+    except OSError as error:
+        reason = f"cannot write to the cache: {error.strerror or error}"
+        raise CacheError(f"{reason}; make room or choose another with --cache") from error
+    return key
+
+
+def _drop_left(place: Path) -> None:
+    """Delete what processes that were killed have begun there and left."""
+    for left in place.glob(f"{BEGUN}*"):
+        with suppress(OSError):
+            if time.time() - left.stat().st_mtime > LEFT_S:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _put(made: Path, folder: Path, index: Path, key: str) -> None:
+    for _ in range(3):
+        try:
+            made.rename(folder)
+            return
+        except OSError:
+            if read_result(index, key) is not None:
+                return
+            shutil.rmtree(folder, ignore_errors=True)
+    made.rename(folder)
+
+
+def _write(file: Path, content: bytes) -> None:
+    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123 - takes a mode
+        out.write(content)
+
+
+def to_npy(array: Array) -> bytes:
+    """Content of an .npy file."""
+    out = io.BytesIO()
+    np.save(out, array, allow_pickle=False)
+    return out.getvalue()
+
+
+def publish_offers(index: Path, offers: Sequence[Offer]) -> None:
+    """Tell what each method offers for an index's model."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{OFFERS}-", dir=index)
+    with os.fdopen(descriptor, "w") as out:
+        json.dump({"format": FORMAT, "methods": [offer.to_json() for offer in offers]}, out)
+    Path(name).replace(index / OFFERS)
+
+
+def read_offers(index: Path) -> list[Offer]:
+    """What each method offers for an index's model; empty where that is not known."""
+    with suppress(OSError, ValueError, KeyError, TypeError):
+        value = json.loads((index / OFFERS).read_text())
+        if value["format"] == FORMAT:
+            return [Offer.from_json(offer) for offer in value["methods"]]
+    return []

@@ -1,0 +1,130 @@
+"""What is measured of a layer's activation on a batch, in as few passes over it as the definitions allow.
+
+Axes: n images, c channels, p positions (rows times columns), u units of all layers side by side.
+"""
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from lurk.errors import ModelError
+from lurk.records import LayerInfo
+from lurk.sweeps.reducers import Batch
+from lurk.sweeps.sketch import Sketch, bin_values, sample, sampled_positions
+
+CHUNK = 1 << 18
+
+
+class Measurement:
+    """Collects what one forward pass shows of every layer; `receive` is what the taps call."""
+
+    def __init__(self, layers: tuple[LayerInfo, ...], set_size: int) -> None:
+        """Prepare for batches of an image set.
+
+        Args:
+            layers: The layers, in the order in which `receive` numbers them.
+            set_size: Number of images in the whole set; it decides how densely positions are sampled.
+        """
+        self._layers = layers
+        ends = torch.tensor([layer.units for layer in layers]).cumsum(0).tolist()
+        self._starts = [end - layer.units for end, layer in zip(ends, layers, strict=True)]
+        self.units = int(ends[-1])
+        self.positions = torch.cat(
+            [torch.full((layer.units,), layer.grid[0] * layer.grid[1], dtype=torch.int64) for layer in layers]
+        )
+        self._set_size = set_size
+        self._images = torch.zeros(0, dtype=torch.int64)
+        self._parts: dict[int, tuple[Tensor, ...]] = {}
+        self._bins: dict[int, tuple[Tensor, Tensor]] = {}
+
+    def begin(self, images: Tensor) -> None:
+        """Expect a batch: int64 (n,), image numbers."""
+        self._images = images
+        self._parts.clear()
+        self._bins.clear()
+
+    def receive(self, number: int, activation: Tensor) -> None:
+        """Measure a layer.
+
+        Args:
+            number: Which layer.
+            activation: Floating point (n, c, rows, columns); read now, so that it may be overwritten later.
+        """
+        values = activation.detach().float().contiguous(memory_format=torch.channels_last)
+        n, channels = values.shape[:2]
+        maximum, position = functional.adaptive_max_pool2d(values, 1, return_indices=True)
+        rows = values.permute(0, 2, 3, 1).reshape(n, -1, channels)
+        sums = _sums(rows, self._layers[number].bound)
+        measured = (maximum.view(n, channels), position.view(n, channels).int(), *sums)
+        self._parts[number] = tuple(part.cpu() for part in measured)
+        drawn = sample(rows, self._images, sampled_positions(rows.shape[1], self._set_size))
+        if bool(torch.isfinite(drawn).all()):
+            self._bins[number] = bin_values(drawn)
+
+    def unusable(self) -> dict[int, str]:
+        """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
+        found: dict[int, str] = {}
+        for number in sorted(self._parts):
+            maximum, _, mean, square, *_ = self._parts[number]
+            finite = (torch.isfinite(maximum) & torch.isfinite(mean) & torch.isfinite(square)).all(1)
+            for image in self._images[~finite].tolist():
+                found.setdefault(image, self._layers[number].name)
+        return found
+
+    def batch(self, labels: Tensor) -> Batch:
+        """All layers side by side.
+
+        Args:
+            labels: int64 (n,), -1 for none.
+
+        Returns:
+            The batch.
+
+        Raises:
+            ModelError: A layer did not run: the model takes another way for some images.
+        """
+        for number, layer in enumerate(self._layers):
+            if number not in self._parts:
+                raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
+        parts = [self._parts[number] for number in range(len(self._layers))]
+        maximum, position, mean, square, positive, bounded = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        total = mean * self.positions
+        return Batch(
+            images=self._images,
+            labels=labels,
+            maximum=maximum,
+            position=position,
+            mean=mean.float(),
+            total=total,
+            square=square,
+            positive=positive,
+            bounded=bounded,
+            positions=self.positions,
+        )
+
+    def add_to(self, sketch: Sketch) -> None:
+        """Count the sampled values of the batch."""
+        for number, (counts, top) in self._bins.items():
+            sketch.merge_block(counts, top, self._starts[number])
+
+
+def _sums(rows: Tensor, bound: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Per image and channel: mean, sum of squares, positions above 0, positions at the bound.
+
+    Values are summed in float64: a signed unit's may cancel, a large one's squares overflow. Rows are taken in pieces
+    that stay in the cache.
+    """
+    n, positions, channels = rows.shape
+    mean, square = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
+    positive, bounded = rows.new_empty((n, channels)), rows.new_zeros((n, channels))
+    step = max(1, CHUNK // (positions * channels))
+    scratch = torch.empty_like(rows[:step])
+    for start in range(0, n, step):
+        piece, part = rows[start : start + step], slice(start, start + step)
+        buffer, precise = scratch[: len(piece)], piece.double()
+        torch.sum(precise, 1, out=mean[part])
+        torch.sum(precise.mul_(precise), 1, out=square[part])
+        torch.sum(torch.gt(piece, 0, out=buffer), 1, out=positive[part])
+        if bound is not None:
+            torch.sum(torch.ge(piece, bound, out=buffer), 1, out=bounded[part])
+    return mean.div_(positions), square, positive, bounded

@@ -1,0 +1,111 @@
+"""Stored hits computed anew from the images, to see that what the page shows is still what the network does."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lurk.errors import ImagesError
+from lurk.graph.hooks import tapped
+from lurk.images import ImageSet
+from lurk.models import Model
+from lurk.records import Hit, UnitRef
+from lurk.storage.index import Index
+
+TOLERANCE = 1e-4
+
+
+@dataclass(frozen=True)
+class Check:
+    """One stored hit beside its value today.
+
+    Args:
+        layer: Name of the layer.
+        unit: Channel number.
+        kind: `max` or `mean`.
+        image: Image number.
+        path: Path of the image.
+        stored: Score in the index.
+        computed: Score computed now, None where the image cannot be read any more.
+        agrees: Whether they are equal within 1e-4 of the unit's largest stored score, and the stored position still
+            holds the maximum.
+        note: What is wrong, in words; empty where they agree.
+    """
+
+    layer: str
+    unit: int
+    kind: str
+    image: int
+    path: str
+    stored: float
+    computed: float | None
+    agrees: bool
+    note: str
+
+
+def verify(model: Model, images: ImageSet, index: Index, units: Sequence[UnitRef]) -> Iterator[Check]:
+    """Compute every stored hit of some units again.
+
+    Args:
+        model: The model of the index.
+        images: Its image set.
+        index: The index.
+        units: Which units.
+
+    Yields:
+        A check for each stored hit, image by image.
+    """
+    hits: dict[int, list[tuple[UnitRef, str, Hit]]] = {}
+    scale: dict[UnitRef, float] = {}
+    for unit in units:
+        record = index.unit(unit.layer, unit.unit)
+        stored_hits = [("max", hit) for hit in record.hits_max] + [("mean", hit) for hit in record.hits_mean]
+        scale[unit] = max((abs(hit.score) for _, hit in stored_hits), default=0.0)
+        for kind, hit in stored_hits:
+            hits.setdefault(hit.image, []).append((unit, kind, hit))
+    expression = dict(index.manifest.provenance.parameters)["layers"]
+    plan = model.plan(None if expression is None else str(expression))
+    numbers = {layer.name: number for number, layer in enumerate(plan.layers)}
+    maps: dict[int, Tensor] = {}
+    wanted = {numbers[unit.layer] for unit in units}
+
+    def receive(number: int, activation: Tensor) -> None:
+        if number in wanted:
+            maps[number] = activation[0].detach().cpu().clone()
+
+    with torch.inference_mode(), tapped(plan, receive) as forward:
+        for image, stored in sorted(hits.items()):
+            problem = _run(model, images, stored[0][2], forward)
+            for unit, kind, hit in stored:
+                if problem:
+                    yield Check(unit.layer, unit.unit, kind, image, hit.path, hit.score, None, False, problem)
+                else:
+                    yield _compare(unit, kind, hit, maps[numbers[unit.layer]][unit.unit], scale[unit])
+
+
+def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], object]) -> str:
+    """Send a hit's image through the model; says what is wrong with it, if anything."""
+    if hit.image >= len(images) or images.paths[hit.image] != hit.path:
+        return "the image set has changed since the sweep"
+    try:
+        read = images.read(hit.image)
+    except ImagesError as error:
+        return f"the image cannot be read: {error}"
+    tensor = read if isinstance(read, Tensor) else model.preprocess(read)
+    place = next(iter(model.module.parameters()), torch.zeros(0)).device
+    forward(tensor[None].to(place, model.dtype).contiguous())
+    return ""
+
+
+def _compare(unit: UnitRef, kind: str, hit: Hit, activation: Tensor, scale: float) -> Check:
+    allowed = TOLERANCE * max(scale, abs(hit.score))
+    value = activation.double()
+    computed = float(value.max() if kind == "max" else value.mean())
+    there = float(value[hit.row, hit.col])
+    note = ""
+    if abs(computed - hit.score) > allowed:
+        note = f"stored {hit.score:.6g}, computed {computed:.6g}"
+    elif float(value.max()) - there > allowed:
+        note = f"the maximum is not at row {hit.row}, column {hit.col}"
+    return Check(unit.layer, unit.unit, kind, hit.image, hit.path, hit.score, computed, not note, note)

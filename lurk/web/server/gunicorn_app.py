@@ -1,0 +1,186 @@
+"""The web process: gunicorn, whose workers make the app after they were forked; it ends when its parent does.
+
+`web_process` starts `python -m lurk.web.server.gunicorn_app --listener N --settings JSON` and holds the other end of
+its standard input. This process opens neither a store nor a thread, since it forks.
+"""
+
+import argparse
+import json
+import logging
+import os
+import select
+import socket
+import struct
+import sys
+import tempfile
+from collections.abc import Sequence
+from typing import Any
+
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a pool of threads, before the first import of NumPy
+
+from gunicorn.app.base import BaseApplication
+from gunicorn.arbiter import Arbiter
+from gunicorn.glogging import Logger
+from gunicorn.http import wsgi
+from gunicorn.workers import gthread
+from gunicorn.workers.gthread import TConn, ThreadWorker
+
+from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
+from lurk.config.settings import Settings
+from lurk.jobs.open_queue import share_counts
+from lurk.logs import configure
+from lurk.web.auth.access import open_access
+from lurk.web.auth.guard import security_headers
+from lurk.web.server.listen import BACKLOG, allowed_hosts
+from lurk.web.server.open_service import open_service
+from lurk.web.ui.app import create_app
+from lurk.worker.memory import give_back_freed_memory
+
+THREADS = 32
+STALLED_S = {socket.SO_RCVTIMEO: 10, socket.SO_SNDTIMEO: 30}
+SPEAKS_S = 0.2
+KEEPALIVE_S = 75
+GRACE_S = 3
+SILENT_S = 60
+
+
+class Response(wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
+    """An answer that does not name the server."""
+
+    def default_headers(self) -> list[str]:
+        """Lines of the head that the app does not give."""
+        return [line for line in super().default_headers() if not line.startswith("Server:")]
+
+
+class _Headed:
+    """A client's socket on which what gunicorn itself answers carries the headers of every answer."""
+
+    def __init__(self, client: socket.socket) -> None:
+        self._client = client
+
+    def sendall(self, data: bytes) -> None:
+        status, end, rest = data.partition(b"\r\n")
+        headers = "".join(f"{name}: {value}\r\n" for name, value in security_headers(()))
+        self._client.sendall(status + end + headers.encode() + rest)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._client, name)
+
+
+class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """A worker whose threads give up silent clients, and close the connections that end with them."""
+
+    def enqueue_req(self, conn: TConn) -> None:
+        """Give a connection to a thread."""
+        if not conn.initialized:
+            for option, seconds in STALLED_S.items():
+                conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
+        super().enqueue_req(conn)
+
+    def handle(self, conn: TConn) -> Any:
+        """Answer a request, and close a connection that ends with it: that may take 2 s where the client stays.
+
+        Gunicorn closes it in the one thread that takes in all requests, which then waits for all such clients in turn.
+        """
+        stays = super().handle(conn)
+        if not stays:
+            conn.close(graceful=True)
+            conn.close = _is_closed
+        return stays
+
+    def handle_quit(self, sig: int, frame: Any) -> None:
+        """End at once: threads that wait for a silent client would hold up the usual way out."""
+        os._exit(0)
+
+    def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
+        """Answer a request that is none."""
+        super().handle_error(req, _Headed(client), addr, exc)
+
+
+def _is_closed(graceful: bool = False) -> None:
+    """Close a connection that is closed already."""
+
+
+class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn's log as a part of ours; requests are told by the app."""
+
+    def setup(self, cfg: Any) -> None:
+        """Set levels and handlers."""
+        super().setup(cfg)
+        level = logging.WARNING if logging.getLogger("lurk").isEnabledFor(logging.INFO) else logging.ERROR
+        self.error_log.handlers.clear()
+        self.error_log.setLevel(level)
+        self.error_log.propagate = True
+        self.error_log.addFilter(_is_news)
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a line is about more than a client that fell silent."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, BlockingIOError | TimeoutError)
+
+
+class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
+    """Gunicorn with the app of a run."""
+
+    def __init__(self, settings: Settings, listener: int) -> None:
+        self._settings, self._listener = settings, listener
+        super().__init__()
+
+    def load_config(self) -> None:
+        """Set the options."""
+        options = {
+            "bind": f"fd://{self._listener}",
+            "workers": self._settings.web_workers,
+            "worker_class": Threads,
+            "threads": THREADS,
+            "backlog": BACKLOG,
+            "timeout": SILENT_S,
+            "graceful_timeout": GRACE_S,
+            "keepalive": KEEPALIVE_S,
+            "logger_class": Log,
+            "control_socket_disable": True,  # it is a thread, and this process forks
+            "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),  # noqa: S108 - gunicorn makes a file of its own there
+        }
+        for name, value in options.items():
+            self.cfg.set(name, value)
+
+    def load(self) -> Any:
+        """Make the app, in a worker."""
+        configure("web")
+        give_back_freed_memory()
+        service = open_service(self._settings)
+        share_counts(self._settings.queue, service.cache)
+        access = open_access(self._settings, service.cache)
+        return create_app(service, allowed_hosts=allowed_hosts(self._settings), access=access).server
+
+
+class Ending(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+    """An arbiter that ends when standard input does."""
+
+    def murder_workers(self) -> None:
+        """End workers that hang, and everything with the parent; called every second."""
+        if select.select([0], [], [], 0)[0] and not os.read(0, 4096):
+            self.stop(False)
+            raise StopIteration
+        super().murder_workers()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(
+        prog="lurk.web.server.gunicorn_app", description="Answer requests until standard input ends."
+    )
+    parser.add_argument("--listener", type=int, required=True, help="number of the listening socket")
+    parser.add_argument("--settings", required=True, help="the options of the run, as JSON")
+    given = parser.parse_args(arguments)
+    configure("web")
+    wsgi.Response = Response
+    gthread.DEFAULT_WORKER_DATA_TIMEOUT = SPEAKS_S  # browsers open connections that they may need later
+    queue = os.environ.get(QUEUE_VARIABLE) or LOCAL
+    Ending(Gunicorn(Settings(**json.loads(given.settings) | {"queue": queue}), given.listener)).run()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,64 @@
+"""Where the server listens: the address that is allowed and the port that is free; the only place that decides it."""
+
+import errno
+import os
+import socket
+
+from lurk.config.settings import DEFAULT_PORT, Settings
+from lurk.errors import LurkError
+from lurk.web.auth.access import LOOPBACK, check_open
+
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach such a server from its own machine
+PORTS_TRIED = 50
+BACKLOG = 1024
+
+
+def listen(settings: Settings) -> socket.socket:
+    """Listen where the settings say.
+
+    Args:
+        settings: Host and port; without a port it is 8050 or the next free one, with port 0 any.
+
+    Returns:
+        The listening socket.
+
+    Raises:
+        LurkError: The port is taken, or the address is not one of this machine's or open to others.
+    """
+    check_open(settings)
+    first = DEFAULT_PORT if settings.port is None else settings.port
+    for port in range(first, first + (PORTS_TRIED if settings.port is None else 1)):
+        found = _listening(settings.host, port)
+        if found is not None:
+            return found
+    raise LurkError(f"port {first} on {settings.host} is taken; choose another with --port")
+
+
+def _listening(host: str, port: int) -> socket.socket | None:
+    """A listening socket, None where the port is taken."""
+    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":  # elsewhere it would let two servers share a port
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        made.bind((host, port))
+        made.listen(BACKLOG)
+    except OSError as error:
+        made.close()
+        if error.errno in (errno.EADDRINUSE, errno.EACCES):
+            return None
+        raise LurkError(f"cannot serve on {host}: {error.strerror}; choose an address with --host") from error
+    return made
+
+
+def url_of(listener: socket.socket, host: str) -> str:
+    """Address of the page; where the server listens on all of its addresses, one that holds on this machine."""
+    name = ANY.get(host, host)
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"
+
+
+def allowed_hosts(settings: Settings) -> tuple[str, ...]:
+    """Host names beside loopback under which the page may be asked for: those given, and where it is open its own."""
+    given = tuple(name.strip() for name in (settings.allowed_host or "").split(",") if name.strip())
+    own = () if settings.host in LOOPBACK else (settings.host, socket.gethostname())
+    return (*given, *own)

@@ -1,0 +1,25 @@
+"""Opens the service of a run: the one place that puts studies, cache, queue and renders together for a process."""
+
+from lurk.config.settings import Settings
+from lurk.config.study_list import studies_of
+from lurk.jobs.open_queue import queue_at
+from lurk.jobs.queue import Limits
+from lurk.service.service import Service
+from lurk.storage.disk_space import MEGABYTE, Space
+from lurk.storage.stores import open_renders, prepare_cache
+
+
+def open_service(settings: Settings) -> Service:
+    """Open the service of a run; every process opens its own, and they share what lies on the disk.
+
+    Args:
+        settings: The options.
+
+    Returns:
+        The service.
+    """
+    cache = prepare_cache(settings.cache)
+    limits = Limits(settings.queue_limit, settings.queue_limit_person)
+    space = Space(cache, settings.min_free * MEGABYTE)
+    studies = studies_of(settings, cache)
+    return Service(studies, cache, queue_at(settings.queue, cache), open_renders(cache), limits=limits, space=space)

@@ -1,0 +1,97 @@
+"""What a unit saw: its top images, each with the patch outlined in it and beside it, and room for the chosen map."""
+
+from typing import Any
+
+from dash import html
+from dash.development.base_component import Component
+
+from lurk.records import LayerInfo
+from lurk.service.unit_view import UnitView
+from lurk.web.ui.clientside import attributes
+from lurk.web.ui.panels import SECTIONS, Kind, Section, heading
+
+TITLES = {"max": "Images that excite this unit most", "mean": "Images that excite this unit most on average"}
+HELP = {
+    "max": (
+        "An image's score is the unit's highest value over all its positions. The outline, and the picture beside the "
+        "image, is the patch: exactly the pixels that can change that value. Where the patch reaches beyond the image, "
+        "the network saw padding, drawn in grey."
+    ),
+    "mean": (
+        "An image's score is the mean of the unit's values over all its positions. The outline, and the picture beside "
+        "the image, is the patch: exactly the pixels that can change the highest of these values."
+    ),
+}
+ORDER = "Images are as the network sees them, after resizing and cropping. Equal scores are in the order of the images."
+MAPS = (
+    "A map, chosen below, says for every pixel of an image how much it has to do with the unit's value. Each method "
+    "has its own way to find out, and to mislead: look at several, and at the sanity check."
+)
+
+WHOLE = (
+    "Something before this layer looks at the whole image at once, so every position sees all of it and there is no "
+    "smaller patch. The dashed square marks where in the layer's output the highest value is."
+)
+
+
+def hits(view: UnitView, kind: Kind) -> Component:
+    """The top images of a unit.
+
+    Args:
+        view: The unit.
+        kind: `max` or `mean`.
+
+    Returns:
+        The section.
+    """
+    found = view.hits(kind)
+    is_whole = bool(found) and all(hit["whole"] for hit in found)
+    words = WHOLE if is_whole else HELP[kind]
+    note = html.Span("every position sees all of it" if is_whole else "", className="note small")
+    shown: Component = html.P("No image has been through this unit yet.", className="why")
+    if found:
+        pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]
+        shown = html.Ol(pictures, className="hits whole" if is_whole else "hits")
+    scrolled = html.Div(shown, className="scroll", tabIndex=0, role="group", **attributes(TITLES[kind]))
+    parts = [heading(TITLES[kind], f"{words}\n{ORDER}\n{MAPS}", note), html.Div(className="map-bar"), scrolled]
+    return html.Section([*parts, html.Div(className="map-closeup")], className="section grows")
+
+
+def _hit(hit: dict[str, Any], rank: int, info: LayerInfo) -> Component:
+    words = hit["class"] or hit["path"]
+    place = f"row {hit['row']}, column {hit['col']}"
+    view = [html.Img(src=hit["view_url"], alt=f"{rank}: {words}"), *_outline(hit, info)]
+    pictures: list[Component] = [html.Div(view, className="view")]
+    if not hit["whole"]:
+        pictures.append(html.Img(src=hit["patch_url"], alt="its patch", className="patch"))
+    pictures.append(html.Div(className="map-slot", **attributes(data_image=str(hit["image"]), data_words=words)))
+    return html.Li(
+        [
+            html.Div(pictures, className="pictures"),
+            html.Div(
+                [
+                    html.Span(f"{hit['score']:.4g}", className="score", title="score"),
+                    html.Span(words, className="class", title=hit["path"]),
+                    html.Span(place, className="place", title="position of the highest value in the layer's output"),
+                ],
+                className="caption",
+            ),
+        ],
+        className="hit",
+    )
+
+
+def _outline(hit: dict[str, Any], info: LayerInfo) -> list[Component]:
+    """The patch's frame; where the patch is the whole image, the frame of the position in the layer's output."""
+    shares, kind = hit["outline"], "outline"
+    if hit["whole"]:
+        rows, cols = info.grid
+        if (rows, cols) == (1, 1):
+            return []
+        shares, kind = [hit["col"] / cols, hit["row"] / rows, 1 / cols, 1 / rows], "outline place"
+    names = ("left", "top", "width", "height")
+    style = {name: f"{share:.3%}" for name, share in zip(names, shares, strict=True)}
+    return [html.Span(className=kind, style=style)]
+
+
+SECTIONS.register("hits")(Section("saw", 0, hits))

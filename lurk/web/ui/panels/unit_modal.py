@@ -1,0 +1,171 @@
+"""A unit's modal: what it wants to see, what it saw, what it answers to; its neighbours are an arrow key away."""
+
+from functools import partial
+
+import dash_bootstrap_components as dbc
+from dash import Dash, Input, Output, State, html
+from dash.development.base_component import Component
+from werkzeug.exceptions import BadRequest
+
+from lurk.errors import LurkError
+from lurk.service.service import Service
+from lurk.web.ui import ids
+from lurk.web.ui.callback_input import name, number
+from lurk.web.ui.clientside import attributes, bind
+from lurk.web.ui.lookup import known_unit
+from lurk.web.ui.panels import PANELS, sections
+
+STATES = {
+    "dead": ("dead", "never above 0 on any image"),
+    "always_on": ("always on", "above 0 nearly everywhere, on every image"),
+    "saturated": ("saturated", "mostly at the upper bound of its activation"),
+}
+
+
+def layout() -> Component:
+    """The modal, closed and empty."""
+    kinds = html.Div(
+        [
+            html.Button(
+                "by highest value", id=ids.KIND_MAX, type="button", **attributes(data_kind="max", aria_pressed="true")
+            ),
+            html.Button(
+                "by mean", id=ids.KIND_MEAN, type="button", **attributes(data_kind="mean", aria_pressed="false")
+            ),
+        ],
+        className="switch",
+        role="group",
+        **attributes("How an image's score is taken"),
+    )
+    top = html.Div(
+        [
+            html.Div(id=ids.UNIT_TITLE, className="unit-title"),
+            kinds,
+            html.Div(
+                [
+                    html.Span(id=ids.UNIT_CHECKED, className="checked", role="status"),
+                    _button(ids.UNIT_CHECK, "Check", "Compute these scores again from the images, and compare"),
+                    _button(ids.UNIT_PREVIOUS, "‹", "Previous unit"),
+                    _button(ids.UNIT_NEXT, "›", "Next unit"),
+                    _button(ids.UNIT_CLOSE, "×", "Close"),
+                ],
+                className="unit-buttons",
+            ),
+        ],
+        className="unit-top",
+    )
+    modal: Component = dbc.Modal(
+        [top, html.Div(id=ids.UNIT_BODY, className="unit-body")],
+        id=ids.UNIT_MODAL,
+        is_open=False,
+        size="xl",
+        fullscreen="lg-down",
+        labelledby=ids.UNIT_TITLE,
+        fade=False,
+        class_name="unit-modal",
+    )
+    return modal
+
+
+def _button(id_: str, text: str, words: str) -> Component:
+    is_sign = len(text) == 1
+    label = attributes(words if is_sign else "")
+    return html.Button(text, id=id_, type="button", title=words, className="sign" if is_sign else "worded", **label)
+
+
+def title(service: Service, place: object, serial: object) -> list[Component]:
+    """Name and state of a unit.
+
+    Args:
+        service: Who knows it.
+        place: `{"study", "layer", "unit"}` as the page sent it, None where no modal is open.
+        serial: Number of the checkpoint that the page has heard of.
+
+    Returns:
+        What stands in the modal's top left.
+    """
+    if not isinstance(place, dict):
+        return []
+    study, layer, unit = name(place.get("study")), name(place.get("layer")), number(place.get("unit"))
+    parts: list[Component] = [html.H2([html.Span(layer, className="name"), f" unit {unit}"])]
+    try:
+        view = known_unit(service, study, layer, unit)
+    except LurkError:
+        return parts
+    if view.record.state in STATES:
+        word, meaning = STATES[view.record.state]
+        parts.append(html.Span(word, className=f"badge-state {view.record.state}", title=meaning))
+    if view.seen < view.total:
+        parts.append(html.Span(f"from {view.seen:,} of {view.total:,} images", className="note"))
+    return parts
+
+
+def body(service: Service, place: object, kind: object, _serial: object) -> Component | None:
+    """The modal's sections for a unit.
+
+    Args:
+        service: Who knows it.
+        place: `{"study", "layer", "unit"}` as the page sent it, None where no modal is open.
+        kind: `max` or `mean`.
+        _serial: Number of the checkpoint that the page has heard of; a new one draws the sections anew.
+
+    Returns:
+        The sections, or why there are none.
+
+    Raises:
+        BadRequest: The kind is neither.
+    """
+    if not isinstance(place, dict):
+        return None
+    if kind not in ("max", "mean"):
+        raise BadRequest("images are ranked by 'max' or by 'mean'")
+    study, layer, unit = name(place.get("study")), name(place.get("layer")), number(place.get("unit"))
+    try:
+        view = known_unit(service, study, layer, unit)
+    except LurkError as error:
+        return html.P(str(error)[:1].upper() + str(error)[1:] + ".", className="why")
+    columns = [
+        html.Div([section.build(view, kind) for section in sections(column)], className=f"column {column}")
+        for column in ("wants", "saw", "answers")
+    ]
+    return html.Div(columns, className="columns")
+
+
+@PANELS.register("unit")
+def register(app: Dash, service: Service) -> None:
+    """Bind the panel to an app."""
+    place, serial = Input(ids.UNIT, "data"), Input(ids.SERIAL, "data")
+    app.callback(Output(ids.UNIT_TITLE, "children"), place, serial)(partial(title, service))
+    app.callback(Output(ids.UNIT_BODY, "children"), place, Input(ids.KIND, "data"), serial)(partial(body, service))
+    bind(
+        app,
+        "openUnit",
+        Output(ids.UNIT_MODAL, "is_open"),
+        place,
+        State(ids.UNIT_MODAL, "is_open"),
+    )
+    bind(app, "closeUnit", Input(ids.UNIT_MODAL, "is_open"), at_start=False)
+    bind(
+        app,
+        "walkEnds",
+        Output(ids.UNIT_PREVIOUS, "disabled"),
+        Output(ids.UNIT_NEXT, "disabled"),
+        place,
+        Input(ids.GRID_DATA, "data"),
+        Input(ids.LAYERS, "data"),
+    )
+    bind(
+        app,
+        "pressKind",
+        Output(ids.KIND_MAX, "aria-pressed"),
+        Output(ids.KIND_MEAN, "aria-pressed"),
+        Input(ids.KIND, "data"),
+    )
+    bind(
+        app,
+        "checked",
+        Output(ids.UNIT_CHECKED, "children"),
+        Output(ids.UNIT_CHECK, "disabled"),
+        Input(ids.CHECK, "data"),
+        place,
+    )

@@ -1,0 +1,52 @@
+"""A task that tells of itself: lines in the log when a job begins and ends, and its time in the metrics."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+from lurk.errors import Cancelled, LurkError
+from lurk.logs import JOB, event, seconds_since, within
+from lurk.records import JobSpec
+from lurk.storage.counts import COUNTS
+
+Given = TypeVar("Given")
+Result = dict[str, object] | None
+
+
+def told(task: Callable[[JobSpec, Given], Result]) -> Callable[[JobSpec, Given], Result]:
+    """Wrap a task.
+
+    Args:
+        task: What runs a job.
+
+    Returns:
+        A task that does the same, and tells of it.
+    """
+
+    def run(spec: JobSpec, given: Given) -> Result:
+        began, state = time.monotonic(), "done"
+        with within(JOB, spec.key):
+            event("job begins", kind=spec.kind, study=spec.study)
+            try:
+                return task(spec, given)
+            except Cancelled:
+                state = "cancelled"
+                raise
+            except LurkError as error:
+                state = "failed"
+                event("job failed", kind=spec.kind, error=str(error))
+                raise
+            except Exception as error:
+                state = "failed"
+                event("job failed", level=logging.ERROR, failed=error, kind=spec.kind, error=str(error))
+                raise
+            except BaseException:
+                state = "given back"
+                raise
+            finally:
+                seconds = seconds_since(began)
+                COUNTS.time("lurk_job_seconds", seconds, kind=spec.kind, state=state)
+                event("job ends", kind=spec.kind, state=state, seconds=seconds)
+
+    return run

@@ -1,0 +1,161 @@
+"""Models and image sets that a worker keeps in memory from one job to the next, the models within a budget."""
+
+import gc
+import threading
+from collections import OrderedDict
+from collections.abc import Callable
+from functools import lru_cache
+from pathlib import Path
+from weakref import WeakKeyDictionary, WeakValueDictionary
+
+from torch.nn.parameter import is_lazy
+
+from lurk.config.settings import Settings, settings_from
+from lurk.errors import ImagesError, WeightsError
+from lurk.images import ImageSet, load_images
+from lurk.models import Model, load_model
+from lurk.storage.index import Index
+from lurk.worker.memory import memory_bytes
+
+SHARE = 0.25
+Key = tuple[str, str | None, tuple[int, ...]]
+
+
+class WarmModels:
+    """Loaded models, least recently used first to go when their weights take more than a budget.
+
+    The last one stays whatever it takes, as somebody is about to use it. One that was dropped while a job still uses it
+    is found again, and not loaded a second time.
+    """
+
+    def __init__(self, budget_bytes: int | None = None) -> None:
+        """Begin with none.
+
+        Args:
+            budget_bytes: How much memory the weights may take; by default a quarter of the machine's, or what
+                `LURK_MEMORY` says.
+        """
+        self._budget_bytes = budget_bytes
+        self._kept: OrderedDict[Key, tuple[Model, int]] = OrderedDict()
+        self._alive: WeakValueDictionary[Key, Model] = WeakValueDictionary()
+        self._lock = threading.Lock()
+
+    @property
+    def bytes(self) -> int:
+        """Memory that the weights of the kept models take."""
+        return sum(size for _, size in self._kept.values())
+
+    def __len__(self) -> int:
+        """How many models are kept."""
+        return len(self._kept)
+
+    def get(self, source: str, weights: str | None, load: Callable[[], Model]) -> Model:
+        """A model; loaded where it is not kept, or where one of its files has changed since.
+
+        Args:
+            source: Where the model comes from.
+            weights: Where its weights come from.
+            load: Loads it.
+
+        Returns:
+            The model.
+        """
+        files = [Path(part) for part in (source.rpartition(":")[0], weights or "")]
+        key = (source, weights, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+        with self._lock:
+            model = self._alive.get(key)
+            if model is None:
+                for old in [old for old in self._kept if old[:2] == key[:2]]:
+                    del self._kept[old]
+                self._alive[key] = model = load()
+            self._kept[key] = model, weight_bytes(model)
+            self._kept.move_to_end(key)
+            self._drop()
+        return model
+
+    def _drop(self) -> None:
+        """Let the least recently used go until the rest is within the budget."""
+        budget = self._budget_bytes or _budget_bytes()
+        is_over = False
+        while len(self._kept) > 1 and self.bytes > budget:
+            self._kept.popitem(last=False)
+            is_over = True
+        if is_over:
+            gc.collect()  # a traced network refers to itself
+
+
+def weight_bytes(model: Model) -> int:
+    """Memory that a model's weights and buffers take; what several modules share counts once."""
+    tensors = {id(tensor): tensor for tensor in (*model.module.parameters(), *model.module.buffers())}
+    return sum(tensor.nbytes for tensor in tensors.values() if not is_lazy(tensor))
+
+
+def _budget_bytes() -> int:
+    """What `LURK_MEMORY` says, which a worker has from who started it; else a share of the machine's memory."""
+    given = settings_from({}).memory
+    return given << 20 if given is not None else int(memory_bytes() * SHARE)
+
+
+MODELS = WarmModels()
+_HASHES: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
+
+
+def warm_model(source: str, weights: str | None) -> Model:
+    """The model of a study, kept in memory for the next job; loaded again when one of its files has changed."""
+    return MODELS.get(source, weights, lambda: load_model(source, weights=weights))
+
+
+def image_set(settings: Settings) -> ImageSet:
+    """The image set of a study, as it now is."""
+    return load_images(settings.data, classes=settings.classes, sample=settings.sample, cache=settings.cache)
+
+
+def model_of(index: Index, settings: Settings) -> Model:
+    """The model that an index was made with.
+
+    Args:
+        index: The index.
+        settings: How to load the model.
+
+    Returns:
+        The model.
+
+    Raises:
+        WeightsError: Its weights have changed since.
+    """
+    model = warm_model(settings.model, settings.weights)
+    if _weight_hash(model) != index.manifest.provenance.weight_hash:
+        raise WeightsError("the weights have changed since the sweep; sweep again")
+    return model
+
+
+def _weight_hash(model: Model) -> str:
+    """Hash of a model's weights, computed once; it does not keep the model."""
+    if model not in _HASHES:
+        _HASHES[model] = model.weight_hash
+    return _HASHES[model]
+
+
+def images_of(index: Index, settings: Settings) -> ImageSet:
+    """The image set that an index was made with, listed once.
+
+    Args:
+        index: The index.
+        settings: How to load the images.
+
+    Returns:
+        The image set.
+
+    Raises:
+        ImagesError: It has changed since.
+    """
+    images = _images(settings.data, settings.classes, settings.sample, settings.cache, index.key)
+    if images.fingerprint != index.manifest.provenance.image_set:
+        _images.cache_clear()
+        raise ImagesError("the images have changed since the sweep; sweep again")
+    return images
+
+
+@lru_cache(maxsize=4)
+def _images(data: str, classes: str | None, sample: int | None, cache: str, _index: str) -> ImageSet:
+    return load_images(data, classes=classes, sample=sample, cache=cache)

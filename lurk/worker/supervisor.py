@@ -1,0 +1,245 @@
+"""The process that keeps the workers of a cache alive, takes lost jobs back, and ends when its own parent does.
+
+The command `serve` starts `python -m lurk.worker.supervisor --cache DIR --with-parent` and holds the other end of its
+standard input. Whichever of the three is killed, none is left over and no job is lost.
+"""
+
+import argparse
+import logging
+import os
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
+from lurk.errors import LurkError
+from lurk.jobs.open_queue import queue_at
+from lurk.jobs.record_queue import LocalQueue
+from lurk.logs import configure, event
+from lurk.storage.disk_space import keep_reserve
+from lurk.worker.subprocesses import GRACE_S, KILLED, Kept, how_it_ended
+
+WATCH_S = 0.1
+SWEEP_S = 1.0
+HUNG_S = 60.0
+STUCK_S = 600.0
+PATIENCE = {"sweep": 3}  # reads all the user's files before its first step
+LAY_UP_S = 30.0
+
+
+class _Post:
+    """One worker after the other, each with a name of its own."""
+
+    def __init__(
+        self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL
+    ) -> None:
+        self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
+        self._kept = Kept(queue=where)
+        self._renew()
+
+    def _renew(self) -> None:
+        self._name, self._memory_kills = uuid.uuid4().hex, memory_kills()
+        self._seen: object = None
+        self._moved = time.monotonic()
+
+    def watch(self) -> None:
+        """See to it that a worker runs, and that the jobs of one that ended are taken back."""
+        code = self._kept.ensure("lurk.worker.worker", *self._arguments, "--name", self._name, "--with-parent")
+        if code is not None:
+            killed = code == -KILLED and memory_kills() == self._memory_kills
+            event("worker ended", level=logging.WARNING if code else logging.INFO, how=how_it_ended(code))
+            with suppress(LurkError):  # else the leases run out
+                self._queue.lost(self._name, how_it_ended(code), killed=killed)
+            self._renew()
+
+    def end_if_hung(self) -> None:
+        """End a worker that has been silent for long, once its jobs are taken back; the next look starts another."""
+        if self._queue.silence_s(self._name) > HUNG_S:
+            self._end(f"gave no sign of life for {HUNG_S:g} s")
+
+    def end_if_stuck(self) -> None:
+        """End a worker whose job, the one begun last, has made no progress for too long."""
+        job = self._queue.last_begun(self._name)
+        seen = job and (job.key, job.owner, job.done, job.total, job.note)
+        if job is None or seen != self._seen:
+            self._seen, self._moved = seen, time.monotonic()
+            return
+        limit_s = self._stuck_s * PATIENCE.get(job.spec.kind, 1)
+        if time.monotonic() - self._moved > limit_s:
+            self._end(f"made no progress for {limit_s:g} s; --stuck-after says how long it may")
+
+    def _end(self, reason: str) -> None:
+        """Take the jobs back first: the worker is to blame for how it ended, not whoever kills it."""
+        self._queue.lost(self._name, reason)
+        self._kept.kill()
+
+    def stop(self) -> None:
+        """End the worker; what it held waits again."""
+        self._kept.stop()
+        with suppress(LurkError):
+            self._queue.lost(self._name, "was stopped", killed=True)
+
+
+def memory_kills() -> int:
+    """How many processes the system has ended so far because memory ran out; 0 where it does not tell."""
+    try:
+        counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
+        return int(counts.get("oom_kill", 0))
+    except (OSError, ValueError):
+        return 0
+
+
+def run(  # noqa: PLR0913 - what each process is started with
+    cache: Path,
+    *,
+    workers: int = 1,
+    with_parent: bool = False,
+    tasks: str | None = None,
+    floor_bytes: int = 0,
+    stuck_s: float = STUCK_S,
+    queue: str = LOCAL,
+) -> None:
+    """Keep workers alive until told to end by a signal, or by the end of standard input.
+
+    Args:
+        cache: The cache directory.
+        workers: How many; 0 to take lost jobs back and no more.
+        with_parent: Whether to end when standard input does.
+        tasks: What runs a job, `module:function`; by default the worker's own.
+        floor_bytes: What must be free on the cache's disk for a job to begin.
+        stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
+        queue: Where the queue lies, `local` or the address of a Redis.
+    """
+    over = threading.Event()
+    if with_parent:
+        threading.Thread(target=_set_at_end_of_input, args=(over,), name="parent", daemon=True).start()
+    if threading.current_thread() is threading.main_thread():
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda _number, _frame: over.set())
+    kept = queue_at(queue, cache)
+    arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
+    posts = [_Post(kept, arguments, stuck_s, queue) for _ in range(workers)]
+    try:
+        _watch(kept, posts, over, lambda: keep_reserve(cache, floor_bytes))
+    finally:
+        ends = [threading.Thread(target=post.stop) for post in posts]
+        for end in ends:
+            end.start()
+        for end in ends:
+            end.join()
+
+
+def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event, lay_up: Callable[[], object]) -> None:
+    due = lay_up_due = 0.0
+    while not over.wait(WATCH_S):
+        for post in posts:
+            post.watch()
+        if time.monotonic() >= due:
+            due = time.monotonic() + SWEEP_S
+            with suppress(LurkError):  # the queue cannot be used just now
+                queue.sweep_leases()
+                for post in posts:
+                    post.end_if_hung()
+                    post.end_if_stuck()
+        if time.monotonic() >= lay_up_due:
+            lay_up_due = time.monotonic() + LAY_UP_S
+            lay_up()
+
+
+def _set_at_end_of_input(over: threading.Event) -> None:
+    while os.read(0, 4096):
+        pass
+    over.set()
+
+
+class Supervisor:
+    """Keeps the supervisor process of a cache alive; also a context manager that ends it.
+
+    >>> with Supervisor(Path("cache")):  # doctest: +SKIP
+    ...     serve()
+    """
+
+    def __init__(
+        self,
+        cache: Path,
+        *,
+        workers: int = 1,
+        tasks: str | None = None,
+        floor_bytes: int = 0,
+        stuck_s: float = STUCK_S,
+        queue: str = LOCAL,
+    ) -> None:
+        """Prepare; nothing is started yet.
+
+        Args:
+            cache: The cache directory.
+            workers: How many workers.
+            tasks: What runs a job, `module:function`; by default the worker's own.
+            floor_bytes: What must be free on the cache's disk for a job to begin.
+            stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
+            queue: Where the queue lies, `local` or the address of a Redis.
+        """
+        self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
+        self._arguments += ["--floor-bytes", str(floor_bytes), "--stuck-s", str(stuck_s)]
+        self._arguments += ["--tasks", tasks] if tasks else []
+        self._kept, self._over = Kept(2 * GRACE_S, queue=queue), threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self) -> Self:
+        """Start the process and the thread that starts it again; a second call does nothing."""
+        if self._thread is None:
+            self._over.clear()
+            self._thread = threading.Thread(target=self._watch, name="supervisor", daemon=True)
+            self._thread.start()
+        return self
+
+    def _watch(self) -> None:
+        while True:
+            self._kept.ensure("lurk.worker.supervisor", *self._arguments)
+            if self._over.wait(WATCH_S):
+                break
+        self._kept.stop()
+
+    def stop(self) -> None:
+        """End supervisor and workers; returns when they are gone. A second call does nothing."""
+        self._over.set()
+        if self._thread is not None:
+            self._thread.join()
+            self._thread = None
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run from the command line; returns the exit status."""
+    parser = argparse.ArgumentParser(prog="lurk.worker.supervisor", description="Keep the workers of a cache alive.")
+    parser.add_argument("--cache", type=Path, required=True, help="the cache directory")
+    parser.add_argument("--workers", type=int, default=1, help="how many workers")
+    parser.add_argument("--tasks", metavar="MODULE:FUNCTION", help="what runs a job")
+    parser.add_argument("--with-parent", action="store_true", help="end when standard input does")
+    parser.add_argument("--floor-bytes", type=int, default=0, help="what must be free for a job to begin")
+    parser.add_argument("--stuck-s", type=float, default=STUCK_S, help="seconds without progress that a job may take")
+    configure("supervisor")
+    try:
+        run(**vars(parser.parse_args(arguments)), queue=os.environ.get(QUEUE_VARIABLE) or LOCAL)
+    except LurkError as error:
+        print("lurk:", error, file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

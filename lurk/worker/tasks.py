@@ -1,0 +1,135 @@
+"""Job kind -> sweep or method -> index: what a worker does with a job spec."""
+
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+
+from lurk.config.settings import Settings
+from lurk.config.staleness import made_with
+from lurk.errors import BusyError, LurkError
+from lurk.methods.run_method import offers
+from lurk.records import JobSpec, UnitRef
+from lurk.storage.index import Index
+from lurk.storage.index_writer import show_in_study
+from lurk.storage.manifest import index_folder, study_index
+from lurk.storage.results import publish_offers
+from lurk.sweeps.shard_merge import sweep_in_shards
+from lurk.sweeps.shards import Options, is_done, sweep_shard
+from lurk.sweeps.sweep import sweep
+from lurk.sweeps.verify import verify
+from lurk.worker.method_tasks import Context, Result, draw_map, draw_pictures, draw_sanity
+from lurk.worker.model_cache import image_set, warm_model
+from lurk.worker.shard_jobs import Helpers, shard_of
+
+BUSY_S = 1.0
+
+
+def run(spec: JobSpec, context: Context) -> Result:
+    """Do what a job spec asks for.
+
+    Args:
+        spec: The spec; its kind is a name in the table of tasks.
+        context: Where results go, and who hears of the progress.
+
+    Returns:
+        What the job's record keeps, as JSON values.
+
+    Raises:
+        LurkError: There is no such kind of job, or its task found a user's mistake.
+    """
+    if spec.kind not in TASKS:
+        raise LurkError(f"no kind of job is called {spec.kind!r}; known are: {', '.join(sorted(TASKS))}")
+    return TASKS[spec.kind](spec, context)
+
+
+def _sweep(spec: JobSpec, context: Context) -> Result:
+    settings = Settings.from_spec(spec, context.cache)
+    made = made_with(settings)
+    context.report(0, 0, "loading the model")
+    model = warm_model(settings.model, settings.weights)
+    context.report(0, 0, "looking through the images")
+    images = image_set(settings)
+
+    def progress(done: int, total: int, rate: float) -> None:
+        context.report(done, total, "", rate)
+        context.give_way()
+
+    def show(folder: Path) -> None:
+        publish_offers(folder, offers(model, model.plan(settings.layers)))
+        show_in_study(context.cache, spec.study, folder, made)
+
+    options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}
+    if settings.shards > 1 and context.queue is not None:
+        helpers = Helpers(spec, context, context.queue)
+        whole = partial(sweep_in_shards, shards=settings.shards, options=Options(**options), helpers=helpers)
+        with helpers:
+            index = _patiently(context, whole, model, images, cache=settings.cache, began=show)
+    else:
+        index = _patiently(
+            context, sweep, model, images, cache=settings.cache, progress=progress, began=show, **options
+        )
+    return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
+
+
+def _patiently(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
+    """Do some work as soon as no other process does the same; it then finds it done."""
+    while True:
+        try:
+            return work(*given, **options)
+        except BusyError:
+            context.report(0, 0, "another process is sweeping the same study; waiting for it")
+            time.sleep(BUSY_S)
+
+
+def _verify(spec: JobSpec, context: Context) -> Result:
+    settings = Settings.from_spec(spec, context.cache)
+    folder = study_index(context.cache, spec.study)
+    if folder is None:
+        raise LurkError(f"study {spec.study!r} has no index yet; wait for its sweep to begin")
+    index, unit = Index(folder).open_all(), UnitRef(str(spec.get("layer")), int(spec.get("unit") or 0))
+    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    checks = []
+    for check in verify(model, images, index, [unit]):
+        checks.append(check)
+        context.report(len(checks), 0)
+    wrong = [asdict(check) for check in checks if not check.agrees]
+    return {
+        "checked": len(checks),
+        "agree": len(checks) - len(wrong),
+        "wrong": wrong,
+        "generation": index.manifest.generation,
+    }
+
+
+def _shard(spec: JobSpec, context: Context) -> Result:
+    """Sweep a shard, unless it is through or another process is at it: then there is nothing to do here."""
+    shard, folder = shard_of(spec), index_folder(context.cache, str(spec.get("index")))
+    if is_done(folder, shard):
+        return {"images": shard.last - shard.first}
+    settings = Settings.from_spec(spec, context.cache)
+    context.report(0, 0, "loading the model")
+    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    began = time.monotonic()
+
+    def progress(done: int) -> None:
+        context.report(done, shard.last - shard.first, "", done / max(time.monotonic() - began, 1e-6))
+        context.give_way()
+
+    options = Options(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+    with suppress(BusyError):
+        sweep_shard(model, images, folder, shard, options, progress)
+    return {"images": shard.last - shard.first}
+
+
+TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {
+    "sweep": _sweep,
+    "shard": _shard,
+    "verify": _verify,
+    "picture": draw_pictures,
+    "pictures": draw_pictures,
+    "map": draw_map,
+    "sanity": draw_sanity,
+}

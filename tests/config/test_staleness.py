@@ -1,0 +1,79 @@
+import os
+
+import pytest
+
+from lurk.config.settings import Settings
+from lurk.config.staleness import differences, made_with
+
+
+@pytest.fixture
+def files(tmp_path):
+    for name in ("net.py", "weights.pth", "other.pth", "names.json"):
+        (tmp_path / name).write_text("")
+    (tmp_path / "images" / "cat").mkdir(parents=True)
+    (tmp_path / "images" / "cat" / "1.png").write_text("")
+    return tmp_path
+
+
+def settings(files, **more):
+    given = {"model": f"{files}/net.py:make", "weights": f"{files}/weights.pth", "data": f"{files}/images"}
+    return Settings(**{**given, "classes": f"{files}/names.json", **more})
+
+
+def test_nothing_differs_where_nothing_has_changed(files):
+    assert differences(made_with(settings(files)), settings(files)) == ()
+
+
+def test_how_it_is_computed_and_called_makes_no_difference(files):
+    again = settings(files, device="cpu", batch_size=2, workers=1, name="x", port=1)
+    assert differences(made_with(settings(files)), again) == ()
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        ({"weights": "other.pth"}, "other weights"),
+        ({"model": "resnet18"}, "other model"),
+        ({"data": "demo"}, "other images"),
+        ({"classes": None}, "other class names"),
+        ({"sample": 3}, "other sample of the images"),
+        ({"layers": "a"}, "other layers"),
+        ({"top": 3}, "other number of top images"),
+    ],
+)
+def test_each_option_is_told(files, change, said):
+    assert differences(made_with(settings(files)), settings(files, **change)) == (said,)
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("weights.pth", "the weights have changed since"),
+        ("net.py", "the model has changed since"),
+        ("names.json", "the class names have changed since"),
+    ],
+)
+def test_a_changed_file_is_told(files, name, said):
+    then = made_with(settings(files))
+    os.utime(files / name, (1, 1))
+    assert differences(then, settings(files)) == (said,)
+
+
+def test_an_image_more_and_a_folder_that_is_gone_are_told(files):
+    then = made_with(settings(files))
+    os.utime(files / "images" / "cat", (1, 1))
+    assert differences(then, settings(files)) == ()
+    (files / "images" / "cat" / "2.png").write_text("")
+    assert differences(then, settings(files)) == ("the images have changed since",)
+    (files / "images").rename(files / "away")
+    assert differences(then, settings(files)) == ("the images have changed since",)
+
+
+def test_an_index_that_does_not_say_is_not_called_stale(files):
+    assert differences({}, settings(files)) == ()
+
+
+def test_it_survives_json(files):
+    import json
+
+    assert differences(json.loads(json.dumps(made_with(settings(files)))), settings(files)) == ()

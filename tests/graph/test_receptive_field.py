@@ -1,0 +1,296 @@
+from collections.abc import Iterator
+from fractions import Fraction
+from functools import cache
+
+import pytest
+import torch
+import torchvision
+from torch import Tensor, nn
+from torch.nn import functional
+
+from lurk.graph.axes import Atom
+from lurk.graph.hooks import tapped
+from lurk.graph.layers import Plan, plan
+from lurk.graph.receptive_field import Window, contracted, hull, image_field, picked, settle, windowed
+from lurk.records import LayerInfo
+
+Box = tuple[int, int, int, int]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+PUBLISHED = [
+    ("vgg16", "features.2", 5, 1),
+    ("vgg16", "features.7", 14, 2),
+    ("vgg16", "features.14", 40, 4),
+    ("vgg16", "features.21", 92, 8),
+    ("vgg16", "features.28", 196, 16),
+    ("resnet18", "conv1", 7, 2),
+    ("resnet18", "layer1.1.conv2", 43, 4),
+    ("resnet18", "layer2.1.conv2", 99, 8),
+    ("resnet18", "layer3.1.conv2", 211, 16),
+    ("resnet18", "layer4.1.conv2", 435, 32),
+    ("alexnet", "features.10", 163, 16),
+]
+
+
+def make(name: str) -> nn.Module:
+    if name == "efficientnet_lite0":
+        package = pytest.importorskip("efficientnet_lite_pytorch")
+        return package.EfficientNet.from_name("efficientnet-lite0").eval()
+    options = {"init_weights": False} if name.startswith("vgg") else {}
+    return torchvision.models.get_model(name, weights=None, **options).eval()
+
+
+@cache
+def sizes(name: str) -> dict[str, LayerInfo]:
+    return {layer.name: layer for layer in plan(make(name), (3, 64, 96)).layers}
+
+
+def open_up(module: nn.Module) -> nn.Module:
+    """Make every weight positive and every pooling an average: then all that can change a value has a gradient."""
+    generator = torch.Generator().manual_seed(3)
+    for name, part in list(module.named_modules()):
+        if isinstance(part, (nn.Conv2d, nn.ConvTranspose2d, nn.Linear)):
+            fan = part.weight[0].numel()
+            part.weight.data = (torch.rand(part.weight.shape, generator=generator) + 0.5) / fan
+            if part.bias is not None:
+                part.bias.data.zero_()
+        if isinstance(part, nn.MaxPool2d):
+            owner = module.get_submodule(name.rpartition(".")[0])
+            pool = nn.AvgPool2d(part.kernel_size, part.stride, part.padding, part.ceil_mode)
+            setattr(owner, name.rpartition(".")[2], pool)
+    return module.double().eval()
+
+
+def clipped(box: Box, height: int, width: int) -> Box:
+    return (max(box[0], 0), max(box[1], 0), min(box[2], height), min(box[3], width))
+
+
+def support(gradient: Tensor) -> Box:
+    rows = gradient.abs().sum((0, 1, 3)).nonzero().flatten()
+    cols = gradient.abs().sum((0, 1, 2)).nonzero().flatten()
+    return (int(rows[0]), int(cols[0]), int(rows[-1]) + 1, int(cols[-1]) + 1)
+
+
+def agree(box: Box, seen: Box, height: int, width: int) -> bool:
+    """Whether a box is the bounding box of a gradient, up to border pixels that no window of an inner map reaches."""
+    reached = [box[0] == seen[0], box[1] == seen[1], box[2] == seen[2], box[3] == seen[3]]
+    border = [box[0] == 0, box[1] == 0, box[2] == height, box[3] == width]
+    return holds(box, seen) and all(r or b for r, b in zip(reached, border, strict=True))
+
+
+def holds(box: Box, seen: Box) -> bool:
+    return box[0] <= seen[0] and box[1] <= seen[1] and box[2] >= seen[2] and box[3] >= seen[3]
+
+
+def supports(made: Plan, positions: int = 2) -> list[tuple[str, Box, Box]]:
+    """(layer, box, bounding box of the gradient) at some positions of every layer, in the image."""
+    _, height, width = made.input_shape
+    image = torch.rand(1, *made.input_shape, dtype=torch.float64).mul_(1e-3).requires_grad_()  # below ReLU6's bound
+    seen: dict[int, Tensor] = {}
+    with tapped(made, lambda at, value: seen.__setitem__(at, value.clone())) as forward:
+        forward(image)
+    found = []
+    for at, layer in enumerate(made.layers):
+        for i in range(positions):
+            row, col = (layer.grid[0] // 2, layer.grid[1] - 1) if i else (0, layer.grid[1] // 3)
+            target = seen[at][0, :, row, col].sum()
+            (gradient,) = torch.autograd.grad(target, image, retain_graph=True)
+            if not gradient.any():
+                continue
+            found.append((layer.name, clipped(layer.box(row, col, (height, width)), height, width), support(gradient)))
+    return found
+
+
+@pytest.mark.parametrize(("model", "layer", "size", "jump"), PUBLISHED)
+def test_sizes_and_jumps_are_the_published_ones(model: str, layer: str, size: int, jump: int) -> None:
+    found = sizes(model)[layer]
+    assert found.receptive_field == (size, size)
+    assert found.jump == (jump, jump)
+
+
+NETWORKS = ["alexnet", "vgg11", "resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x1_0", "efficientnet_lite0"]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_box_is_the_bounding_box_of_the_gradient(name: str) -> None:
+    shape = (3, 224, 224) if name == "efficientnet_lite0" else (3, 96, 128)
+    module = make(name)
+    made = plan(open_up(module.features if name == "vgg11" else module), shape)
+    convolutions = [layer for layer in made.layers if "Conv2d" in layer.kind]
+    assert len(convolutions) >= 5
+    assert all(layer.receptive_field is not None for layer in convolutions)
+    for layer, box, seen in supports(made, positions=1):
+        assert agree(box, seen, *shape[1:]), layer
+
+
+@pytest.mark.parametrize("name", ["densenet121", "resnet18", "googlenet"])
+def test_gradient_lies_inside_the_box_with_ordinary_weights(name: str) -> None:
+    options = {"init_weights": False, "aux_logits": False, "transform_input": True} if name == "googlenet" else {}
+    module = torchvision.models.get_model(name, weights=None, **options).double().eval()
+    made = plan(module, (3, 80, 112), r"conv")
+    for layer, box, seen in supports(made, positions=1):
+        assert holds(box, seen), layer
+
+
+def exact_stacks() -> dict[str, nn.Module]:
+    class Branches(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.wide = nn.Conv2d(3, 4, 5, padding=2, stride=2)
+            self.narrow = nn.Conv2d(3, 4, 1, stride=2)
+            self.last = nn.Conv2d(8, 2, (1, 3))
+
+        def forward(self, image: Tensor) -> Tensor:
+            both = torch.cat([self.wide(image), self.narrow(image)], 1)
+            return self.last(both + functional.pad(both, (1, 0, 0, 0))[..., :-1])
+
+    class Focus(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(12, 4, 3, padding=1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            corners = [image[..., i::2, j::2] for i in (0, 1) for j in (0, 1)]
+            return self.conv(torch.cat(corners, 1))
+
+    class Folded(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(12, 4, 3, padding=1)
+
+        def forward(self, image: Tensor) -> Tensor:
+            n, c, h, w = image.shape
+            cells = image.view(n, c, h // 2, 2, w // 2, 2).permute(0, 1, 3, 5, 2, 4)
+            return self.conv(cells.reshape(n, c * 4, h // 2, w // 2))
+
+    return {
+        "dilation": nn.Sequential(nn.Conv2d(3, 4, 3, dilation=3, padding=2), nn.Conv2d(4, 2, 3, stride=2)),
+        "uneven padding": nn.Sequential(nn.ZeroPad2d((1, 2, 3, 0)), nn.Conv2d(3, 4, (3, 5), stride=(2, 1))),
+        "cropping": nn.Sequential(nn.ZeroPad2d((-2, -1, -3, 0)), nn.Conv2d(3, 4, 3)),
+        "ceil": nn.Sequential(nn.Conv2d(3, 4, 3), nn.AvgPool2d(3, 2, ceil_mode=True), nn.Conv2d(4, 4, 3)),
+        "adaptive": nn.Sequential(nn.AdaptiveAvgPool2d((6, 12)), nn.Conv2d(3, 4, 3)),
+        "reflected": nn.Sequential(nn.Conv2d(3, 4, 5, padding=2, padding_mode="reflect"), nn.Conv2d(4, 4, 1)),
+        "unshuffled": nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 3)),
+        "branches": Branches(),
+        "focus": Focus(),
+        "folded": Folded(),
+    }
+
+
+@pytest.mark.parametrize("name", list(exact_stacks()))
+def test_box_is_exact_for(name: str) -> None:
+    made = plan(open_up(exact_stacks()[name]), (3, 24, 36))
+    assert made.layers[0].tap == "post"
+    for layer, box, seen in supports(made):
+        assert agree(box, seen, 24, 36), layer
+
+
+FRACTIONAL = {
+    "transposed": nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 4, 4, 2, 1), nn.Conv2d(4, 2, 3)),
+    "nearest": nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Upsample(scale_factor=2), nn.Conv2d(4, 2, 3)),
+    "bilinear": nn.Sequential(nn.Conv2d(3, 4, 3, 2), nn.Upsample((17, 29), mode="bilinear"), nn.Conv2d(4, 2, 3)),
+    "corners": nn.Sequential(nn.Upsample((31, 47), mode="bilinear", align_corners=True), nn.Conv2d(3, 2, 3)),
+    "bicubic": nn.Sequential(nn.Upsample(scale_factor=1.5, mode="bicubic"), nn.Conv2d(3, 2, 3)),
+    "shuffled": nn.Sequential(nn.Conv2d(3, 8, 3), nn.PixelShuffle(2), nn.Conv2d(2, 2, 3)),
+    "mirrored wide": nn.Sequential(nn.ReflectionPad2d(4), nn.Conv2d(3, 2, 3)),
+    "repeated": nn.Sequential(nn.ReplicationPad2d((3, 0, 2, 5)), nn.Conv2d(3, 2, 1)),
+}
+
+
+@pytest.mark.parametrize("name", list(FRACTIONAL))
+def test_box_holds_the_gradient_for(name: str) -> None:
+    made = plan(open_up(FRACTIONAL[name]), (3, 24, 36))
+    for layer, box, seen in supports(made, positions=2):
+        assert made.layers[0].receptive_field is not None
+        assert holds(box, seen), layer
+        assert (box[2] - box[0]) - (seen[2] - seen[0]) <= 14, layer
+
+
+class Scaled(nn.Module):
+    """Squeeze and excitation between two convolutions."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.gate, self.last = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 2, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(image)
+        return self.last(hidden * torch.sigmoid(self.gate(functional.adaptive_avg_pool2d(hidden, 1))))
+
+
+class Written(nn.Module):
+    """Writes into a slice of a fresh tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(image)
+        shifted = torch.zeros_like(hidden)
+        shifted[:, :, 1:] = hidden[:, :, :-1]
+        return self.last(shifted)
+
+
+GLOBAL = {
+    "squeeze and excitation": (Scaled(), "last"),
+    "group norm": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.GroupNorm(2, 4)), "0"),
+    "instance norm": (nn.Sequential(nn.InstanceNorm2d(3), nn.Conv2d(3, 4, 3)), "1"),
+    "flatten": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.Flatten(), nn.Linear(4 * 22 * 34, 5)), "2"),
+    "global pooling": (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 4, 1)), "1"),
+    "circular padding": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), ""),
+    "a slice written in place": (Written(), "last"),
+}
+
+
+@pytest.mark.parametrize("name", list(GLOBAL))
+def test_field_is_global_after(name: str) -> None:
+    module, layer = GLOBAL[name]
+    made = plan(nn.Sequential(module) if layer == "" else module, (3, 24, 36))
+    found = next(info for info in made.layers if info.name == (layer or "0"))
+    assert found.receptive_field is None
+    assert found.jump is None
+    assert found.box(1, 2, (24, 36)) == (0, 0, 24, 36)
+
+
+def test_convolution_composes_by_hand() -> None:
+    field = windowed(image_field((1, 3, 20, 20)), 2, Window(3, 2, 1), 10)
+    field = windowed(field, 2, Window(3, 1, 1), 10)
+    assert field.rows is not None
+    assert (field.rows.start, field.rows.extent) == (-3, 7)
+    assert field.dims[2] == (Atom("row", 10, Fraction(2)),)
+    assert field.cols == image_field((1, 3, 20, 20)).cols
+
+
+def test_hull_of_a_shifted_branch_holds_both() -> None:
+    field = image_field((1, 3, 8, 8))
+    shifted = picked(field, 3, -2, 1, 8)
+    both = hull([field, shifted], field.dims)
+    assert both.cols is not None
+    assert (both.cols.start, both.cols.extent) == (-2, 3)
+
+
+def test_hull_of_two_strides_is_global() -> None:
+    field = image_field((1, 3, 8, 8))
+    strided = windowed(image_field((1, 3, 8, 16)), 3, Window(1, 2), 8)
+    assert hull([field, strided], field.dims).cols is None
+    assert hull([field, strided], field.dims).rows is not None
+
+
+def test_summing_an_axis_of_one_position_stays_local() -> None:
+    field = windowed(image_field((1, 3, 5, 5)), 2, Window(5), 1)
+    assert contracted(field, 2, flattened=False).rows == field.rows
+    assert contracted(field, 2, flattened=True).rows is None
+
+
+def test_settling_without_slack_changes_nothing() -> None:
+    field = image_field((2, 3, 5, 7))
+    assert settle(field) is field

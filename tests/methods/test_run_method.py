@@ -1,0 +1,130 @@
+"""`visualize` and `attribute`: shapes, what they take, and one clear line for what they do not."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+import lurk
+from lurk.errors import ImagesError, LayerError, LurkError
+
+
+def make(channels: int = 3, size: tuple[int, int] = (16, 20)) -> lurk.Model:
+    torch.manual_seed(0)
+    net = nn.Sequential(
+        nn.Conv2d(channels, 4, 3), nn.ReLU(), nn.Conv2d(4, 6, 3, stride=2), nn.ReLU(), nn.Flatten(), nn.LazyLinear(3)
+    )
+    net(torch.zeros(1, channels, *size))
+    return lurk.load_model(
+        net, input_shape=(channels, *size), preprocess=lambda picture: to_tensor(picture, channels, size)
+    )
+
+
+def to_tensor(picture: Image.Image, channels: int, size: tuple[int, int]) -> torch.Tensor:
+    grey = torch.from_numpy(np.asarray(picture.convert("L").resize(size[::-1]), np.float32) / 255)
+    return grey.expand(channels, *size).contiguous()
+
+
+@pytest.fixture(scope="module")
+def model() -> lurk.Model:
+    return make()
+
+
+@pytest.mark.parametrize("channels", [1, 3, 4])
+def test_pictures_have_the_shape_that_the_network_takes(channels):
+    drawn = lurk.visualize(make(channels), "2", [0, 3], steps=2)
+    assert (drawn.shape, drawn.dtype) == ((2, channels, 16, 20), np.float32)
+    assert 0 <= drawn.min() <= drawn.max() <= 1
+
+
+def test_more_units_than_a_batch_are_drawn_in_their_order(model, monkeypatch):
+    monkeypatch.setattr("lurk.methods.run_method.BATCH", 2)
+    seen = []
+    drawn = lurk.visualize(model, "2", [5, 1, 3], steps=2, show=lambda done, total, _: seen.append((done, total)))
+    assert np.abs(drawn[2] - lurk.visualize(model, "2", 3, steps=2)[0]).max() < 1e-3
+    assert seen[-1] == (4, 4)
+    assert [done for done, _ in seen] == sorted(done for done, _ in seen)
+
+
+def test_an_image_may_be_a_tensor_an_array_a_picture_or_a_file(model, tmp_path):
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (16, 20, 3), dtype=np.uint8))
+    picture.save(tmp_path / "a.png")
+    tensor = model.preprocess(picture)
+    maps = [lurk.attribute(model, image, "2", 1) for image in (tensor, tensor.numpy(), picture, tmp_path / "a.png")]
+    assert (maps[0].shape, maps[0].dtype) == ((3, 16, 20), np.float32)
+    assert all(np.array_equal(maps[0], other) for other in maps[1:])
+
+
+def test_a_position_may_be_given(model):
+    image = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(1))
+    found = lurk.attribute(model, image, "0", 2, method="gradient", row=4, col=7)
+    assert np.array_equal(
+        found, lurk.attribute(model, image, "0", 2, method="gradient", target="position", row=4, col=7)
+    )
+    rows, cols = np.nonzero(np.abs(found).sum(0))
+    assert set(rows) <= {4, 5, 6}
+    assert set(cols) <= {7, 8, 9}
+
+
+def test_a_class_is_by_default_the_most_probable_one(model):
+    image = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        label = int(model.module(image[None]).argmax())
+    found = lurk.attribute(model, image, "0", 0, method="gradient", target="class")
+    assert np.array_equal(found, lurk.attribute(model, image, "0", 0, method="gradient", target="class", label=label))
+    other = lurk.attribute(model, image, "0", 0, method="gradient", target="class", label=(label + 1) % 3)
+    assert not np.array_equal(found, other)
+
+
+def test_a_map_without_colours_is_the_same_for_every_channel(model):
+    found = lurk.attribute(model, torch.rand(3, 16, 20), "2", 1, method="activation_map")
+    assert found.shape == (3, 16, 20)
+    assert np.array_equal(found[0], found[2])
+
+
+def test_a_layer_that_is_not_shown_by_default_can_be_asked_for(model):
+    assert lurk.attribute(model, torch.rand(3, 16, 20), "1", 1).shape == (3, 16, 20)
+
+
+def test_everything_works_under_inference_mode(model):
+    image = torch.rand(3, 16, 20)
+    expected = lurk.attribute(model, image, "2", 1)
+    with torch.inference_mode():
+        assert np.array_equal(lurk.attribute(model, image * 1, "2", 1), expected)
+        assert lurk.visualize(model, "2", 1, steps=1).shape == (1, 3, 16, 20)
+
+
+def test_the_model_is_left_as_it_was(model):
+    model.module.train()
+    before = {name: value.clone() for name, value in model.module.state_dict().items()}
+    lurk.attribute(model, torch.rand(3, 16, 20), "2", 1)
+    lurk.visualize(model, "2", 1, steps=2)
+    assert model.module.training
+    assert all(torch.equal(before[name], value) for name, value in model.module.state_dict().items())
+    assert all(weight.requires_grad and weight.grad is None for weight in model.module.parameters())
+    model.module.eval()
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "words"),
+    [
+        (lambda m: lurk.visualize(m, "9", 0), LayerError, "no layer '9'"),
+        (lambda m: lurk.visualize(m, "2", 6), LayerError, "units are 0 to 5"),
+        (lambda m: lurk.visualize(m, "2", 0, method="deconvnet"), LurkError, "use lurk.attribute"),
+        (lambda m: lurk.visualize(m, "2", 0, method="drawing"), LurkError, "unknown --method"),
+        (lambda m: lurk.visualize(m, "2", 0, steps=0), LurkError, "steps"),
+        (lambda m: lurk.visualize(m, "2", 0, colour=1), LurkError, "has no option 'colour'"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 16, 20), "2", -1), LayerError, "no unit -1"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 16, 20), "2", 0, method="gradient_ascent"), LurkError, "visualize"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 8, 8), "2", 0), ImagesError, "the model takes"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 16, 20), "2", 0, target="here"), LurkError, "maximum, position"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 16, 20), "2", 0, row=99, col=0), LurkError, "rows 0 to"),
+        (lambda m: lurk.attribute(m, torch.rand(3, 16, 20), "2", 0, target="class", label=3), LurkError, "0 to 2"),
+        (lambda m: lurk.attribute(m, "no/such.png", "2", 0), ImagesError, "no such|no file|not"),
+    ],
+)
+def test_what_does_not_fit_is_said_in_one_line(model, call, error, words):
+    with pytest.raises(error, match=words) as raised:
+        call(model)
+    assert "\n" not in str(raised.value)

@@ -1,0 +1,262 @@
+import errno
+import json
+import math
+import shutil
+
+import numpy as np
+import pytest
+import torch
+
+from lurk.errors import CacheError, IndexFormatError, LayerError
+from lurk.storage import index_writer
+from lurk.storage.histogram import histogram
+from lurk.storage.index import Index, unit_state
+from lurk.storage.index_writer import open_index, show_in_study, write_index
+from lurk.storage.manifest import study_index
+from tests.conftest import finish, make_manifest, make_statistics
+
+
+def test_hits_carry_path_label_position_and_box(toy_index):
+    _, batch = make_statistics()
+    record = toy_index.unit("conv", 0)
+    order = torch.argsort(-batch.maximum[:, 0])[:4].tolist()
+    assert [hit.image for hit in record.hits_max] == order
+    best = record.hits_max[0]
+    assert best.score == batch.maximum[order[0], 0].item()
+    assert (best.row, best.col) == divmod(order[0], 4)
+    assert best.box == (best.row * 2 - 1, best.col * 2 - 1, best.row * 2 + 2, best.col * 2 + 2)
+    assert best.path == f"{'cat' if order[0] % 2 == 0 else 'dog'}/{order[0]}.png"
+    assert best.label == order[0] % 2
+    assert record.hits_mean[0].score == batch.mean[order[0], 0].item()
+
+
+def test_class_profile_equals_numpy(toy_index):
+    _, batch = make_statistics()
+    record = toy_index.unit("fc", 1)
+    values = batch.maximum[:, 4].double().numpy()
+    assert record.class_count.tolist() == [3, 3, 0]
+    np.testing.assert_allclose(record.class_max[:2], [values[0::2].mean(), values[1::2].mean()], rtol=1e-12)
+    np.testing.assert_allclose(
+        record.class_max_std[:2], [values[0::2].std(ddof=1), values[1::2].std(ddof=1)], rtol=1e-9
+    )
+    assert math.isnan(record.class_max[2])
+    np.testing.assert_allclose(record.class_mean[:2], record.class_max[:2] / 2, rtol=1e-12)
+
+
+def test_distribution_and_states(toy_index):
+    record = toy_index.unit("conv", 0)
+    _, batch = make_statistics()
+    assert record.count == 96
+    assert record.mean == pytest.approx(batch.mean[:, 0].double().mean().item())
+    second = batch.square[:, 0].double().sum().item() / 96
+    assert record.std == pytest.approx(math.sqrt(second - record.mean**2))
+    assert record.fraction_positive == pytest.approx(7 / 16)
+    assert [toy_index.unit("conv", unit).state for unit in range(3)] == ["ok", "dead", "saturated"]
+    assert toy_index.states("conv") == ["ok", "dead", "saturated"]
+    assert toy_index.unit("fc", 0).state == "always_on"
+
+
+@pytest.mark.parametrize(
+    ("counts", "state"),
+    [
+        ((0, 0, 0), "ok"),
+        ((1000, 0, 0), "dead"),
+        ((1000, 999, 0), "always_on"),
+        ((1000, 998, 498), "ok"),
+        ((1000, 998, 499), "saturated"),
+    ],
+)
+def test_states_at_their_limits(counts, state):
+    assert unit_state(*counts) == state
+
+
+def test_quantiles_end_at_the_best_score(toy_index):
+    record = toy_index.unit("conv", 0)
+    assert record.quantiles[1.0] == record.hits_max[0].score
+    values = list(record.quantiles.values())
+    assert values == sorted(values)
+
+
+def test_histogram_shares_sum_to_one_and_cover_zero(toy_index):
+    edges, shares = histogram(toy_index, "conv", 0)
+    assert shares.sum() == pytest.approx(1)
+    assert edges[0] <= 0 <= edges[-1]
+    assert (shares >= 0).all()
+
+
+def test_selectivity_by_hand(toy_index):
+    record = toy_index.unit("fc", 0)
+    best, rest = max(record.class_max[:2]), min(record.class_max[:2])
+    assert toy_index.selectivity("fc")[0] == pytest.approx((best - rest) / (abs(best) + abs(rest)))
+
+
+@pytest.mark.parametrize(("layer", "unit"), [("nope", 0), ("conv", 3), ("conv", -1)])
+def test_unknown_layers_and_units_are_named(toy_index, layer, unit):
+    with pytest.raises(LayerError, match=r"nope|no unit"):
+        toy_index.unit(layer, unit)
+
+
+def test_before_the_first_checkpoint_all_is_empty(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        index = Index(writer.folder)
+    record = index.unit("conv", 1)
+    assert record.hits_max == ()
+    assert record.count == 0
+    assert index.best("conv").image.tolist() == [-1, -1, -1]
+    assert np.isnan(index.selectivity("conv")).all()
+    assert histogram(index, "conv", 1)[0].size == 0
+
+
+def test_open_index_answers_only_when_complete(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        assert open_index(tmp_path, make_manifest()) is None
+        finish(writer)
+    assert open_index(tmp_path, make_manifest()) is not None
+    other = make_manifest(provenance=make_manifest().provenance.__class__("other", "toy", "p", "n", "i", "sweep", 1))
+    assert open_index(tmp_path, other) is None
+
+
+def test_a_reader_keeps_its_generation_while_the_next_is_written(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        statistics, _ = make_statistics()
+        writer.checkpoint(statistics.states(), done=3)
+        reader = Index(writer.folder).open_all()
+        before = reader.unit("conv", 0)
+        for _ in range(3):
+            statistics.add(make_statistics()[1])
+            writer.checkpoint(statistics.states(), done=6)
+        after = reader.unit("conv", 0)
+        assert after.count == before.count
+        assert Index(writer.folder).unit("conv", 0).count == 4 * before.count
+
+
+def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        statistics, _ = make_statistics()
+        writer.checkpoint(statistics.states(), done=3)
+        half = writer.folder / "generation-000002"
+        half.mkdir()
+        (half / "top_max_score.npy").write_bytes(b"half")
+    with write_index(tmp_path, make_manifest(), []) as writer:
+        assert writer.manifest.done == 3
+        assert set(writer.load()) == set(statistics.states())
+        writer.checkpoint(statistics.states(), done=6)
+        assert Index(writer.folder).unit("conv", 0).hits_max
+
+
+def test_two_writers_of_one_index_are_refused(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6), pytest.raises(CacheError, match="another process"):  # noqa: SIM117
+        with write_index(tmp_path, make_manifest(), []):
+            pass
+
+
+def set_aside(index):
+    return list(index.folder.parent.glob(f"{index.folder.name}.damaged-*"))
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}'])
+def test_a_damaged_or_foreign_manifest_is_refused_then_set_aside_and_made_anew(toy_index, tmp_path, content):
+    (toy_index.folder / "manifest.json").write_text(content)
+    (toy_index.folder / "results").mkdir()
+    with pytest.raises(IndexFormatError, match="sweep again"):
+        Index(toy_index.folder)
+    with write_index(tmp_path, make_manifest(notice="untrained"), [("a", 0)] * 6) as writer:
+        assert writer.manifest.done == 0
+        finish(writer)
+    assert Index(toy_index.folder).unit("conv", 0).hits_max
+    (aside,) = set_aside(toy_index)
+    assert (aside / "manifest.json").read_text() == content
+    assert (aside / "generation-000001").is_dir()
+    assert (toy_index.folder / "results").is_dir()
+    notice = Index(toy_index.folder).manifest.notice
+    assert notice.startswith("untrained; an index of this study could not be read")
+    assert aside.name in notice
+    assert str(tmp_path) not in notice
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[: file.stat().st_size // 2])
+
+
+DAMAGES = {
+    "an array is gone": lambda folder: (folder / "generation-000001/top_max_score.npy").unlink(),
+    "an array is cut short": lambda folder: cut(folder / "generation-000001/sketch_counts.npy"),
+    "a small array is empty": lambda folder: (folder / "generation-000001/sketch_top.npy").write_bytes(b""),
+    "an array is of another size": lambda folder: np.save(folder / "generation-000001/sketch_top.npy", np.zeros(3)),
+    "an array is pickled": lambda folder: np.save(
+        folder / "generation-000001/sketch_top.npy", np.array([{}] * 5), allow_pickle=True
+    ),
+    "the checkpoint is gone": lambda folder: shutil.rmtree(folder / "generation-000001"),
+    "the list of images is cut short": lambda folder: cut(folder / "images.jsonl"),
+    "the list's starts are gone": lambda folder: (folder / "images_at.npy").unlink(),
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_half_an_index_is_not_taken_for_a_whole_one(toy_index, tmp_path, damage):
+    DAMAGES[damage](toy_index.folder)
+    with pytest.raises(IndexFormatError):
+        Index(toy_index.folder).open_all()
+    assert open_index(tmp_path, make_manifest()) is None
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        assert writer.manifest.done == 0
+        assert writer.load() == {}
+        finish(writer)
+    assert len(set_aside(toy_index)) == 1
+    assert open_index(tmp_path, make_manifest()).unit("conv", 0).hits_max
+
+
+def test_a_first_sweep_and_one_that_was_killed_set_nothing_aside(tmp_path):
+    for _ in range(2):
+        with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+            writer.checkpoint(make_statistics()[0].states(), done=3)
+            assert writer.manifest.notice == ""
+    assert [folder.name for folder in (tmp_path / "index").iterdir()] == [writer.folder.name]
+
+
+def test_a_checkpoint_that_finds_no_room_leaves_none_of_it(tmp_path, monkeypatch):
+    def full(file, array):
+        file.write(b"some")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        writer.checkpoint(make_statistics()[0].states(), done=3)
+        monkeypatch.setattr(index_writer, "_write_array", full)
+        with pytest.raises(OSError, match="No space"):
+            writer.checkpoint(make_statistics()[0].states(), done=6)
+        assert not (writer.folder / "generation-000002").exists()
+        assert Index(writer.folder).open_all().manifest.done == 3
+
+
+def test_study_points_to_its_index(toy_index, tmp_path):
+    assert study_index(tmp_path, "s") is None
+    show_in_study(tmp_path, "s", toy_index.folder)
+    assert study_index(tmp_path, "s") == toy_index.folder
+    (tmp_path / "studies" / "s.json").write_text(json.dumps({"index": "gone"}))
+    assert study_index(tmp_path, "s") is None
+
+
+def test_views_of_images_that_are_no_hits_are_dropped(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        finish(writer)
+        writer.keep_views({1, 4})
+        kept = sorted(int(file.stem) for file in (writer.folder / "views").glob("*/*"))
+    assert kept == [1, 4]
+
+
+def test_reading_one_unit_touches_only_its_rows(toy_index):
+    toy_index.open_all()
+    big = [toy_index.array(name) for name in ("sketch_counts", "classes_sums") if toy_index.array(name).nbytes > 4096]
+    assert big
+    assert all(isinstance(array, np.memmap) for array in big)
+
+
+def test_an_image_set_without_classes_has_an_empty_profile(tmp_path):
+    manifest = make_manifest(classes=None, class_note="a flat folder has no classes")
+    with write_index(tmp_path, manifest, [("a", None)] * 6) as writer:
+        statistics, _ = make_statistics()
+        states = {**statistics.states(), "classes_count": np.zeros(0, np.int64), "classes_sums": np.zeros((5, 0, 4, 2))}
+        writer.checkpoint(states, done=6, complete=True)
+        record = Index(writer.folder).unit("conv", 0)
+    assert record.class_max.shape == (0,)
+    assert record.hits_max[0].label is None

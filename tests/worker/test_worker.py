@@ -1,0 +1,286 @@
+"""The worker: jobs run inline; every way that a job can end is told to the queue."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+import pytest
+
+from lurk.errors import Cancelled, ModelError
+from lurk.jobs.record_queue import LocalQueue
+from lurk.records import JobSpec
+from lurk.worker.worker import BEAT_S, Worker
+from tests.toy_tasks import run as toys
+
+
+@pytest.fixture
+def queue(tmp_path):
+    return LocalQueue(tmp_path)
+
+
+def spec(name="a", **parameters):
+    return JobSpec("toy", name, tuple(parameters.items()))
+
+
+def run_one(queue, cache, task, **given):
+    job = queue.submit(spec(**given), 2)
+    assert Worker(cache, task).once()
+    return queue.get(job.key)
+
+
+def test_nothing_to_do_is_said(tmp_path):
+    assert not Worker(tmp_path, toys).once()
+
+
+def test_a_job_gets_its_spec_and_the_cache_and_its_result_is_kept(tmp_path, queue):
+    def task(asked, context):
+        context.report(3, 4, "nearly", 2.0)
+        return {"n": asked.get("n"), "cache": str(context.cache)}
+
+    job = run_one(queue, tmp_path, task, n=7)
+    assert (job.state, job.result) == ("done", {"n": 7, "cache": str(tmp_path)})
+
+
+def test_a_users_mistake_is_kept_without_a_traceback(tmp_path, queue):
+    def task(asked, context):
+        raise ModelError("no model is called x; name another with --model")
+
+    job = run_one(queue, tmp_path, task)
+    assert (job.state, job.traceback) == ("failed", None)
+    assert job.error == ("ModelError", "no model is called x; name another with --model")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (KeyError("where"), "where"),
+        (MemoryError(), "--batch-size"),
+        (RecursionError("deep"), "deep"),
+        (OSError(), "no"),
+    ],
+)
+def test_any_other_error_is_kept_with_its_traceback_and_the_next_job_runs(tmp_path, queue, error, words):
+    def task(asked, context):
+        raise error
+
+    job = run_one(queue, tmp_path, task)
+    assert job.error[0] == type(error).__name__
+    assert words in job.error[1]
+    assert "in task" in job.traceback
+    assert run_one(queue, tmp_path, lambda asked, context: None, n=2).state == "done"
+
+
+@pytest.mark.parametrize("result", [{"x": object()}, {"x": float("nan")}, {1: {2}}])
+def test_a_result_that_is_no_json_is_an_error_of_the_task(tmp_path, queue, result):
+    job = run_one(queue, tmp_path, lambda asked, context: result)
+    assert job.state == "failed"
+
+
+def test_an_interrupt_passes_and_the_job_stays_with_the_lost_worker(tmp_path, queue):
+    for kind in (KeyboardInterrupt, SystemExit):
+
+        def task(asked, context, kind=kind):
+            raise kind
+
+        queue.submit(spec(kind.__name__), 2)
+        with pytest.raises(kind):
+            Worker(tmp_path, task).once()
+        assert queue.get(spec(kind.__name__).key).state == "running"
+
+
+def test_a_task_hears_of_a_stop_when_it_reports(tmp_path, queue):
+    steps = []
+
+    def task(asked, context):
+        for step in range(1000):
+            steps.append(step)
+            context.report(step, 1000)
+            if step == 2:
+                queue.cancel(asked.key)
+                worker.beat()
+        return {}
+
+    worker = Worker(tmp_path, task)
+    job = queue.submit(spec(), 2)
+    worker.once()
+    assert queue.get(job.key).state == "cancelled"
+    assert steps == [0, 1, 2, 3]
+
+
+def test_a_task_that_lost_its_job_stops_and_changes_nothing(tmp_path, queue):
+    def task(asked, context):
+        queue.lost(worker.name, "seemed dead")
+        queue.claim("other/1")
+        worker.beat()
+        with pytest.raises(Cancelled):
+            context.report(1, 2)
+        context.report(1, 2)
+
+    worker = Worker(tmp_path, task)
+    job = queue.submit(spec(), 2)
+    worker.once()
+    assert (queue.get(job.key).state, queue.get(job.key).owner) == ("running", "other/1")
+
+
+def test_a_sweep_lets_better_lanes_through_and_no_deeper(tmp_path, queue):
+    order = []
+
+    def task(asked, context):
+        order.append(f"begin {asked.study}")
+        if asked.study == "sweep":
+            for name, lane in (("other sweep", 2), ("near", 1), ("click", 0)):
+                queue.submit(spec(name), lane)
+        if asked.study == "near":
+            queue.submit(spec("late click"), 0)
+        context.give_way()
+        order.append(f"end {asked.study}")
+
+    worker = Worker(tmp_path, task)
+    queue.submit(spec("sweep"), 2)
+    assert worker.once()
+    assert order == [
+        "begin sweep",
+        *("begin click", "end click"),
+        *("begin near", "end near"),
+        *("begin late click", "end late click"),
+        "end sweep",
+    ]
+    assert queue.get(spec("other sweep").key).state == "queued"
+    assert {job.state for job in queue.jobs() if job.spec != spec("other sweep")} == {"done"}
+
+
+def test_a_failing_job_that_was_let_through_leaves_the_sweep_alone(tmp_path, queue):
+    def task(asked, context):
+        if asked.study == "click":
+            raise ValueError("bad")
+        queue.submit(spec("click"), 0)
+        context.give_way()
+        return {"whole": True}
+
+    queue.submit(spec("sweep"), 2)
+    Worker(tmp_path, task).once()
+    assert queue.get(spec("click").key).state == "failed"
+    assert queue.get(spec("sweep").key).result == {"whole": True}
+
+
+def test_cancelling_the_one_let_through_does_not_stop_the_sweep(tmp_path, queue):
+    def task(asked, context):
+        if asked.study == "click":
+            queue.cancel(asked.key)
+            worker.beat()
+            context.report(0, 0)
+        queue.submit(spec("click"), 0)
+        context.give_way()
+
+    worker = Worker(tmp_path, task)
+    queue.submit(spec("sweep"), 2)
+    worker.once()
+    assert queue.get(spec("click").key).state == "cancelled"
+    assert queue.get(spec("sweep").key).state == "done"
+
+
+def test_reports_are_cheap(tmp_path, queue):
+    def task(asked, context):
+        began = time.perf_counter()
+        for step in range(10_000):
+            context.report(step, 10_000)
+        return {"s": time.perf_counter() - began}
+
+    assert run_one(queue, tmp_path, task).result["s"] < 1
+
+
+def wait_for(found, timeout_s=15.0):
+    end = time.monotonic() + timeout_s
+    while time.monotonic() < end:
+        value = found()
+        if value:
+            return value
+        time.sleep(0.01)
+    raise AssertionError("it did not come to be")
+
+
+def test_the_heartbeat_shows_progress_soon_and_holds_a_silent_job(tmp_path, queue):
+    go_on, times = threading.Event(), {}
+
+    def task(asked, context):
+        times["reported"] = time.monotonic()
+        context.report(5, 10, "half")
+        go_on.wait(10)
+
+    job = queue.submit(spec(), 2)
+    worker = Worker(tmp_path, task)
+    worker.start_beating()
+    thread = threading.Thread(target=worker.work)
+    thread.start()
+    wait_for(lambda: queue.get(job.key).done == 5)
+    assert time.monotonic() - times["reported"] < BEAT_S
+    first = json.loads(queue._texts.get(f"job:{job.key}"))["lease"]
+    time.sleep(2.5 * BEAT_S)
+    assert json.loads(queue._texts.get(f"job:{job.key}"))["lease"] > first
+    assert queue.workers_alive() == 1
+    go_on.set()
+    wait_for(lambda: queue.get(job.key).state == "done")
+    worker.end()
+    thread.join()
+    assert queue.workers_alive() == 0
+
+
+def process(cache, *more):
+    command = [
+        sys.executable,
+        "-m",
+        "lurk.worker.worker",
+        "--cache",
+        str(cache),
+        "--tasks",
+        "tests.toy_tasks:run",
+        *more,
+    ]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+
+def test_a_terminated_worker_gives_its_job_back_at_once(tmp_path, queue):
+    job = queue.submit(JobSpec("count", "a", (("steps", 400),)), 2)
+    with process(tmp_path) as worker:
+        wait_for(lambda: queue.get(job.key).done > 2)
+        worker.send_signal(signal.SIGTERM)
+        assert worker.wait(5) == 0
+    assert (queue.get(job.key).state, queue.workers_alive()) == ("queued", 0)
+
+
+def test_a_worker_whose_parent_is_gone_ends_in_the_midst_of_a_long_call(tmp_path, queue):
+    job = queue.submit(JobSpec("sleep", "a", (("seconds", 60),)), 2)
+    with process(tmp_path, "--with-parent") as worker:
+        wait_for(lambda: queue.get(job.key).state == "running")
+        worker.stdin.close()
+        worker.wait(5)
+    assert (queue.get(job.key).state, queue.get(job.key).tries) == ("queued", 0)
+
+
+def test_tasks_that_cannot_be_loaded_fail_the_job_not_the_worker(tmp_path, queue):
+    job = queue.submit(JobSpec("count", "a"), 2)
+    with process(tmp_path, "--tasks", "tests.no_such_module:run") as worker:
+        wait_for(lambda: queue.get(job.key).state == "failed")
+        assert worker.poll() is None
+        worker.terminate()
+    assert "no_such_module" in queue.get(job.key).error[1]
+
+
+def test_a_damaged_queue_ends_the_worker_with_one_line(tmp_path):
+    (tmp_path / "queue").mkdir()
+    (tmp_path / "queue" / "cache.db").write_bytes(b"no database" * 1000)
+    with process(tmp_path) as worker:
+        assert worker.wait(10) == 2
+        assert len(worker.stderr.read().splitlines()) == 1
+
+
+def test_a_worker_is_nicer_than_the_web_process(tmp_path, queue):
+    with process(tmp_path) as worker:
+        wait_for(queue.workers_alive)
+        niceness = os.getpriority(os.PRIO_PROCESS, worker.pid)
+        worker.terminate()
+    assert niceness == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
