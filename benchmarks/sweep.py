@@ -13,7 +13,7 @@ import lurk
 from lurk.graph.hooks import tapped
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics
-from lurk.worker.allocator import keep_freed_memory
+from lurk.worker.memory import keep_freed_memory
 
 
 def main() -> None:
