@@ -25,8 +25,8 @@ import torch
 from torch import Tensor
 
 import lurk
-from lurk.graph.layers import Plan
 from lurk.graph.partial_forward import reaching
+from lurk.graph.plan import Plan
 from lurk.methods import PictureRequest
 from lurk.methods.feature_vis.ascent import HELPED_STEPS
 from lurk.methods.feature_vis.picture_evaluation import figures

@@ -6,22 +6,19 @@ What such a layer gives for a batch is then not what it gives for each image: it
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lurk.graph.hooks import tapped
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
+from lurk.graph.plan import Plan
 
 IMAGES = 3
 TOLERANCE = 1e-3
 Marks = dict[int, Tensor]
 
 
-def proven(plan: "Plan", probe: Tensor) -> list[int] | None:
+def proven(plan: Plan, probe: Tensor) -> list[int] | None:
     """Which layers give for three images together what they give for each alone.
 
     Args:
@@ -41,7 +38,7 @@ def proven(plan: "Plan", probe: Tensor) -> list[int] | None:
     return [at for at in range(len(plan.layers)) if _is_apart(at, together, alone)]
 
 
-def _one_by_one(plan: "Plan", probe: Tensor) -> list[int] | None:
+def _one_by_one(plan: Plan, probe: Tensor) -> list[int] | None:
     if len(plan.layers) == 1:
         return None
     single = [replace(plan, layers=(layer,), taps=(tap,)) for layer, tap in zip(plan.layers, plan.taps, strict=True)]
@@ -49,7 +46,7 @@ def _one_by_one(plan: "Plan", probe: Tensor) -> list[int] | None:
     return kept or None
 
 
-def _marks(plan: "Plan", batch: Tensor) -> Marks:
+def _marks(plan: Plan, batch: Tensor) -> Marks:
     """Of each layer, for each image: the spatial max and mean of every channel, float32 (n, 2c)."""
     found: Marks = {}
 

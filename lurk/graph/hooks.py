@@ -4,14 +4,12 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd.graph import Node
 
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
+from lurk.graph.plan import Plan
 
 Receive = Callable[[int, Tensor], None]
 Forward = Callable[[Tensor], object]
@@ -109,7 +107,7 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
 
 
 @contextmanager
-def tapped(plan: "Plan", receive: Receive) -> Iterator[Forward]:
+def tapped(plan: Plan, receive: Receive) -> Iterator[Forward]:
     """Run a model so that each layer's activation is handed over at the moment it exists.
 
     Args:
@@ -124,7 +122,7 @@ def tapped(plan: "Plan", receive: Receive) -> Iterator[Forward]:
         yield _raw(plan, receive) if plan.graph is None else _traced(plan, plan.graph, receive)
 
 
-def _receiver(plan: "Plan", receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
+def _receiver(plan: Plan, receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
     """Make what takes the value of one tap; `images` holds the number of images in the batch."""
     layout = plan.taps[at].layout
 
@@ -135,14 +133,14 @@ def _receiver(plan: "Plan", receive: Receive, at: int, images: list[int]) -> Cal
     return take
 
 
-def _by_node(plan: "Plan") -> dict[str, list[int]]:
+def _by_node(plan: Plan) -> dict[str, list[int]]:
     found: dict[str, list[int]] = {}
     for at, tap in enumerate(plan.taps):
         found.setdefault(tap.node, []).append(at)
     return found
 
 
-def _traced(plan: "Plan", source: fx.Graph, receive: Receive) -> Forward:
+def _traced(plan: Plan, source: fx.Graph, receive: Receive) -> Forward:
     images = [0]
     taps = _by_node(plan)
 
@@ -161,7 +159,7 @@ def _traced(plan: "Plan", source: fx.Graph, receive: Receive) -> Forward:
 
 
 def copied(
-    plan: "Plan", nodes: Iterable[fx.Node], see: Callable[[fx.Graph, fx.Node, fx.Node], fx.Node]
+    plan: Plan, nodes: Iterable[fx.Node], see: Callable[[fx.Graph, fx.Node, fx.Node], fx.Node]
 ) -> fx.GraphModule:
     """Copy a graph, so that more can be done in it.
 
@@ -185,7 +183,7 @@ def copied(
     return fx.GraphModule(parts, graph)
 
 
-def _raw(plan: "Plan", receive: Receive) -> Forward:
+def _raw(plan: Plan, receive: Receive) -> Forward:
     images = [0]
     wanted = _by_node(plan)
     takers = [_receiver(plan, receive, at, images) for at in range(len(plan.taps))]

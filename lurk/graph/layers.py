@@ -2,67 +2,25 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import proven
 from lurk.graph.hooks import tapped, undisturbed, watching
 from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, located
+from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import Field, image_field, lone
 from lurk.graph.recorder import Recorder, tensors_in
-from lurk.graph.trace import CONVOLUTIONS, Trace, attribute, traced
+from lurk.graph.trace import CONVOLUTIONS, Trace, traced
 from lurk.records import LayerInfo
 
 IMAGES = 2
 SHOWN = 5
-
-
-@dataclass(frozen=True)
-class Tap:
-    """Where a layer's activation is found.
-
-    Args:
-        node: Name of the graph's node, or of the module's call where there is no graph.
-        layout: How to bring it into (n, channels, rows, cols).
-    """
-
-    node: str
-    layout: Layout
-
-
-@dataclass
-class Plan:
-    """A module analysed for one input shape.
-
-    Args:
-        module: The model.
-        input_shape: (c, h, w) of one preprocessed image.
-        layers: The chosen layers, in execution order.
-        taps: Where each layer is found.
-        graph: The module's graph, None where it cannot be traced.
-        constants: Tensors that the graph reads and that are no part of the module.
-        left_out: Names of the layers that mix the images of a batch or give them in another order.
-    """
-
-    module: nn.Module
-    input_shape: tuple[int, int, int]
-    layers: tuple[LayerInfo, ...]
-    taps: tuple[Tap, ...]
-    graph: fx.Graph | None = None
-    constants: Mapping[str, Tensor] = field(default_factory=dict)
-    left_out: tuple[str, ...] = ()
-
-    def attribute(self, target: str) -> object:
-        """Module, weight, buffer or constant that the graph calls by a dotted name."""
-        if target not in self.constants:
-            return attribute(self.module, target)
-        weight = next(self.module.parameters(), None)
-        return self.constants[target].to(weight.device if weight is not None else "cpu")
 
 
 @dataclass(frozen=True)
@@ -75,7 +33,7 @@ class _Found:
     default: bool
 
 
-def plan(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
+def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
     """Find a module's layers; a `ModelError` where the model does not run on that shape.
 
     Args:

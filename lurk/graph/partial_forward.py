@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING, cast
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -11,10 +11,8 @@ from torch.fx.node import Argument
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.layout import Layout
+from lurk.graph.plan import Plan, Tap
 from lurk.graph.recorder import tensors_in
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan, Tap
 
 
 class Reached:
@@ -78,7 +76,7 @@ Reach = Callable[[Tensor], Reached]
 
 
 @contextmanager
-def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[Reach]:
+def reaching(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[Reach]:
     """Run a model up to some layers: what comes after the last of them is not computed.
 
     Args:
@@ -106,7 +104,7 @@ def reaching(plan: "Plan", layers: Iterable[str], *, to_the_end: bool = False) -
 class _Run:
     """Runs a plan's graph node by node: a copy compiled for each map would leave its code in memory for good."""
 
-    def __init__(self, plan: "Plan", graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
+    def __init__(self, plan: Plan, graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
         self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
         self._last: dict[fx.Node, list[fx.Node]] = {}
         for used, last in {used: node for node in self._nodes for used in node.all_input_nodes}.items():
@@ -142,7 +140,7 @@ class _Run:
         return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
 
 
-def _traced(plan: "Plan", graph: fx.Graph, taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
     run = _Run(plan, graph, {tap.node for tap in taps.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
 
@@ -162,7 +160,7 @@ class _Enough(BaseException):  # no error, and nothing that a model may catch: t
     """Ends a forward pass."""
 
 
-def _raw(plan: "Plan", taps: Mapping[str, "Tap"], to_the_end: bool) -> Reach:
+def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
     wanted = {tap.node for tap in taps.values()}
 
     def reach(batch: Tensor) -> Reached:

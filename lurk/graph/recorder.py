@@ -9,9 +9,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lurk.graph import (
-    receptive_views,
-)
+from lurk.graph import receptive_resize, receptive_views  # noqa: F401 - both enter their rules into the table
 from lurk.graph.axes import unlabelled
 from lurk.graph.receptive_field import Field, everywhere
 from lurk.graph.receptive_rules import CONSTANT, Operation, apply

@@ -16,6 +16,7 @@ from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
 
+from lurk.graph.plan import attribute
 from lurk.graph.proxies import Valued, flat, real, taken_for_tensors, whole_functions
 from lurk.graph.receptive_field import Field
 from lurk.graph.receptive_rules import words
@@ -203,14 +204,6 @@ def _name(target: object, given: list[object]) -> str:
     if target is getattr and len(given) > 1:
         return str(given[1])
     return target if isinstance(target, str) else ""
-
-
-def attribute(root: nn.Module, target: str) -> object:
-    """Value under a dotted name."""
-    value: object = root
-    for part in target.split("."):
-        value = getattr(value, part)
-    return value
 
 
 def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:

@@ -5,20 +5,17 @@ Axes: f pictures of one request, c channels, h w pixels.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 from torch import Tensor
 
+from lurk.graph.plan import Plan
 from lurk.images import ImageSet
 from lurk.method_spec import Offer
 from lurk.methods.attribution.target import Target
 from lurk.models import Model
 from lurk.records import Scalar
 from lurk.registry import Registry
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 Report = Callable[[int, int], None]
 Show = Callable[[int, int, Callable[[], Tensor]], None]
@@ -43,7 +40,7 @@ class MapRequest:
     """
 
     model: Model
-    plan: "Plan"
+    plan: Plan
     image: Tensor
     target: Target
     options: Mapping[str, Scalar]
@@ -81,7 +78,7 @@ class PictureRequest:
     """
 
     model: Model
-    plan: "Plan"
+    plan: Plan
     layer: str
     units: tuple[int, ...]
     options: Mapping[str, Scalar]
@@ -115,7 +112,7 @@ class MapMethod:
 
     offer: Offer
     run: Callable[[MapRequest], Map]
-    refuse: Callable[[Model, "Plan"], str] = lambda _model, _plan: ""
+    refuse: Callable[[Model, Plan], str] = lambda _model, _plan: ""
 
 
 @dataclass(frozen=True)
@@ -124,7 +121,7 @@ class PictureMethod:
 
     offer: Offer
     run: Callable[[PictureRequest], Pictures]
-    refuse: Callable[[Model, "Plan"], str] = lambda _model, _plan: ""
+    refuse: Callable[[Model, Plan], str] = lambda _model, _plan: ""
 
 
 METHODS: Registry[MapMethod | PictureMethod] = Registry("lurk.methods", "--method")

@@ -7,16 +7,12 @@ Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2014, arXiv 1
 & Schubert, Feature Visualization, 2017.
 """
 
-from typing import TYPE_CHECKING
-
+from lurk.graph.plan import Plan
 from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
 from lurk.methods.feature_vis.objectives import ClassScore, Objective
 from lurk.models import Model
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="class_image",
@@ -53,12 +49,12 @@ def run(request: PictureRequest) -> Pictures:
     return Pictures(draw(request, aim, _last_map(request.plan)))
 
 
-def refuse(_model: Model, plan: "Plan") -> str:
+def refuse(_model: Model, plan: Plan) -> str:
     """Why it cannot be had; empty where it can."""
     return "" if plan.layers else "the network has no layers"
 
 
-def _last_map(plan: "Plan") -> str:
+def _last_map(plan: Plan) -> str:
     """The last layer with several positions, where several pictures of a class are to differ."""
     spatial = [layer.name for layer in plan.layers if layer.grid[0] * layer.grid[1] > 1]
     return (spatial or [layer.name for layer in plan.layers])[-1]

@@ -6,16 +6,12 @@ Dosovitskiy, Brox and Riedmiller, 2015, arXiv 1412.6806; the check by random wei
 arXiv 1810.03292.
 """
 
-from typing import TYPE_CHECKING
-
+from lurk.graph.plan import Plan
 from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back, unfit
 from lurk.methods.attribution.target import settled
 from lurk.models import Model
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="guided_backprop",
@@ -46,7 +42,7 @@ def run(request: MapRequest) -> Map:
     return Map(values)
 
 
-def refuse(_model: Model, plan: "Plan") -> str:
+def refuse(_model: Model, plan: Plan) -> str:
     """Why it cannot be had for a model; empty where it can."""
     return unfit(plan)
 

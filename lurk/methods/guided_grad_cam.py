@@ -10,10 +10,9 @@ wherever Grad-CAM is broad; it is the weakest of the family in the sanity check 
 Paper: Selvaraju et al., 2017, arXiv 1610.02391; Springenberg et al., 2015, arXiv 1412.6806.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 
+from lurk.graph.plan import Plan
 from lurk.method_spec import Offer
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import back
@@ -21,9 +20,6 @@ from lurk.methods.attribution.cam import AT, read, resized
 from lurk.methods.attribution.rectifiers import refusal
 from lurk.methods.attribution.target import Target, explaining
 from lurk.models import Model
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="guided_grad_cam",
@@ -64,7 +60,7 @@ def run(request: MapRequest) -> Map:
     return Map((guided * resized(cam, (height, width))).float())
 
 
-def refuse(model: Model, plan: "Plan") -> str:
+def refuse(model: Model, plan: Plan) -> str:
     """Say why guided backprop is not defined for a model; empty where it is."""
     last = plan.layers[-1]
     device = next((weight.device for weight in model.module.parameters()), torch.device("cpu"))

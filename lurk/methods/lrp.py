@@ -11,21 +11,17 @@ flows where any contribution is, and the map barely depends on the target; the r
 Paper: Bach et al., 2015, doi 10.1371/journal.pone.0130140; Montavon et al., 2019, doi 10.1007/978-3-030-28954-6_10.
 """
 
-from typing import TYPE_CHECKING
-
 import torch
 from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
+from lurk.graph.plan import Plan
 from lurk.method_spec import Offer, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.lrp_propagation import refusal, relevance
 from lurk.methods.attribution.lrp_rules import Share, Sharing
 from lurk.methods.attribution.target import Target
 from lurk.models import Model
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 OFFER = Offer(
     name="lrp",
@@ -90,7 +86,7 @@ def _bounds(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
     return model.normalised(blank), model.normalised(blank + 1)
 
 
-def refuse(model: Model, plan: "Plan") -> str:
+def refuse(model: Model, plan: Plan) -> str:
     """Say why no relevance can be had for a model, neither for its last layer nor for its first; empty where it can."""
     device = next((weight.device for weight in model.module.parameters()), torch.device("cpu"))
     image = torch.zeros(plan.input_shape, device=device, dtype=model.dtype)

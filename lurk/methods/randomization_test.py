@@ -11,7 +11,7 @@ import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,12 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from lurk.errors import LurkError
 from lurk.graph.hooks import frozen
+from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import RULES, back
 from lurk.methods.attribution.target import Target, explaining, settled
 from lurk.models import Model
 from lurk.records import Box
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 MOST_ALIKE = 0.5
 CALIBRATING = 4
@@ -87,7 +85,7 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
     return Sanity(shown, alike, agreement(request.plan, request.image, target), warning)
 
 
-def randomised(model: Model, plan: "Plan", seed: int) -> tuple[Model, "Plan"]:
+def randomised(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]:
     """Copy a model with the entries of every weight tensor in another order; the model itself stays as it is.
 
     Each tensor keeps its mean and deviation. The statistics of batch normalisations are measured anew, on smooth
@@ -130,7 +128,7 @@ def _calibrate(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtyp
         part.momentum = momentum
 
 
-def _alive(plan: "Plan", image: Tensor, target: Target) -> Target:
+def _alive(plan: Plan, image: Tensor, target: Target) -> Target:
     """The same target of the next unit that is above 0, so that there is something to explain."""
     if target.where == "class":
         return target
@@ -141,7 +139,7 @@ def _alive(plan: "Plan", image: Tensor, target: Target) -> Target:
     return replace(target, unit=(target.unit + int(alive[0])) % len(numbers)) if len(alive) else target
 
 
-def _box(plan: "Plan", target: Target, image: Tensor) -> Box:
+def _box(plan: Plan, target: Target, image: Tensor) -> Box:
     """The part of the image that can change a target, in pixels."""
     size = (image.shape[1], image.shape[2])
     layer = next((layer for layer in plan.layers if layer.name == target.layer), None)
@@ -159,7 +157,7 @@ def _own_quantiles(request: MapRequest) -> dict[float, float]:
     return {probability: float(values.quantile(probability)) for probability in request.quantiles or ()}
 
 
-def agreement(plan: "Plan", image: Tensor, target: Target) -> dict[str, float | None]:
+def agreement(plan: Plan, image: Tensor, target: Target) -> dict[str, float | None]:
     """Compare the maps of the three rules of the back-signal.
 
     Args:

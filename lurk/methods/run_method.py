@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from os import PathLike
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from lurk.errors import ImagesError, LayerError, LurkError
 from lurk.graph.partial_forward import reaching
+from lurk.graph.plan import Plan
 from lurk.images import ImageSet, decode, load_images
 from lurk.method_spec import Offer
 from lurk.methods import (
@@ -31,9 +32,6 @@ from lurk.methods import (
 from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.models import Model, load_model
 from lurk.models.device import choose_device, device_of, placed
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 BATCH = 16
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -194,13 +192,13 @@ def explain(method: MapMethod, request: MapRequest) -> Map:
     return method.run(request)
 
 
-def _check(method: MapMethod | PictureMethod, model: Model, plan: "Plan") -> None:
+def _check(method: MapMethod | PictureMethod, model: Model, plan: Plan) -> None:
     why = method.refuse(model, plan)
     if why:
         raise LurkError(f"{method.offer.name} cannot be had for this model: {why}")
 
 
-def _check_unit(plan: "Plan", layer: str, unit: int) -> None:
+def _check_unit(plan: Plan, layer: str, unit: int) -> None:
     found = {info.name: info for info in plan.layers}
     if layer not in found:
         some = ", ".join(list(found)[:8]) + (", …" if len(found) > 8 else "")
@@ -223,7 +221,7 @@ def _shifted(show: Show, number: int, parts: int) -> Show:
     return lambda done, total, pictures: show(number * total + done, parts * total, pictures)
 
 
-def plan_of(model: Model, layer: str) -> "Plan":
+def plan_of(model: Model, layer: str) -> Plan:
     """The plan of a model that has a layer: the default one, or one widened by it; the default one for no layer."""
     plan = model.plan()
     if not layer or any(info.name == layer for info in plan.layers):
@@ -235,7 +233,7 @@ def plan_of(model: Model, layer: str) -> "Plan":
     return plan
 
 
-def most_probable(plan: "Plan", image: Tensor) -> int:
+def most_probable(plan: Plan, image: Tensor) -> int:
     """Number of the most probable class of an image, float (c, h, w) as preprocessed."""
     with reaching(plan, [], to_the_end=True) as reach, torch.no_grad():
         return int(reach(image[None]).logits[0].argmax())
@@ -283,7 +281,7 @@ def _prepared(model: Model, image: Picture | None) -> Tensor | None:
     return preprocessed(model, image)
 
 
-def offers(model: Model, plan: "Plan") -> list[Offer]:
+def offers(model: Model, plan: Plan) -> list[Offer]:
     """What every method offers for a model, with the reason where it refuses."""
     found = [METHODS[name] for name in METHODS]
     return [replace(method.offer, refusal=method.refuse(model, plan)) for method in found]

@@ -6,19 +6,18 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from os import PathLike, fspath
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
 
 from lurk.errors import ModelError
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
 from lurk.models.preprocess import Preprocess as Preprocess
 from lurk.models.preprocess_probe import Transform, assume, examine
 from lurk.records import LayerInfo
 from lurk.registry import Registry
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -97,7 +96,7 @@ class Model:
     std: tuple[float, ...] | None = None
     notice: str = ""
     file_hash: str | None = field(default=None, repr=False)
-    _plans: dict[object, "Plan"] = field(default_factory=dict, repr=False, init=False)
+    _plans: dict[object, Plan] = field(default_factory=dict, repr=False, init=False)
 
     @property
     def weight_hash(self) -> str:
@@ -142,7 +141,7 @@ class Model:
         """The default layers, in execution order."""
         return list(self.plan().layers)
 
-    def plan(self, expression: str | None = None) -> "Plan":
+    def plan(self, expression: str | None = None) -> Plan:
         """Analyse the network for its own input size; the last answer is kept until its parts or device change.
 
         Args:
@@ -151,13 +150,11 @@ class Model:
         Returns:
             The plan of its layers.
         """
-        from lurk.graph.layers import plan
-
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
         key = (expression, next(self.module.parameters(), torch.zeros(0)).device, self.dtype, parts)
         if key not in self._plans:
             self._plans.clear()
-            self._plans[key] = plan(self.module, self.input_shape, expression)
+            self._plans[key] = find_layers(self.module, self.input_shape, expression)
         return self._plans[key]
 
 

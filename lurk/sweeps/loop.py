@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lurk.errors import CacheError, Cancelled, ImagesError, ModelError
 from lurk.graph.hooks import tapped
-from lurk.graph.layers import Plan
+from lurk.graph.plan import Plan
 from lurk.images import ImageSet
 from lurk.models import Model
 from lurk.models.device import placed

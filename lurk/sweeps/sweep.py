@@ -11,7 +11,7 @@ from pathlib import Path
 from torch import nn
 
 from lurk.errors import LurkError
-from lurk.graph.layers import Plan
+from lurk.graph.plan import Plan
 from lurk.images import ImageSet, load_images
 from lurk.models import Model, load_model
 from lurk.models.device import choose_device

@@ -32,7 +32,7 @@ from lurk.storage.webp import View, encode_picture, encode_view, to_view
 from lurk.worker.model_cache import images_of, model_of
 
 if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
+    from lurk.graph.plan import Plan
 
 PREVIEW_S = 0.4
 Result = dict[str, object]

@@ -6,7 +6,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lurk.graph.hooks import tapped
-from lurk.graph.layers import Plan, plan
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +71,7 @@ def test_tap_is_after_norm_and_activation(name: str, norm: nn.Module | None) -> 
     module = OneConv(ACTIVATIONS[name], norm).eval()
     if isinstance(norm, nn.BatchNorm2d):
         norm.weight.data.fill_(-1.5)
-    made = plan(module, (3, 9, 11))
+    made = find_layers(module, (3, 9, 11))
     image = torch.randn(2, 3, 9, 11)
     seen, _ = activations(made, image)
     with torch.no_grad():
@@ -93,7 +94,7 @@ STOPS: dict[str, Callable[[Tensor], Tensor]] = {
 def test_tap_stays_at_the_module_before(name: str) -> None:
     module = OneConv(STOPS[name]).eval()
     image = torch.randn(2, 3, 9, 11)
-    seen, _ = activations(plan(module, (3, 9, 11)), image)
+    seen, _ = activations(find_layers(module, (3, 9, 11)), image)
     with torch.no_grad():
         torch.testing.assert_close(seen["conv"], module.conv(image))
 
@@ -101,7 +102,7 @@ def test_tap_stays_at_the_module_before(name: str) -> None:
 def test_only_one_activation_is_followed() -> None:
     module = OneConv(lambda x: torch.sigmoid(functional.relu(x))).eval()
     image = torch.randn(1, 3, 9, 9)
-    seen, _ = activations(plan(module, (3, 9, 9)), image)
+    seen, _ = activations(find_layers(module, (3, 9, 9)), image)
     with torch.no_grad():
         torch.testing.assert_close(seen["conv"], module.conv(image).relu())
 
@@ -111,4 +112,4 @@ def test_only_one_activation_is_followed() -> None:
     [(functional.relu6, 6.0), (functional.relu, None), (torch.sigmoid, 1.0), (lambda x: x.clamp(0, 2), 2.0)],
 )
 def test_bound_of_the_activation(follow: Callable[[Tensor], Tensor], bound: float | None) -> None:
-    assert plan(OneConv(follow), (3, 8, 8)).layers[0].bound == bound
+    assert find_layers(OneConv(follow), (3, 8, 8)).layers[0].bound == bound

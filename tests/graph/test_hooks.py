@@ -8,7 +8,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from lurk.graph.hooks import evaluating, tapped, undisturbed
-from lurk.graph.layers import Plan, plan
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +48,7 @@ def ordinary(module: nn.Module) -> nn.Module:
 def test_resnet_activations_are_those_built_by_hand() -> None:
     module = ordinary(torchvision.models.resnet18(weights=None))
     image = torch.randn(2, 3, 64, 96)
-    seen, output = activations(plan(module, (3, 64, 96)), image)
+    seen, output = activations(find_layers(module, (3, 64, 96)), image)
     with torch.no_grad():
         stem = functional.relu(module.bn1(module.conv1(image)))
         x = functional.max_pool2d(stem, 3, 2, 1)
@@ -66,7 +67,7 @@ def test_resnet_activations_are_those_built_by_hand() -> None:
 def test_vgg_activations_are_taken_after_the_in_place_relu() -> None:
     module = torchvision.models.vgg11(weights=None, init_weights=False).eval()
     image = torch.randn(1, 3, 32, 48)
-    made = plan(module, (3, 32, 48))
+    made = find_layers(module, (3, 32, 48))
     seen, _ = activations(made, image)
     with torch.no_grad():
         x = image
@@ -96,7 +97,7 @@ class Reused(nn.Module):
 def test_two_calls_of_a_module_are_two_layers() -> None:
     module = Reused().eval()
     image = torch.randn(2, 3, 9, 11)
-    seen, _ = activations(plan(module, (3, 9, 11)), image)
+    seen, _ = activations(find_layers(module, (3, 9, 11)), image)
     with torch.no_grad():
         one = functional.relu(module.first(image))
         two = functional.relu(module.conv(one))
@@ -122,7 +123,7 @@ class Fickle(nn.Module):
 
 def test_raw_hooks_see_the_output_before_an_in_place_activation() -> None:
     module = Fickle().eval()
-    made = plan(module, (1, 8, 8), "conv|relu|head")
+    made = find_layers(module, (1, 8, 8), "conv|relu|head")
     image = torch.randn(3, 1, 8, 8)
     seen, output = activations(made, image)
     assert [layer.tap for layer in made.layers] == ["raw"] * 3
@@ -136,7 +137,7 @@ def test_raw_hooks_see_the_output_before_an_in_place_activation() -> None:
 @pytest.mark.parametrize("module", [Reused(), Fickle()], ids=["traced", "raw"])
 def test_every_batch_gives_each_layer_once(module: nn.Module) -> None:
     channels = 3 if isinstance(module, Reused) else 1
-    made = plan(module, (channels, 8, 8))
+    made = find_layers(module, (channels, 8, 8))
     count: list[int] = []
     with torch.no_grad(), tapped(made, lambda at, _: count.append(at)) as forward:
         for n in (1, 5, 2):
@@ -170,7 +171,7 @@ def test_a_plan_leaves_the_module_as_it_was(module: nn.Module) -> None:
     before, attributes = copy.deepcopy(module.state_dict()), set(vars(module))
     flags = [part.training for part in module.modules()]
     channels = 1 if isinstance(module, Fickle) else 3
-    made = plan(module, (channels, 32, 32))
+    made = find_layers(module, (channels, 32, 32))
     image = torch.zeros(1, channels, 32, 32)
 
     def run() -> None:
@@ -220,7 +221,7 @@ def test_evaluating_restores_each_flag_after_an_error() -> None:
 
 def test_weights_are_shared_not_copied() -> None:
     module = Reused().eval()
-    made = plan(module, (3, 8, 8))
+    made = find_layers(module, (3, 8, 8))
     image = torch.randn(1, 3, 8, 8)
     with torch.no_grad():
         module.first.weight.mul_(2)
@@ -231,7 +232,7 @@ def test_weights_are_shared_not_copied() -> None:
 
 def test_gradients_flow_through_the_tapped_pass() -> None:
     module = Reused().eval()
-    made = plan(module, (3, 8, 8))
+    made = find_layers(module, (3, 8, 8))
     seen: dict[int, Tensor] = {}
     image = torch.randn(1, 3, 8, 8, requires_grad=True)
     with tapped(made, lambda at, value: seen.__setitem__(at, value.clone())) as forward:

@@ -9,7 +9,8 @@ from torch.nn import functional
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
-from lurk.graph.layers import Plan, plan
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
 from tests.graph.test_activation_taps import OneConv, activations
 
 NETWORKS = {
@@ -54,7 +55,7 @@ def check(
     module: nn.Module, shape: tuple[int, int, int], expression: str | None = None
 ) -> tuple[Plan, dict[str, Tensor]]:
     """Plan a module; every layer must give what its info says, and the output must be the module's own."""
-    made = plan(module.eval(), shape, expression)
+    made = find_layers(module.eval(), shape, expression)
     image = torch.randn(3, *shape)
     seen, output = activations(made, image)
     assert list(seen) == [layer.name for layer in made.layers]
@@ -70,7 +71,7 @@ def check(
 @pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_layer_is_found_in(name: str) -> None:
     module, side = make(name), 299 if name == "inception_v3" else 224
-    made = plan(module, (3, side, side))
+    made = find_layers(module, (3, side, side))
     image = torch.randn(1, 3, side, side)
     seen, output = activations(made, image)
     assert len(made.layers) == NETWORKS[name]
@@ -93,7 +94,7 @@ def test_every_layer_is_found_in(name: str) -> None:
 
 
 def test_default_layers_of_resnet18() -> None:
-    names = [layer.name for layer in plan(make("resnet18"), (3, 64, 64)).layers]
+    names = [layer.name for layer in find_layers(make("resnet18"), (3, 64, 64)).layers]
     assert names[:4] == ["conv1", "layer1.0.conv1", "layer1.0.conv2", "layer1.0"]
     assert names[9:12] == ["layer2.0.downsample.0", "layer2.0", "layer2.1.conv1"]
     assert names[-1] == "fc"
@@ -102,7 +103,7 @@ def test_default_layers_of_resnet18() -> None:
 
 
 def test_class_token_is_kept_apart() -> None:
-    made = plan(make("vit_b_16"), (3, 224, 224), r"encoder_layer_0\.mlp\.0|encoder_layer_3$")
+    made = find_layers(make("vit_b_16"), (3, 224, 224), r"encoder_layer_0\.mlp\.0|encoder_layer_3$")
     names = [layer.name.removeprefix("encoder.layers.") for layer in made.layers]
     assert names == ["encoder_layer_0.mlp.0", "encoder_layer_0.mlp.0:class", "encoder_layer_3", "encoder_layer_3:class"]
     assert [layer.grid for layer in made.layers] == [(14, 14), (1, 1)] * 2
@@ -117,10 +118,10 @@ def test_class_token_is_kept_apart() -> None:
 
 
 def test_channels_last_is_recognised() -> None:
-    made = plan(make("swin_t"), (3, 64, 96), r"features\.1\.0\.mlp\.0|features\.2\.reduction")
+    made = find_layers(make("swin_t"), (3, 64, 96), r"features\.1\.0\.mlp\.0|features\.2\.reduction")
     assert [layer.units for layer in made.layers] == [384, 192]
     assert [layer.grid for layer in made.layers] == [(16, 24), (8, 12)]
-    made = plan(make("convnext_tiny"), (3, 64, 96), r"features\.1\.0\.block\.3|features\.0\.0")
+    made = find_layers(make("convnext_tiny"), (3, 64, 96), r"features\.1\.0\.block\.3|features\.0\.0")
     assert [(layer.units, layer.grid) for layer in made.layers] == [(96, (16, 24)), (384, (16, 24))]
     assert made.layers[1].receptive_field == (28, 28)
 
@@ -180,7 +181,7 @@ class Tuple(nn.Module):
 
 
 def test_outputs_may_be_nested() -> None:
-    made = plan(Tuple(), (1, 6, 8))
+    made = find_layers(Tuple(), (1, 6, 8))
     _, output = activations(made, torch.randn(2, 1, 6, 8))
     assert made.layers[0].tap == "post"
     assert isinstance(output, tuple)
@@ -250,7 +251,7 @@ def test_a_sum_with_a_weight_is_no_residual_block() -> None:
         def forward(self, image: Tensor) -> Tensor:
             return self.conv(image) + self.shift
 
-    made = plan(nn.Sequential(Shifted(), nn.ReLU()), (1, 8, 8))
+    made = find_layers(nn.Sequential(Shifted(), nn.ReLU()), (1, 8, 8))
     assert [layer.name for layer in made.layers] == ["0.conv"]
 
 
@@ -305,41 +306,41 @@ def test_one_by_one_maps() -> None:
 
 def test_expression_searches_default_layers_and_matches_others_whole() -> None:
     module = make("resnet18")
-    named = [layer.name for layer in plan(module, (3, 64, 64), r"layer4\.1").layers]
+    named = [layer.name for layer in find_layers(module, (3, 64, 64), r"layer4\.1").layers]
     assert named == ["layer4.1.conv1", "layer4.1.conv2", "layer4.1"]
-    named = [layer.name for layer in plan(module, (3, 64, 64), r"layer1|maxpool|avgpool").layers]
+    named = [layer.name for layer in find_layers(module, (3, 64, 64), r"layer1|maxpool|avgpool").layers]
     assert named == [
         "maxpool",
         *(f"layer1.{i}{s}" for i in (0, 1) for s in (".conv1", ".conv2", "")),
         "layer1",
         "avgpool",
     ]
-    named = [layer.name for layer in plan(module, (3, 64, 64), r"layer1\.0\.relu").layers]
+    named = [layer.name for layer in find_layers(module, (3, 64, 64), r"layer1\.0\.relu").layers]
     assert named == ["layer1.0.relu", "layer1.0.relu:2"]
 
 
 def test_a_bad_expression_is_told_in_one_line() -> None:
     with pytest.raises(LayerError, match=r"--layers '\(' is no regular expression: .* at character 1"):
-        plan(OneConv(torch.relu), (3, 8, 8), "(")
+        find_layers(OneConv(torch.relu), (3, 8, 8), "(")
     with pytest.raises(LayerError, match="--layers 'nothing' matches no layer; the layers are: conv, head"):
-        plan(OneConv(torch.relu), (3, 8, 8), "nothing")
+        find_layers(OneConv(torch.relu), (3, 8, 8), "nothing")
     with pytest.raises(LayerError, match="no convolution"):
-        plan(nn.Sequential(nn.Flatten()), (3, 8, 8))
+        find_layers(nn.Sequential(nn.Flatten()), (3, 8, 8))
 
 
 def test_an_image_that_does_not_fit_is_told_in_one_line() -> None:
     with pytest.raises(ModelError, match="the model fails on an image of 1×8×8: RuntimeError") as caught:
-        plan(OneConv(torch.relu), (1, 8, 8))
+        find_layers(OneConv(torch.relu), (1, 8, 8))
     assert "\n" not in str(caught.value)
 
 
 def test_a_plan_made_in_inference_mode_is_the_same():
     module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.ReLU6())
     with torch.inference_mode():
-        inside = plan(module, (3, 8, 8))
-    assert inside.layers == plan(module, (3, 8, 8)).layers
+        inside = find_layers(module, (3, 8, 8))
+    assert inside.layers == find_layers(module, (3, 8, 8)).layers
     assert inside.layers[0].bound == 6.0
-    assert inside.taps == plan(module, (3, 8, 8)).taps
+    assert inside.taps == find_layers(module, (3, 8, 8)).taps
 
 
 def test_a_norm_behind_a_permutation_follows_and_the_shape_stays_the_modules_own():
@@ -354,7 +355,7 @@ def test_a_norm_behind_a_permutation_follows_and_the_shape_stays_the_modules_own
     module = Behind().eval()
     with torch.no_grad():
         module.norm.weight.fill_(-1)
-    found = plan(module, (3, 9, 7))
+    found = find_layers(module, (3, 9, 7))
     assert found.layers[0].shape == (4, 7, 5)
     assert found.layers[0].grid == (7, 5)
     seen = {}
@@ -375,7 +376,7 @@ def test_a_layer_whose_images_come_interleaved_is_left_out():
             one, two = torch.relu(self.conv(torch.cat([x, x.flip(3)]))).chunk(2)
             return self.fc((one + two).mean((2, 3)))
 
-    found = plan(TwoViews().eval(), (3, 8, 8))
+    found = find_layers(TwoViews().eval(), (3, 8, 8))
     assert [layer.name for layer in found.layers] == ["fc"]
     assert found.left_out == ("conv",)
 
@@ -390,4 +391,4 @@ def test_a_graph_that_holds_for_one_batch_size_only_is_not_trusted():
             x = self.conv(x)
             return self.fc(torch.cat([x[i : i + 1] for i in range(x.shape[0])]).mean((2, 3)))
 
-    assert [layer.tap for layer in plan(OneByOne().eval(), (3, 8, 8)).layers] == ["raw", "raw"]
+    assert [layer.tap for layer in find_layers(OneByOne().eval(), (3, 8, 8)).layers] == ["raw", "raw"]

@@ -10,7 +10,7 @@ from torch.nn import functional
 import lurk
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
-from lurk.graph.layers import plan
+from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import reaching
 from lurk.methods.attribution.backsignal import sent_back
 from lurk.methods.attribution.target import Target
@@ -60,7 +60,7 @@ def test_a_gradient_passes_through_a_layer_to_the_image(name):
 
 def test_an_activation_that_is_rectified_in_place_without_taking_the_result_is_on_the_way_to_what_follows():
     model = seeded(Functional)
-    made = plan(model, (3, 16, 16))
+    made = find_layers(model, (3, 16, 16))
     with reaching(made, ["two", "three"]) as reach:
         reached = reach(image_of(1, 3, 16, 16).requires_grad_())
         assert (reached["two"] >= 0).all()
@@ -91,7 +91,7 @@ def test_an_activation_is_not_overwritten_by_what_works_in_place_on_it_later():
             return x
 
     module, image = seeded(Doubling), image_of(1, 1, 3, 3)
-    made = plan(module, (1, 3, 3))
+    made = find_layers(module, (1, 3, 3))
     with reaching(made, ["one", "two"], to_the_end=True) as reach:
         reached = reach(image)
         assert torch.equal(reached["one"], module.one(image))
@@ -139,7 +139,7 @@ class Cautious(nn.Module):
 
 def test_a_model_that_catches_exceptions_is_stopped_all_the_same():
     module = seeded(Cautious)
-    made = plan(module, (1, 3, 3))
+    made = find_layers(module, (1, 3, 3))
     assert made.graph is None
     before = module.ran
     with reaching(made, ["one"]) as reach:
@@ -166,7 +166,7 @@ def test_a_layer_that_the_model_passed_by_on_this_image_says_so():
                 return functional.relu(self.one(x))
             return functional.relu(self.two(x))
 
-    made = plan(seeded(Either), (1, 3, 3))
+    made = find_layers(seeded(Either), (1, 3, 3))
     layer = made.layers[0].name
     with reaching(made, [layer]) as reach:
         reached = reach(1000 * image_of(1, 1, 3, 3))

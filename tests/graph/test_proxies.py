@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from lurk.graph.layers import plan
+from lurk.graph.layers import find_layers
 from tests.methods.networks import image_of, seeded
 
 
@@ -50,14 +50,14 @@ SPELLINGS = {
 
 @pytest.mark.parametrize("spelling", SPELLINGS)
 def test_torchs_own_code_is_not_deceived_by_a_stand_in(spelling):
-    made = plan(seeded(lambda: Doing(SPELLINGS[spelling])), (1, 4, 4))
+    made = find_layers(seeded(lambda: Doing(SPELLINGS[spelling])), (1, 4, 4))
     assert made.graph is not None
     assert [layer.name for layer in made.layers] == ["one", "two"]
 
 
 def test_nothing_stays_of_what_stood_in_during_a_trace():
     before = (builtins.isinstance, torch.autograd.Function.__dict__["apply"], Doubled.__dict__["forward"])
-    plan(seeded(lambda: Doing(Doubled.apply)), (1, 4, 4))
+    find_layers(seeded(lambda: Doing(Doubled.apply)), (1, 4, 4))
     assert (builtins.isinstance, torch.autograd.Function.__dict__["apply"], Doubled.__dict__["forward"]) == before
 
 
@@ -69,4 +69,4 @@ def test_the_graph_keeps_the_derivative_of_a_custom_function(spelling):
     module, image = seeded(lambda: Doing(SPELLINGS[spelling])), image_of(1, 1, 4, 4)
     batch = image.clone().requires_grad_()
     (expected,) = torch.autograd.grad(module(batch)[:, 1].sum(), batch)
-    torch.testing.assert_close(sent_back(plan(module, (1, 4, 4)), Target("two", 1, "map"), image), expected)
+    torch.testing.assert_close(sent_back(find_layers(module, (1, 4, 4)), Target("two", 1, "map"), image), expected)

@@ -10,7 +10,8 @@ from torch.nn import functional
 
 from lurk.graph.axes import Atom
 from lurk.graph.hooks import tapped
-from lurk.graph.layers import Plan, plan
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
 from lurk.graph.receptive_field import Window, contracted, hull, image_field, picked, settle, windowed
 from lurk.records import LayerInfo
 
@@ -50,7 +51,7 @@ def make(name: str) -> nn.Module:
 
 @cache
 def sizes(name: str) -> dict[str, LayerInfo]:
-    return {layer.name: layer for layer in plan(make(name), (3, 64, 96)).layers}
+    return {layer.name: layer for layer in find_layers(make(name), (3, 64, 96)).layers}
 
 
 def open_up(module: nn.Module) -> nn.Module:
@@ -123,7 +124,7 @@ NETWORKS = ["alexnet", "vgg11", "resnet18", "squeezenet1_1", "mobilenet_v2", "sh
 def test_box_is_the_bounding_box_of_the_gradient(name: str) -> None:
     shape = (3, 224, 224) if name == "efficientnet_lite0" else (3, 96, 128)
     module = make(name)
-    made = plan(open_up(module.features if name == "vgg11" else module), shape)
+    made = find_layers(open_up(module.features if name == "vgg11" else module), shape)
     convolutions = [layer for layer in made.layers if "Conv2d" in layer.kind]
     assert len(convolutions) >= 5
     assert all(layer.receptive_field is not None for layer in convolutions)
@@ -135,7 +136,7 @@ def test_box_is_the_bounding_box_of_the_gradient(name: str) -> None:
 def test_gradient_lies_inside_the_box_with_ordinary_weights(name: str) -> None:
     options = {"init_weights": False, "aux_logits": False, "transform_input": True} if name == "googlenet" else {}
     module = torchvision.models.get_model(name, weights=None, **options).double().eval()
-    made = plan(module, (3, 80, 112), r"conv")
+    made = find_layers(module, (3, 80, 112), r"conv")
     for layer, box, seen in supports(made, positions=1):
         assert holds(box, seen), layer
 
@@ -187,7 +188,7 @@ def exact_stacks() -> dict[str, nn.Module]:
 
 @pytest.mark.parametrize("name", list(exact_stacks()))
 def test_box_is_exact_for(name: str) -> None:
-    made = plan(open_up(exact_stacks()[name]), (3, 24, 36))
+    made = find_layers(open_up(exact_stacks()[name]), (3, 24, 36))
     assert made.layers[0].tap == "post"
     for layer, box, seen in supports(made):
         assert agree(box, seen, 24, 36), layer
@@ -207,7 +208,7 @@ FRACTIONAL = {
 
 @pytest.mark.parametrize("name", list(FRACTIONAL))
 def test_box_holds_the_gradient_for(name: str) -> None:
-    made = plan(open_up(FRACTIONAL[name]), (3, 24, 36))
+    made = find_layers(open_up(FRACTIONAL[name]), (3, 24, 36))
     for layer, box, seen in supports(made, positions=2):
         assert made.layers[0].receptive_field is not None
         assert holds(box, seen), layer
@@ -254,7 +255,7 @@ GLOBAL = {
 @pytest.mark.parametrize("name", list(GLOBAL))
 def test_field_is_global_after(name: str) -> None:
     module, layer = GLOBAL[name]
-    made = plan(nn.Sequential(module) if layer == "" else module, (3, 24, 36))
+    made = find_layers(nn.Sequential(module) if layer == "" else module, (3, 24, 36))
     found = next(info for info in made.layers if info.name == (layer or "0"))
     assert found.receptive_field is None
     assert found.jump is None

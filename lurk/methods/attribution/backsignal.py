@@ -18,7 +18,7 @@ are refused.
 """
 
 from functools import partial
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -27,12 +27,10 @@ from torch.autograd.graph import Node
 from lurk.errors import LurkError
 from lurk.graph.hooks import Alter, altered
 from lurk.graph.partial_forward import reaching
+from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 from lurk.methods.attribution.rectifiers import Gradients, Rectifier, rectifying, refusal
 from lurk.methods.attribution.target import Target, explaining
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 Rule = Literal["gradient", "deconvnet", "guided"]
 RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided")
@@ -69,7 +67,7 @@ def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool =
     return torch.zeros_like(image) if signal is None else signal
 
 
-def sent_back(plan: "Plan", target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
+def sent_back(plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
     """Send a signal from a target back to some images.
 
     Args:
@@ -92,7 +90,7 @@ def sent_back(plan: "Plan", target: Target, images: Tensor, rule: Rule = "gradie
         return back(values[values != 0] if rule == "deconvnet" else values, batch, rule).float()
 
 
-def unfit(plan: "Plan") -> str:
+def unfit(plan: Plan) -> str:
     """Why deconvnet and guided backprop cannot be had for a network; empty where they can.
 
     Args:

@@ -6,18 +6,15 @@ number for each position of that layer, which is then brought to the size of the
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lurk.errors import LayerError
+from lurk.graph.plan import Plan
 from lurk.method_spec import Option
 from lurk.methods.attribution.target import Target, explaining
 from lurk.records import LayerInfo
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 AT = Option(
     "at",
@@ -44,7 +41,7 @@ class Reading:
     number: Tensor
 
 
-def read(plan: "Plan", target: Target, image: Tensor, at: str = "") -> Reading:
+def read(plan: Plan, target: Target, image: Tensor, at: str = "") -> Reading:
     """Read the layer that explains a target.
 
     Args:
@@ -70,7 +67,7 @@ def read(plan: "Plan", target: Target, image: Tensor, at: str = "") -> Reading:
         return Reading(name, reached[name][0].detach(), gradient.detach(), numbers[0].detach())
 
 
-def _candidates(plan: "Plan", target: Target) -> list[str]:
+def _candidates(plan: Plan, target: Target) -> list[str]:
     """Layers with more than one position that come before a target, the nearest first."""
     at = next((at for at, layer in enumerate(plan.layers) if layer.name == target.layer), len(plan.layers) - 1)
     if target.where == "class":
@@ -78,13 +75,13 @@ def _candidates(plan: "Plan", target: Target) -> list[str]:
     return [layer.name for layer in reversed(plan.layers[:at]) if layer.grid[0] * layer.grid[1] > 1]
 
 
-def _explains(plan: "Plan", target: Target, name: str) -> bool:
+def _explains(plan: Plan, target: Target, name: str) -> bool:
     """Whether a layer is another value than the one that is explained."""
     nodes = {layer.name: tap.node for layer, tap in zip(plan.layers, plan.taps, strict=True)}
     return target.where == "class" or nodes[name] != nodes[target.layer]
 
 
-def _nothing(plan: "Plan", target: Target, at: str, batch: Tensor) -> str:
+def _nothing(plan: Plan, target: Target, at: str, batch: Tensor) -> str:
     what = f"class {target.label}" if target.where == "class" else f"unit {target.unit} of layer {target.layer}"
     if not at:
         return f"no layer with more than one position comes before {what}; choose another unit, or a class as target"
@@ -95,7 +92,7 @@ def _nothing(plan: "Plan", target: Target, at: str, batch: Tensor) -> str:
     return f"{what} is not computed from layer {at!r}; layers before it, nearest first: {good}"
 
 
-def unit_map(plan: "Plan", layer: str, unit: int, image: Tensor) -> Tensor:
+def unit_map(plan: Plan, layer: str, unit: int, image: Tensor) -> Tensor:
     """A unit's own activation, spread over the image.
 
     Args:

@@ -16,7 +16,7 @@ that is none of these is refused by name.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -26,11 +26,9 @@ from torch.nn import functional
 
 from lurk.errors import LurkError
 from lurk.graph.hooks import Alter, altered
+from lurk.graph.plan import Plan
 from lurk.methods.attribution.lrp_rules import Catching, Shared, Sharing, stabilised
 from lurk.methods.attribution.target import Target, explaining
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 Gradients = tuple[Tensor | None, ...]
 
@@ -80,7 +78,7 @@ EDGE = 1 - 1e-6
 NOT_0_AT_0 = words("Softplus Hardsigmoid Sigmoid ClampMin ClampMax")
 
 
-def relevance(plan: "Plan", target: Target, image: Tensor, sharing: Sharing) -> Tensor:
+def relevance(plan: Plan, target: Target, image: Tensor, sharing: Sharing) -> Tensor:
     """Share the value of a target out among the pixels.
 
     Args:
@@ -108,7 +106,7 @@ def relevance(plan: "Plan", target: Target, image: Tensor, sharing: Sharing) -> 
     return torch.zeros_like(image) if found is None else (batch.detach() * found)[0]
 
 
-def refusal(plan: "Plan", target: Target, image: Tensor) -> str:
+def refusal(plan: Plan, target: Target, image: Tensor) -> str:
     """Why the value of a target cannot be shared out; empty where it can."""
     batch = image[None].detach().clone().requires_grad_()
     with explaining(plan, target) as forward:

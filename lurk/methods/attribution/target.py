@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import torch
 from torch import Tensor
@@ -11,10 +11,8 @@ from torch import Tensor
 from lurk.errors import LurkError
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import Reached, reaching
+from lurk.graph.plan import Plan
 from lurk.methods.attribution.rectifiers import own_bound
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 Where = Literal["maximum", "position", "map", "class"]
 WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")
@@ -93,7 +91,7 @@ def _column(values: Tensor, number: int, words: str) -> Tensor:
 
 @contextmanager
 def explaining(
-    plan: "Plan", target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
+    plan: Plan, target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
 ) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
     """Run a model just as far as a target needs.
 
@@ -120,7 +118,7 @@ def explaining(
         yield forward
 
 
-def settled(plan: "Plan", target: Target, image: Tensor) -> Target:
+def settled(plan: Plan, target: Target, image: Tensor) -> Target:
     """Put the position of the maximum in an image in the place of `maximum`, so that it stays as the image changes.
 
     Args:

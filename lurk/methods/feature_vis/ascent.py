@@ -6,21 +6,18 @@ Axes: f pictures, c channels, h w pixels.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import Reach, reaching
+from lurk.graph.plan import Plan
 from lurk.methods.attribution.rectifiers import Gradients, Rectifier, rectifying
 from lurk.methods.feature_vis.objectives import Objective
 from lurk.methods.feature_vis.parameterization import Canvas
 from lurk.methods.feature_vis.regularizers import Policy, Regularisers, mean_distance, total_variation
 from lurk.models import Model
-
-if TYPE_CHECKING:
-    from lurk.graph.layers import Plan
 
 Show = Callable[[int, int, Callable[[], Tensor]], None]
 View = Callable[[Tensor, torch.Generator], Tensor]
@@ -68,7 +65,7 @@ def mean_colour(model: Model, like: Tensor) -> Tensor:
     return like.new_tensor(numbers).view(-1, 1, 1)
 
 
-def ascend(model: Model, plan: "Plan", objective: Objective, canvas: Canvas, recipe: Recipe, show: Show) -> Tensor:
+def ascend(model: Model, plan: Plan, objective: Objective, canvas: Canvas, recipe: Recipe, show: Show) -> Tensor:
     """Draw.
 
     Args:

@@ -9,8 +9,8 @@ from lurk.errors import LurkError
 if TYPE_CHECKING:
     from torch import Tensor
 
-    from lurk.graph.layers import Plan
     from lurk.graph.partial_forward import Reached
+    from lurk.graph.plan import Plan
     from lurk.models import Model
 
 SHIFTS = 8

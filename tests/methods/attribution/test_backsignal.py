@@ -12,7 +12,7 @@ from torch.nn import functional
 
 import lurk
 from lurk.errors import LurkError
-from lurk.graph.layers import plan
+from lurk.graph.layers import find_layers
 from lurk.methods.attribution.backsignal import RULES, back, sent_back, unfit
 from lurk.methods.attribution.target import Target
 from tests import reference
@@ -44,7 +44,7 @@ def by_captum(module: nn.Module, image: Tensor, label: int, rule: str) -> Tensor
 
 
 def by_class(module: nn.Module, image: Tensor, label: int, rule: str) -> Tensor:
-    made = plan(module, tuple(image.shape[1:]))
+    made = find_layers(module, tuple(image.shape[1:]))
     return sent_back(made, Target(made.layers[-1].name, 0, "class", label=label), image, rule)
 
 
@@ -66,7 +66,7 @@ def test_two_layers_worked_by_hand(rule):
     two.weight.data = torch.tensor([[4.0, 2.0], [1.0, -1.0]]).view(1, 2, 1, 2)
     module = nn.Sequential(one, nn.ReLU(inplace=True), two, nn.ReLU(inplace=True))
     image = torch.tensor([[[[1.0, -1.0, 2.0]]]])
-    made = plan(module.eval(), (1, 1, 3))
+    made = find_layers(module.eval(), (1, 1, 3))
     assert sent_back(made, Target("2", 0), image, rule).flatten().tolist() == PAPER[rule]
 
 
@@ -105,7 +105,7 @@ def test_deconvnet_is_the_chain_of_unpooling_rectification_and_transposed_filter
         signal = functional.conv_transpose2d(signal, conv2.weight, padding=1)
         signal = functional.max_unpool2d(signal, switches1, 2).relu()
         expected = functional.conv_transpose2d(signal, conv1.weight, padding=1)
-    found = sent_back(plan(module, (3, 16, 16)), Target("7", 5), image, "deconvnet")
+    found = sent_back(find_layers(module, (3, 16, 16)), Target("7", 5), image, "deconvnet")
     assert relative(found, expected) < 1e-5
     assert expected.abs().max() > 0
 
@@ -185,7 +185,7 @@ def by_steps(module: Between, slope, image: Tensor, rule: str) -> Tensor:
 @pytest.mark.parametrize("spelling", RELU)
 def test_every_spelling_of_relu_is_the_same_rectifier(spelling, rule):
     module, image = both(RELU[spelling]), image_of(1, 2, 6, 7)
-    found = sent_back(plan(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+    found = sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
     assert relative(found, by_steps(module, lambda x: (x > 0).float(), image, rule)) < 1e-5
 
 
@@ -225,7 +225,7 @@ OTHERS = {
 def test_other_rectifiers_follow_the_rule_by_their_derivative(act, rule):
     make, slope = OTHERS[act]
     module, image = both(make), 3 * image_of(1, 2, 6, 7)
-    found = sent_back(plan(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+    found = sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
     assert relative(found, by_steps(module, slope, image, rule)) < 1e-5
 
 
@@ -249,11 +249,11 @@ def test_an_activation_that_is_written_out_is_the_same_rectifier_as_its_module(a
     make, written = GATED[act]
     image = 3 * image_of(1, 2, 6, 7)
     maps = [
-        sent_back(plan(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+        sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
         for module in (both(lambda: Called(written)), both(make))
     ]
     assert relative(*maps) < 1e-5
-    plain = sent_back(plan(both(make), (2, 6, 7)), Target("two", 1, "map"), image)
+    plain = sent_back(find_layers(both(make), (2, 6, 7)), Target("two", 1, "map"), image)
     assert rule == "gradient" or relative(maps[0], plain) > 0.1
 
 
@@ -272,7 +272,7 @@ class Excited(nn.Module):
 
 @pytest.mark.parametrize("rule", ["deconvnet", "guided"])
 def test_gates_that_are_made_of_more_than_the_value_have_their_derivative(rule):
-    made, image = plan(seeded(Excited), (2, 6, 7)), image_of(1, 2, 6, 7)
+    made, image = find_layers(seeded(Excited), (2, 6, 7)), image_of(1, 2, 6, 7)
     target = Target("two", 1, "map")
     assert torch.equal(sent_back(made, target, image, rule), sent_back(made, target, image))
 
@@ -289,7 +289,7 @@ def vgg16() -> nn.Module:
 def test_torchvision_networks_equal_captum(make):
     """ResNet-18 calls one ReLU module twice in a block; captum 0.9 tells the two calls apart."""
     module, image = seeded(make), image_of(1, 3, 64, 64)
-    made = plan(module, (3, 64, 64))
+    made = find_layers(module, (3, 64, 64))
     for rule in RULES:
         ours = sent_back(made, Target(made.layers[-1].name, 0, "class", label=3), image, rule)
         assert relative(ours, by_captum(module, image, 3, rule)) <= CAPTUM, rule
@@ -431,7 +431,7 @@ HIDDEN = {
 def test_what_hides_whether_it_rectifies_is_refused_for_two_rules_and_has_its_gradient(act):
     function, words = HIDDEN[act]
     module, image = both(lambda: Called(function)), image_of(1, 2, 6, 7)
-    made, target = plan(module, (2, 6, 7)), Target("two", 1, "map")
+    made, target = find_layers(module, (2, 6, 7)), Target("two", 1, "map")
     assert words in unfit(made)
     for rule in ("deconvnet", "guided"):
         with pytest.raises(LurkError, match=f"{rule} cannot be had for this network: .*{words}"):
@@ -443,7 +443,7 @@ def test_what_hides_whether_it_rectifies_is_refused_for_two_rules_and_has_its_gr
 
 def test_refusing_never_raises_and_names_a_failure():
     module = both(nn.ReLU)
-    made = plan(module, (2, 6, 7))
+    made = find_layers(module, (2, 6, 7))
     module.two = nn.Conv2d(5, 3, 3)
     assert "it fails on an image of noise: RuntimeError" in unfit(made)
 
@@ -487,7 +487,7 @@ def bounded() -> tuple[nn.Module, Tensor]:
 @pytest.mark.parametrize("rule", RULES)
 def test_a_unit_at_its_own_upper_bound_is_explained_by_what_it_was_given(rule):
     module, image = bounded()
-    made = plan(module, (1, 1, 2))
+    made = find_layers(module, (1, 1, 2))
     assert made.layers[0].bound == 6
     for where in ("maximum", "position", "map"):
         assert sent_back(made, Target("0", 0, where), image, rule).flatten().tolist() == [1.0, 2.0]
@@ -496,14 +496,14 @@ def test_a_unit_at_its_own_upper_bound_is_explained_by_what_it_was_given(rule):
 def test_a_bound_that_is_not_the_targets_own_keeps_its_derivative():
     module, image = bounded()
     module[3].weight.data.fill_(1.0)
-    assert not sent_back(plan(module, (1, 1, 2)), Target("3", 0), image).any()
+    assert not sent_back(find_layers(module, (1, 1, 2)), Target("3", 0), image).any()
 
 
 @pytest.mark.parametrize(("act", "slope"), [(lambda: Called(lambda x: x.clamp(0, 6)), 1), (nn.Hardsigmoid, 1 / 6)])
 def test_other_bounds_are_opened_too(act, slope):
     module, image = bounded()
     module[1] = act()
-    found = sent_back(plan(module, (1, 1, 2)), Target("0", 0), image)
+    found = sent_back(find_layers(module, (1, 1, 2)), Target("0", 0), image)
     torch.testing.assert_close(found.flatten(), torch.tensor([1.0, 2.0]) * slope)
 
 
@@ -512,7 +512,7 @@ def test_other_bounds_are_opened_too(act, slope):
 def test_a_unit_that_is_not_active_sends_nothing_back(rule, where):
     module = seeded(Plain)
     module[0].bias.data.fill_(-100.0)
-    found = sent_back(plan(module, (3, 16, 16)), Target("0", 2, where), image_of(1, 3, 16, 16), rule)
+    found = sent_back(find_layers(module, (3, 16, 16)), Target("0", 2, where), image_of(1, 3, 16, 16), rule)
     assert not found.any()
 
 
@@ -530,6 +530,6 @@ def test_weights_of_double_precision_take_a_float_image_and_give_a_float_map(rul
     image, target = image_of(1, 3, 16, 16), Target("blocks.1.conv2", 1)
     single = sent_back(network("residual").plan(), target, image, rule)
     module = seeded(Residual).double()
-    double = sent_back(plan(module, (3, 16, 16)), target, image, rule)
+    double = sent_back(find_layers(module, (3, 16, 16)), target, image, rule)
     assert double.dtype == torch.float32
     assert relative(single, double) < 1e-5

@@ -1,0 +1,60 @@
+"""The plan of a model, as plain data: its layers, and where the activation of each is found."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from torch import Tensor, fx, nn
+
+from lurk.graph.layout import Layout
+from lurk.records import LayerInfo
+
+
+@dataclass(frozen=True)
+class Tap:
+    """Where a layer's activation is found.
+
+    Args:
+        node: Name of the graph's node; name of the module's call if the model has no graph.
+        layout: How to bring it into (n, channels, rows, cols).
+    """
+
+    node: str
+    layout: Layout
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """A module analysed for one input shape.
+
+    Args:
+        module: The model.
+        input_shape: (c, h, w) of one preprocessed image.
+        layers: The chosen layers, in execution order.
+        taps: Where each layer is found.
+        graph: The module's graph, or None if it cannot be traced.
+        constants: Tensors that the graph reads but the module does not hold.
+        left_out: Names of the layers that mix the images of a batch or give them in another order.
+    """
+
+    module: nn.Module
+    input_shape: tuple[int, int, int]
+    layers: tuple[LayerInfo, ...]
+    taps: tuple[Tap, ...]
+    graph: fx.Graph | None = None
+    constants: Mapping[str, Tensor] = field(default_factory=dict)
+    left_out: tuple[str, ...] = ()
+
+    def attribute(self, target: str) -> object:
+        """Return the module, weight, buffer or constant that the graph calls by a dotted name."""
+        if target not in self.constants:
+            return attribute(self.module, target)
+        weight = next(self.module.parameters(), None)
+        return self.constants[target].to(weight.device if weight is not None else "cpu")
+
+
+def attribute(root: nn.Module, target: str) -> object:
+    """Return the value under a dotted name."""
+    value: object = root
+    for part in target.split("."):
+        value = getattr(value, part)
+    return value
