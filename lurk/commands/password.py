@@ -2,12 +2,12 @@
 
 import argparse
 import getpass
-import os
 import sys
 from pathlib import Path
 
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
+from lurk.storage.atomic_files import write_file
 from lurk.web.auth.passwords import line
 
 
@@ -44,9 +44,6 @@ def _put(file: Path, name: str, made: str) -> None:
     try:
         before = file.read_text().splitlines() if file.exists() else []
         kept = [text for text in before if text.split()[:1] != [name]]
-        fresh = file.with_name(f".{file.name}.{os.getpid()}")
-        with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as out:  # noqa: PTH123 - takes a mode
-            out.write("\n".join([*kept, made]) + "\n")
-        fresh.replace(file)
+        write_file(file, "\n".join([*kept, made]) + "\n")
     except OSError as error:
         raise LurkError(f"cannot write {file}: {error.strerror}; name another with --to") from error

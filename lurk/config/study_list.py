@@ -23,6 +23,7 @@ from lurk.config.settings import STUDY_OPTIONS, Settings
 from lurk.errors import CacheError, LurkError
 from lurk.jobs.queue import Queue
 from lurk.records import digest
+from lurk.storage.atomic_files import write_file
 
 FORMAT = 1
 LANE_SWEEP = 2
@@ -140,16 +141,7 @@ def _write(file: Path, listed: Listed) -> None:
         "server": dict(listed.server),
         "studies": [_options(study) for study in listed.studies.values()],
     }
-    new = file.with_suffix(f".new-{os.getpid()}")
-    try:
-        with new.open("w") as out:
-            new.chmod(0o600)
-            json.dump(value, out)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
-    finally:
-        new.unlink(missing_ok=True)
+    write_file(file, json.dumps(value), is_synced=True)
 
 
 def _read(file: Path, cache: Path) -> Listed | None:

@@ -2,8 +2,6 @@
 
 import io
 import os
-import shutil
-import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +11,7 @@ from lurk.images import SOURCES, ImageSet
 from lurk.images.demo_photographs import FILES, photograph
 from lurk.images.demo_stimuli import FIELDS, stimulus
 from lurk.images.folder import list_folder
+from lurk.storage.atomic_files import replace_folder, write_file
 
 NAME, VERSION = "demo", 1
 EACH = 25
@@ -92,38 +91,12 @@ def _is_whole(folder: Path) -> bool:
 
 def _make(folder: Path) -> None:
     """Make the set in a folder beside and put it into place whole; one that another process made is as good."""
-    folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    made = Path(tempfile.mkdtemp(prefix=f".{NAME}-", dir=folder.parent))
-    try:
+    with replace_folder(folder, lambda: _is_whole(folder)) as new:
         for path, content in pictures():
-            file = made / path
+            file = new / path
             file.parent.mkdir(mode=0o700, exist_ok=True)
-            _write(file, content)
-        _write(made / MARK, str(VERSION).encode())
-        _put_into_place(made, folder)
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
-
-
-def _write(file: Path, content: bytes) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123 - takes a mode
-        out.write(content)
-
-
-def _put_into_place(made: Path, folder: Path) -> None:
-    for _ in range(3):
-        try:
-            made.rename(folder)
-            return
-        except OSError:
-            if _is_whole(folder):
-                return
-        aside = Path(tempfile.mkdtemp(prefix=f".{NAME}-old-", dir=folder.parent))
-        try:
-            folder.rename(aside / NAME)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
-    made.rename(folder)
+            write_file(file, content)
+        write_file(new / MARK, str(VERSION))
 
 
 SOURCES.register("demo")(Demo())

@@ -1,9 +1,7 @@
 """Fetching a file of weights: soon or not at all, checked, and never half there."""
 
 import hashlib
-import os
 import re
-import tempfile
 import threading
 import urllib.request
 from http.client import HTTPException
@@ -11,6 +9,7 @@ from pathlib import Path
 from typing import IO
 
 from lurk.errors import WeightsError
+from lurk.storage.atomic_files import replace_file
 
 CONNECT_S, STALL_S = 4.0, 20.0
 PIECE_BYTES = 1 << 20
@@ -29,17 +28,12 @@ def fetch(url: str, file: Path) -> None:
     try:
         answer = _open(url)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with answer, tempfile.NamedTemporaryFile(dir=file.parent, delete=False) as part:
-            try:
-                total = hashlib.sha256()
-                while piece := answer.read(PIECE_BYTES):
-                    part.write(piece)
-                    total.update(piece)
-                part.close()
-                _check(total.hexdigest(), file.name)
-                os.replace(part.name, file)  # noqa: PTH105 - a path object gains nothing
-            finally:
-                Path(part.name).unlink(missing_ok=True)
+        with answer, replace_file(file) as part:
+            total = hashlib.sha256()
+            while piece := answer.read(PIECE_BYTES):
+                part.write(piece)
+                total.update(piece)
+            _check(total.hexdigest(), file.name)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
         raise WeightsError(

@@ -2,10 +2,10 @@
 
 import os
 import shutil
-from contextlib import suppress
 from pathlib import Path
 
 from lurk.errors import DiskFullError
+from lurk.storage.atomic_files import write_file
 
 MEGABYTE = 1_000_000
 RESERVE, RESERVE_BYTES = "reserve", 8 << 20
@@ -67,15 +67,9 @@ def keep_reserve(cache: Path, floor_bytes: int) -> bool:
         return True
     if free is None or free < floor_bytes + 2 * RESERVE_BYTES:
         return False
-    made = cache / f".{RESERVE}.{os.getpid()}"
     try:
-        with open(made, "wb", opener=lambda path, flags: os.open(path, flags, 0o600)) as out:
-            for _ in range(RESERVE_BYTES >> 20):
-                out.write(os.urandom(1 << 20))  # what a file system cannot leave out or squeeze
-        made.replace(file)
+        write_file(file, os.urandom(RESERVE_BYTES))  # random, so that no file system stores less than that
     except OSError:
-        with suppress(OSError):
-            made.unlink()
         return False
     return True
 

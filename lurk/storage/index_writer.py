@@ -5,7 +5,6 @@ generation before stays for readers that have it open.
 """
 
 import json
-import os
 import shutil
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -18,6 +17,7 @@ import numpy as np
 from filelock import FileLock, Timeout
 
 from lurk.errors import BusyError, CacheError, IndexFormatError
+from lurk.storage.atomic_files import replace_file, write_file
 from lurk.storage.index import Index
 from lurk.storage.manifest import (
     FORMAT,
@@ -74,9 +74,8 @@ class IndexWriter:
         try:
             folder.mkdir()
             for name, array in states.items():
-                with _create(folder / f"{name}.npy") as file:
+                with replace_file(folder / f"{name}.npy", is_synced=True) as file:
                     _write_array(file, array)
-                    _flush(file)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)  # half a checkpoint would keep a full disk full
             raise
@@ -90,7 +89,7 @@ class IndexWriter:
         """Keep the preprocessed view of an image."""
         file = view_file(self._views, image)
         file.parent.mkdir(parents=True, exist_ok=True)
-        _replace(file, data, flush=False)
+        write_file(file, data)
 
     def keep_views(self, images: Iterable[int]) -> None:
         """Drop the views of all images but these."""
@@ -190,7 +189,7 @@ def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str,
     """
     file = study_file(cache, study)
     file.parent.mkdir(parents=True, exist_ok=True)
-    _replace(file, json.dumps({"index": folder.name, "made_with": made_with}).encode())
+    write_file(file, json.dumps({"index": folder.name, "made_with": made_with}), is_synced=True)
 
 
 def _set_aside(folder: Path, error: IndexFormatError) -> str:
@@ -222,35 +221,18 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
         if old.is_dir() and old.name not in KEPT:
             shutil.rmtree(old)
     starts = [0]
-    with _create(folder / "images.jsonl") as file:
+    with replace_file(folder / "images.jsonl", is_synced=True) as file:
         for path, label in images:
             starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
-        _flush(file)
-    with _create(folder / "images_at.npy") as file:
+    with replace_file(folder / "images_at.npy", is_synced=True) as file:
         _write_array(file, np.array(starts, np.int64))
-        _flush(file)
     (folder / "views").mkdir(exist_ok=True)
     _write_manifest(folder, manifest)
 
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     value = {"format": FORMAT} | asdict(manifest)
-    _replace(folder / "manifest.json", json.dumps(value, indent=1).encode())
-
-
-def _replace(file: Path, content: bytes, *, flush: bool = True) -> None:
-    """Write a file so that it is either the old one or the new one, whole."""
-    temporary = file.with_name(f".{file.name}.{os.getpid()}")
-    with _create(temporary) as out:
-        out.write(content)
-        if flush:
-            _flush(out)
-    temporary.replace(file)
-
-
-def _create(file: Path) -> IO[bytes]:
-    """Open a file for writing that only its owner may read."""
-    return open(file, "wb", opener=lambda path, flags: os.open(path, flags, 0o600))
+    write_file(folder / "manifest.json", json.dumps(value, indent=1), is_synced=True)
 
 
 def _write_array(file: IO[bytes], array: Array) -> None:
@@ -260,11 +242,6 @@ def _write_array(file: IO[bytes], array: Array) -> None:
     rows = max(1, SLICE_BYTES // max(array[:1].nbytes, 1))
     for start in range(0, len(array), rows):
         file.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
-
-
-def _flush(file: IO[bytes]) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def open_index(cache: Path, manifest: Manifest) -> Index | None:

@@ -9,10 +9,6 @@ A result is put into place whole, by one renaming; a damaged one counts as missi
 
 import io
 import json
-import os
-import shutil
-import tempfile
-import time
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -24,10 +20,10 @@ import numpy as np
 from lurk.errors import CacheError
 from lurk.method_spec import Offer
 from lurk.records import Provenance
+from lurk.storage.atomic_files import replace_folder, write_file
 
 FORMAT = 1
 OFFERS = "methods.json"
-BEGUN, LEFT_S = ".new-", 3600.0
 
 Array = np.ndarray[Any, np.dtype[Any]]
 
@@ -102,44 +98,13 @@ def write_result(index: Path, provenance: Provenance, figures: Mapping[str, Any]
     head = {"format": FORMAT, "provenance": asdict(provenance), "figures": dict(figures), "files": sizes}
     text = json.dumps(head, allow_nan=False)
     try:
-        folder.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _drop_left(folder.parent)
-        made = Path(tempfile.mkdtemp(prefix=BEGUN, dir=folder.parent))
-        try:
+        with replace_folder(folder, lambda: read_result(index, key) is not None) as new:
             for name, content in {**files, "result.json": text.encode()}.items():
-                _write(made / name, content)
-            _put(made, folder, index, key)
-        finally:
-            shutil.rmtree(made, ignore_errors=True)
+                write_file(new / name, content)
     except OSError as error:
         reason = f"cannot write to the cache: {error.strerror or error}"
         raise CacheError(f"{reason}; make room or choose another with --cache") from error
     return key
-
-
-def _drop_left(place: Path) -> None:
-    """Delete what processes that were killed have begun there and left."""
-    for left in place.glob(f"{BEGUN}*"):
-        with suppress(OSError):
-            if time.time() - left.stat().st_mtime > LEFT_S:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-def _put(made: Path, folder: Path, index: Path, key: str) -> None:
-    for _ in range(3):
-        try:
-            made.rename(folder)
-            return
-        except OSError:
-            if read_result(index, key) is not None:
-                return
-            shutil.rmtree(folder, ignore_errors=True)
-    made.rename(folder)
-
-
-def _write(file: Path, content: bytes) -> None:
-    with open(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as out:  # noqa: PTH123 - takes a mode
-        out.write(content)
 
 
 def to_npy(array: Array) -> bytes:
@@ -151,10 +116,8 @@ def to_npy(array: Array) -> bytes:
 
 def publish_offers(index: Path, offers: Sequence[Offer]) -> None:
     """Tell what each method offers for an index's model."""
-    descriptor, name = tempfile.mkstemp(prefix=f".{OFFERS}-", dir=index)
-    with os.fdopen(descriptor, "w") as out:
-        json.dump({"format": FORMAT, "methods": [offer.to_json() for offer in offers]}, out)
-    Path(name).replace(index / OFFERS)
+    value = {"format": FORMAT, "methods": [offer.to_json() for offer in offers]}
+    write_file(index / OFFERS, json.dumps(value))
 
 
 def read_offers(index: Path) -> list[Offer]:

@@ -4,12 +4,11 @@ import json
 import os
 import secrets
 import stat
-import tempfile
-from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 
 from lurk.errors import CacheError
+from lurk.storage.atomic_files import replace_file
 
 FILE = "keys.json"
 SECRET_BYTES = 32
@@ -53,16 +52,9 @@ def shared_keys(cache: Path) -> Keys:
 
 def _make(file: Path) -> None:
     """Write the file whole, unless another process has."""
-    descriptor, made = tempfile.mkstemp(prefix=f".{FILE}-", dir=file.parent)  # of mode 0600
-    try:
-        with os.fdopen(descriptor, "w") as out:
-            json.dump(asdict(Keys(*(secrets.token_urlsafe(SECRET_BYTES) for _ in fields(Keys)))), out)
-            out.flush()
-            os.fsync(out.fileno())
-        with suppress(FileExistsError):
-            os.link(made, file)
-    finally:
-        Path(made).unlink()
+    keys = Keys(*(secrets.token_urlsafe(SECRET_BYTES) for _ in fields(Keys)))
+    with replace_file(file, is_synced=True, keep_existing=True) as out:
+        out.write(json.dumps(asdict(keys)).encode())
 
 
 def _read(file: Path) -> Keys:
