@@ -13,6 +13,7 @@ from lurk.config.queue_address import LOCAL
 from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import LurkError, QueueError
+from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import MOST_UNITS
 from lurk.jobs.open_queue import queue_at
 from lurk.jobs.queue import Queue
@@ -22,7 +23,6 @@ from lurk.storage.manifest import index_folder
 from lurk.storage.stores import prepare_cache
 from lurk.worker.memory import keep_freed_memory
 
-LANE_SWEEP = 2
 LOOK_S, PATIENCE_S = 0.5, 60.0
 
 
@@ -82,7 +82,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
 def _swept_by_workers(settings: Settings, cache: Path) -> Index:
     """Ask the workers of a Redis for the sweep and show how far they are; an interrupt leaves them at it."""
     queue, spec = queue_at(settings.queue, cache), settings.sweep_spec()
-    job = queue.submit(spec, LANE_SWEEP, again=True)
+    job = queue.submit(spec, Lane.SWEEP, again=True)
     if not queue.workers_alive():
         print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)  # noqa: T201 - what is waited for
     silent_since = time.monotonic()

@@ -21,12 +21,12 @@ from filelock import FileLock
 from lurk.config.lurk_toml import Config, place
 from lurk.config.settings import STUDY_OPTIONS, Settings
 from lurk.errors import CacheError, LurkError
+from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Queue
 from lurk.records import digest
 from lurk.storage.atomic_files import write_file
 
 FORMAT = 1
-LANE_SWEEP = 2
 LONGEST_WAIT_S = 30
 Studies = Mapping[str, Settings]
 
@@ -126,7 +126,7 @@ def _settle(queue: Queue, before: Studies, after: Studies, *, everything: bool) 
         queue.cancel(key)
     for key, spec in wanted.items():
         if everything or key not in known or queue.get(key) is None:
-            queue.submit(spec, LANE_SWEEP, again=True)
+            queue.submit(spec, Lane.SWEEP, again=True)
 
 
 def _options(study: Settings) -> dict[str, Any]:

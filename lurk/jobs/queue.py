@@ -1,8 +1,8 @@
 """What a queue promises: equal jobs run once, urgent ones first, none is lost with its worker, and a stop is obeyed.
 
-A job waits in one of three lanes: 0 what somebody looks at now, 1 its neighbours, 2 whole sweeps. In a lane persons
-take turns, and a person's jobs are served first come, first served: `turns` holds the rule. A worker holds a job by a
-lease that it must renew; whoever lets it run out no longer owns the job.
+A job waits in one of three lanes (see `lanes`). In a lane the people take turns, and one person's jobs run first come,
+first served (see `turns`). A worker holds a job by a lease that it must renew; when the lease runs out, the worker no
+longer owns the job.
 """
 
 from collections.abc import Mapping
@@ -12,7 +12,6 @@ from typing import Literal, Protocol
 from lurk.records import JobSpec
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
-LANES = 3
 MOST_PEOPLE = 50
 
 
@@ -36,7 +35,7 @@ class Job:
     Args:
         key: Identity: the hash of its spec.
         spec: What it is asked to do.
-        lane: 0, 1 or 2; the smallest runs first.
+        lane: A `Lane`; the smallest runs first.
         state: Where it stands.
         owner: Who runs it, None when nobody does.
         tries: How often it was begun since it last got further, the present time included.

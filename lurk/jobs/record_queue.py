@@ -13,7 +13,8 @@ from pathlib import Path
 from lurk.errors import QueueError
 from lurk.jobs import waiting_lines
 from lurk.jobs.heartbeats import Presence
-from lurk.jobs.queue import LANES, Job, Limits
+from lurk.jobs.lanes import Lane
+from lurk.jobs.queue import Job, Limits
 from lurk.jobs.record import Entry
 from lurk.jobs.turns import after_turn, check_room, in_turn, places
 from lurk.records import JobSpec
@@ -42,8 +43,8 @@ class LocalQueue(Presence):
         self, spec: JobSpec, lane: int = 0, *, again: bool = False, person: str = "", limits: Limits | None = None
     ) -> Job:
         """Ask for a job in a lane, `again` also where it is done; see `Queue`."""
-        if lane not in range(LANES):
-            raise ValueError(f"a lane is one of {', '.join(map(str, range(LANES)))}, not {lane}")
+        if lane not in set(Lane):
+            raise ValueError(f"a lane is one of {', '.join(map(str, Lane))}, not {lane}")
         with self._texts.transaction():
             entry = self._entry(spec.key)
             state = entry.job.state if entry else None
@@ -77,7 +78,7 @@ class LocalQueue(Presence):
 
     def claim(self, owner: str, *, below: int | None = None) -> Job | None:
         """Take the next job of the lanes `below`; `owner` is the worker's name, a slash and a number; see `Queue`."""
-        lanes = range(LANES if below is None else below)
+        lanes = range(len(Lane) if below is None else below)
         if not self._texts.span("wait:0", f"wait:{len(lanes)}", 1):
             return None
         with self._texts.transaction():

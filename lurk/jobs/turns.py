@@ -9,7 +9,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from lurk.errors import QueueFullError
-from lurk.jobs.queue import LANES, Limits
+from lurk.jobs.lanes import Lane
+from lurk.jobs.queue import Limits
 
 REMEMBERED = 200
 
@@ -70,7 +71,7 @@ def places(waiting: Sequence[Waiting], turns: Mapping[int, Mapping[str, int]]) -
         A number for each key.
     """
     found: dict[str, int] = {}
-    for lane in range(LANES):
+    for lane in Lane:
         of_lane = [job for job in waiting if job.lane == lane]
         for job, _ in in_turn(of_lane, turns.get(lane, {})):
             found.setdefault(job.key, len(found))
@@ -95,9 +96,9 @@ def check_room(waiting: Sequence[Waiting], lane: int, person: str, limits: Limit
     Raises:
         QueueFullError: Too many wait.
     """
-    if lane == LANES - 1:
+    if lane == Lane.SWEEP:
         return
-    asked = [job for job in waiting if job.lane < LANES - 1]
+    asked = [job for job in waiting if job.lane < Lane.SWEEP]
     own = sum(job.people[:1] == (person,) for job in asked)
     if person and own >= limits.person:
         raise QueueFullError(

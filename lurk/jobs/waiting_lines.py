@@ -3,7 +3,8 @@
 import json
 
 from lurk.jobs.disk_texts import Texts
-from lurk.jobs.queue import LANES, Job
+from lurk.jobs.lanes import Lane
+from lurk.jobs.queue import Job
 from lurk.jobs.turns import Waiting
 from lurk.records import canonical
 
@@ -23,7 +24,7 @@ def key_of(text: str) -> str:
     return str(json.loads(text)[0]) if text.startswith("[") else text
 
 
-def waiting(texts: Texts, first: int = 0, end: int = LANES) -> list[Waiting]:
+def waiting(texts: Texts, first: int = 0, end: int = len(Lane)) -> list[Waiting]:
     """The waiting jobs of some lanes.
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lurk.errors import LurkError
+from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import DEFAULT_PICTURE, KINDS, Ask, ask
 from lurk.jobs.queue import Job, Queue
 from lurk.method_spec import Offer
@@ -16,7 +17,6 @@ from lurk.storage.index import Index
 from lurk.storage.results import read_offers, read_result
 from lurk.storage.stores import Renders
 
-LANE_NOW, LANE_NEXT = 0, 1
 SHOWN = ("layer", "unit", "units", "method", "image", "target")
 
 
@@ -87,7 +87,7 @@ class Requests:
         spec = asked.spec(sweep, index.key)
         if is_done:
             return self.view(index, Job(spec.key, spec, 0, "done"))
-        lane = LANE_NEXT if asked.kind == "pictures" else LANE_NOW
+        lane = Lane.NEXT if asked.kind == "pictures" else Lane.NOW
         return self.view(index, self._submit(spec, lane, person))
 
     def view(self, index: Index | None, job: Job) -> dict[str, Any]:

@@ -7,10 +7,10 @@ from typing import Any
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, Metric
 
-from lurk.jobs.queue import LANES, Job
+from lurk.jobs.lanes import Lane
+from lurk.jobs.queue import Job
 from lurk.storage.counts import BUCKETS_S, Name
 
-LANE_NAMES = ("now", "next", "sweep")
 STATES = ("queued", "running", "done", "failed", "cancelled")
 HELP = {
     "lurk_requests": "Requests answered, by kind of address and class of status.",
@@ -58,9 +58,9 @@ class Figures:
     def _queue(self) -> Metric:
         metric = GaugeMetricFamily("lurk_queue_jobs", "Jobs that wait or run, by lane.", labels=("lane", "state"))
         found = Counter[tuple[int, str]]((job.lane, job.state) for job in self._jobs)
-        for lane in range(LANES):
+        for lane in Lane:
             for state in STATES[:2]:
-                metric.add_metric((LANE_NAMES[lane], state), found[lane, state])
+                metric.add_metric((lane.name.lower(), state), found[lane, state])
         return metric
 
     def _by_state(self) -> Metric:

@@ -7,6 +7,7 @@ from typing import Any
 
 from lurk.config.settings import Settings
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
+from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Job, Limits, Queue
 from lurk.method_spec import Offer
 from lurk.records import JobSpec, LayerInfo
@@ -23,7 +24,6 @@ from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.results import read_offers
 from lurk.storage.stores import Renders
 
-LANE_NOW, LANE_SWEEP = 0, 2
 MORE_INDEXES = 8
 
 
@@ -60,7 +60,7 @@ class Service:
     def start(self) -> None:
         """Ask for the sweep of every study; one that is complete answers at once."""
         for settings in self._studies().values():
-            self.queue.submit(settings.sweep_spec(), LANE_SWEEP, again=True)
+            self.queue.submit(settings.sweep_spec(), Lane.SWEEP, again=True)
 
     def _submit(self, spec: JobSpec, lane: int, person: Person) -> Job:
         """Put a job into the queue, unless there is no room for it; see `QueueFullError` and `DiskFullError`."""
@@ -188,14 +188,14 @@ class Service:
 
     def resume(self, study: str, person: Person = OWNER) -> None:
         """Go on with a study's sweep."""
-        self._submit(self._known(study).sweep_spec(), LANE_SWEEP, person)
+        self._submit(self._known(study).sweep_spec(), Lane.SWEEP, person)
 
     def verify(self, study: str, layer: str, unit: int, person: Person = OWNER) -> str:
         """Ask for a unit's stored hits to be computed anew; returns the job's key."""
         self.unit(study, layer, unit)
         spec = self._known(study).sweep_spec()
         asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
-        return self._submit(asked, LANE_NOW, person).key
+        return self._submit(asked, Lane.NOW, person).key
 
     def methods(self, study: str) -> list[Offer]:
         """What each method offers for a study's model; empty before a worker has loaded it."""

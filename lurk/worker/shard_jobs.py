@@ -6,12 +6,12 @@ from types import TracebackType
 from typing import Self, TypeVar
 
 from lurk.errors import Cancelled, QueueError
+from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Queue
 from lurk.records import JobSpec, Scalar
 from lurk.sweeps.shards import Shard
 from lurk.worker.method_tasks import Context
 
-LANE = 2
 PATIENCE_S = 60.0
 
 Answer = TypeVar("Answer")
@@ -55,7 +55,7 @@ class Helpers:
     def ask(self, index: str, shard: Shard) -> None:
         """Ask for a shard of an index, by its key."""
         spec = shard_spec(self._sweep, index, shard)
-        self._asked.append(self._patiently(lambda: self._queue.submit(spec, LANE, again=True)).key)
+        self._asked.append(self._patiently(lambda: self._queue.submit(spec, Lane.SWEEP, again=True)).key)
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
         """Ask the queue, again where it cannot answer just now."""
