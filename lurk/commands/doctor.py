@@ -13,10 +13,10 @@ from lurk.config.queue_address import LOCAL
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.records import UnitRef
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.filesystem import file_system, is_shared
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
-from lurk.storage.stores import prepare_cache
 
 PACKAGES = (
     *("torch", "torchvision", "numpy", "pillow", "dash", "plotly", "dash-bootstrap-components", "diskcache"),

@@ -4,12 +4,13 @@ import argparse
 import os
 from pathlib import Path
 
-from lurk.config import study_list
 from lurk.config.lurk_toml import Config, place, read
 from lurk.config.settings import Settings, variable
+from lurk.config.study_list import StudyList, read_lists
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import queue_at
-from lurk.storage.stores import prepare_cache
+from lurk.service.study_changes import Change, apply_config
+from lurk.storage.cache_dir import prepare_cache
 
 
 def run(settings: Settings, given: argparse.Namespace) -> int:
@@ -29,7 +30,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     told = given.cache or os.environ.get(variable("cache"))
     named = config.server.get("cache") if config and not told else None
     cache = Path(str(named or settings.cache)).expanduser().absolute()
-    known = {str(one.config): one for one in study_list.lists(cache) if study_list.is_running(one)}
+    known = {str(one.config): one for one in read_lists(cache) if one.running}
     file = str(place(settings.config)) if settings.config else _only(known, cache)
     if file not in known:
         others = f"; those on this cache run with: {', '.join(known)}" if known else ""
@@ -40,7 +41,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     config = config or _read(file)
     cache = prepare_cache(cache)
     where = str(config.server.get("queue") or settings.queue)
-    _tell(study_list.take_in(cache, config, queue_at(where, cache)), config)
+    _tell(apply_config(cache, config, queue_at(where, cache)), config)
     return 0
 
 
@@ -51,7 +52,7 @@ def _read(file: str) -> Config:
         raise LurkError(f"{error}; a server that runs goes on with the studies that it has") from error
 
 
-def _only(known: dict[str, study_list.Listed], cache: Path) -> str:
+def _only(known: dict[str, StudyList], cache: Path) -> str:
     if not known:
         raise LurkError(
             f"no server with a --config runs on the cache {cache}; start one with: python app.py --config lurk.toml, "
@@ -62,7 +63,7 @@ def _only(known: dict[str, study_list.Listed], cache: Path) -> str:
     return next(iter(known))
 
 
-def _tell(change: study_list.Change, config: Config) -> None:
+def _tell(change: Change, config: Config) -> None:
     for word, names in (("added", change.added), ("changed", change.changed), ("removed", change.removed)):
         for name in names:
             print(f"{word:8}{name}")  # noqa: T201 - the answer

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from lurk.config.lurk_toml import read
 from lurk.config.queue_address import LOCAL
 from lurk.config.settings import Settings, hand_down
-from lurk.config.study_list import take_in
 from lurk.errors import LurkError
 from lurk.service.service import Service
+from lurk.service.study_changes import apply_config
 from lurk.storage.disk_space import MEGABYTE
 from lurk.web.auth.access import check_open, open_access
 from lurk.web.server.open_service import open_service
@@ -48,7 +48,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     _stop_on_signals(stop)
     with _web(service, settings) as web, _workers(settings, service):
         if settings.config:
-            take_in(service.cache, read(settings.config), service.queue, process=os.getpid())
+            apply_config(service.cache, read(settings.config), service.queue, process=os.getpid())
         else:
             service.start()
         if isinstance(web, Web):

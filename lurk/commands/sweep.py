@@ -17,10 +17,10 @@ from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import MOST_UNITS
 from lurk.jobs.open_queue import queue_at
 from lurk.jobs.queue import Queue
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder
-from lurk.storage.stores import prepare_cache
 from lurk.worker.memory import keep_freed_memory
 
 LOOK_S, PATIENCE_S = 0.5, 60.0

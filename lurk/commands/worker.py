@@ -3,8 +3,8 @@
 import argparse
 
 from lurk.config.settings import Settings, hand_down
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE
-from lurk.storage.stores import prepare_cache
 from lurk.worker import supervisor
 
 

@@ -1,9 +1,9 @@
-"""The studies that a server shows, as its `lurk.toml` was last taken in: a list below the cache.
+"""The list of studies that a server shows, on disk, as `serve` or `reload` last read them from its `lurk.toml`.
 
-    <cache>/served/<hash of the file's path>.json
+    <cache>/served/<hash of the path of lurk.toml>.json
 
-`serve` and `reload` write it as a whole; every web process looks at its stamp and reads it anew when it has changed. So
-all processes show the same studies, and a file that is broken meanwhile changes nothing.
+Every web process checks the time stamp of the list and reads the list again when it has changed. So all processes show
+the same studies, and a mistake in `lurk.toml` changes nothing before somebody runs `reload`.
 """
 
 import hashlib
@@ -14,16 +14,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from filelock import FileLock
 
-from lurk.config.lurk_toml import Config, place
+from lurk.config.lurk_toml import place
 from lurk.config.settings import STUDY_OPTIONS, Settings
 from lurk.errors import CacheError, LurkError
-from lurk.jobs.lanes import Lane
-from lurk.jobs.queue import Queue
-from lurk.records import digest
 from lurk.storage.atomic_files import write_file
 
 FORMAT = 1
@@ -32,14 +29,14 @@ Studies = Mapping[str, Settings]
 
 
 @dataclass(frozen=True)
-class Listed:
-    """A list of studies.
+class StudyList:
+    """The studies of a `lurk.toml`.
 
     Args:
-        config: The file that it was made of.
-        processes: Numbers of the processes of the servers that show it.
-        server: What the file said of the server when it was started: a hash of each option's value.
-        studies: The studies by name.
+        config: Path of the `lurk.toml`.
+        processes: Process numbers of the servers that show the studies.
+        server: The options of the server when it was started: a hash of each value, by name.
+        studies: The options of each study, by name.
     """
 
     config: Path
@@ -47,58 +44,61 @@ class Listed:
     server: Mapping[str, str]
     studies: Studies
 
+    @property
+    def running(self) -> tuple[int, ...]:
+        """Process numbers of the servers that still run."""
+        return tuple(process for process in self.processes if _is_alive(process))
 
-@dataclass(frozen=True)
-class Change:
-    """What became of the studies when a list took the place of another.
+    def write(self, file: Path) -> None:
+        """Write the list as a whole."""
+        value = {
+            "format": FORMAT,
+            "config": str(self.config),
+            "processes": list(self.processes),
+            "server": dict(self.server),
+            "studies": [study_options(study) for study in self.studies.values()],
+        }
+        write_file(file, json.dumps(value), is_synced=True)
 
-    Args:
-        added: Names of new studies.
-        changed: Names of studies with other options than before.
-        removed: Names of studies that are gone.
-        restart: Options of the server that differ from those that it was started with.
-    """
+    @classmethod
+    def read(cls, file: Path, cache: Path) -> Self | None:
+        """Read a list.
 
-    added: tuple[str, ...] = ()
-    changed: tuple[str, ...] = ()
-    removed: tuple[str, ...] = ()
-    restart: tuple[str, ...] = ()
+        Args:
+            file: Where it lies.
+            cache: The cache directory of its studies.
+
+        Returns:
+            The list; None if there is none, or it is damaged or of another version.
+
+        Raises:
+            CacheError: The file cannot be read.
+        """
+        try:
+            value = json.loads(file.read_text())
+            if value["format"] != FORMAT:
+                return None
+            config = Path(value["config"])
+            processes = tuple(one for one in value["processes"] if type(one) is int and one > 0)
+            studies = [Settings(**options, config=str(config), cache=str(cache)) for options in value["studies"]]
+            server = {str(name): str(hashed) for name, hashed in value["server"].items()}
+            return cls(config, processes, server, {study.study: study for study in studies})
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise CacheError(f"{file} cannot be read: {error.strerror}") from error
+        except (ValueError, KeyError, TypeError, AttributeError, LurkError):
+            return None
 
 
 def list_file(cache: Path, config: Path) -> Path:
-    """Where the list of a file's studies lies."""
+    """Where the list of the studies of a `lurk.toml` lies."""
     return cache / "served" / f"{hashlib.sha256(os.fsencode(config)).hexdigest()[:16]}.json"
 
 
-def take_in(cache: Path, config: Config, queue: Queue, *, process: int | None = None) -> Change:
-    """Show the studies of a file from now on: ask for the sweeps of new ones, stop those of removed ones.
-
-    Args:
-        cache: The cache directory.
-        config: What the file says.
-        queue: Where sweeps are asked for.
-        process: Number of the server's process where it starts; None while it runs, and its options hold.
-
-    Returns:
-        What has changed.
-
-    Raises:
-        CacheError: The list cannot be written.
-    """
-    file = list_file(cache, config.path)
-    server = {name: digest(value) for name, value in config.server.items()}
-    with _alone(file):
-        before = _read(file, cache) or Listed(config.path, (), server, {})
-        running = (*(one for one in before.processes if _is_alive(one)), *((process,) if process else ()))
-        after = Listed(config.path, running, server if process else before.server, config.by_name())
-        _write(file, after)
-        _settle(queue, before.studies, after.studies, everything=process is not None)
-    return _difference(before.studies, after.studies, before.server, server)
-
-
 @contextmanager
-def _alone(file: Path) -> Iterator[None]:
-    """Hold the list's lock, so that of two who change it one comes after the other."""
+def lock_list(file: Path) -> Iterator[None]:
+    """Hold the lock of a list: two processes that change the list do so one after the other."""
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         with FileLock(file.with_suffix(".lock"), timeout=LONGEST_WAIT_S, mode=0o600):
@@ -109,73 +109,19 @@ def _alone(file: Path) -> Iterator[None]:
         raise CacheError(f"cannot write {file}: {error.strerror}; make room, or choose another --cache") from error
 
 
-def _difference(before: Studies, after: Studies, started: Mapping[str, str], now: Mapping[str, str]) -> Change:
-    return Change(
-        tuple(name for name in after if name not in before),
-        tuple(name for name, study in after.items() if name in before and _options(study) != _options(before[name])),
-        tuple(name for name in before if name not in after),
-        tuple(name for name in sorted({*started, *now}) if started.get(name) != now.get(name)),
-    )
-
-
-def _settle(queue: Queue, before: Studies, after: Studies, *, everything: bool) -> None:
-    """Stop the sweeps that nothing shows any more, and ask for those that are wanted."""
-    wanted = {study.sweep_spec().key: study.sweep_spec() for study in after.values()}
-    known = {study.sweep_spec().key for study in before.values()}
-    for key in known - set(wanted):
-        queue.cancel(key)
-    for key, spec in wanted.items():
-        if everything or key not in known or queue.get(key) is None:
-            queue.submit(spec, Lane.SWEEP, again=True)
-
-
-def _options(study: Settings) -> dict[str, Any]:
+def study_options(study: Settings) -> dict[str, Any]:
+    """The options that a table `[[study]]` may set, with their values."""
     return {name: getattr(study, name) for name in STUDY_OPTIONS}
 
 
-def _write(file: Path, listed: Listed) -> None:
-    value = {
-        "format": FORMAT,
-        "config": str(listed.config),
-        "processes": list(listed.processes),
-        "server": dict(listed.server),
-        "studies": [_options(study) for study in listed.studies.values()],
-    }
-    write_file(file, json.dumps(value), is_synced=True)
-
-
-def _read(file: Path, cache: Path) -> Listed | None:
-    """A list, None where there is none, or one that this version does not know."""
-    try:
-        value = json.loads(file.read_text())
-        if value["format"] != FORMAT:
-            return None
-        config = Path(value["config"])
-        processes = tuple(one for one in value["processes"] if type(one) is int and one > 0)
-        studies = [Settings(**options, config=str(config), cache=str(cache)) for options in value["studies"]]
-        server = {str(name): str(hashed) for name, hashed in value["server"].items()}
-        return Listed(config, processes, server, {study.study: study for study in studies})
-    except FileNotFoundError:
-        return None
-    except OSError as error:
-        raise CacheError(f"{file} cannot be read: {error.strerror}") from error
-    except (ValueError, KeyError, TypeError, AttributeError, LurkError):
-        return None
-
-
-def lists(cache: Path) -> list[Listed]:
-    """All lists below a cache directory."""
-    found = [_read(file, cache) for file in sorted((cache / "served").glob("*.json"))]
-    return [listed for listed in found if listed is not None]
-
-
-def is_running(listed: Listed) -> bool:
-    """Whether a server that shows a list is there."""
-    return any(_is_alive(process) for process in listed.processes)
+def read_lists(cache: Path) -> list[StudyList]:
+    """Read all lists below a cache directory; those of another version are left out."""
+    found = [StudyList.read(file, cache) for file in sorted((cache / "served").glob("*.json"))]
+    return [studies for studies in found if studies is not None]
 
 
 def _is_alive(process: int) -> bool:
-    """Whether a process is there; where the system cannot tell, it is."""
+    """Whether a process runs; True if the system cannot tell."""
     if os.name != "posix":
         return True
     try:
@@ -188,23 +134,23 @@ def _is_alive(process: int) -> bool:
 
 
 def studies_of(settings: Settings, cache: Path) -> Callable[[], Studies]:
-    """What a server shows, at any moment: the studies of its file as last taken in, or its one study.
+    """Give access to the studies that a server shows at any moment: those of its list, or its one study.
 
     Args:
         settings: The options of the server.
         cache: The cache directory.
 
     Returns:
-        A function that gives the studies by name; cheap, to be called for each request.
+        A function that returns the studies by name; cheap enough to call it for each request.
     """
     if settings.config is None:
         one = {settings.study: settings}
         return lambda: one
-    return _Live(list_file(cache, place(settings.config)), cache)
+    return _LiveStudies(list_file(cache, place(settings.config)), cache)
 
 
-class _Live:
-    """Reads a list anew when its stamp has changed; what cannot be read leaves the studies as they are."""
+class _LiveStudies:
+    """Reads a list again when its file has changed; a list that cannot be read leaves the studies as they are."""
 
     def __init__(self, file: Path, cache: Path) -> None:
         self._file, self._cache = file, cache
@@ -222,6 +168,6 @@ class _Live:
 
     def _renew(self, stamp: tuple[int, ...]) -> None:
         with self._lock, suppress(LurkError):
-            listed = _read(self._file, self._cache)
-            if listed is not None:
-                self._studies, self._stamp = listed.studies, stamp
+            found = StudyList.read(self._file, self._cache)
+            if found is not None:
+                self._studies, self._stamp = found.studies, stamp

@@ -10,6 +10,10 @@ import diskcache
 
 from lurk.errors import QueueError
 from lurk.storage.disk_space import give_up_reserve
+from lurk.storage.disk_store import is_damage, open_store
+
+TIMEOUT_S = 30.0
+BEGUN = "begun"  # says that there was a queue: without it an empty database would pass for a new one
 
 
 class Texts:
@@ -115,8 +119,35 @@ def queue_error(folder: Path, error: Exception) -> QueueError:
     )
 
 
-def is_damage(error: Exception) -> bool:
-    """Whether the database is broken, rather than busy, without room or used wrongly."""
-    if isinstance(error, sqlite3.OperationalError):
-        return "no such" in str(error)
-    return type(error) is sqlite3.DatabaseError
+def open_texts(cache: Path) -> Texts:
+    """Open the queue's store.
+
+    Args:
+        cache: The cache directory.
+
+    Returns:
+        The store; nothing is evicted from it, and what it acknowledged survives a power cut.
+
+    Raises:
+        queue_error: A QueueError: it cannot be opened, or is damaged.
+    """
+    folder = cache / "queue"
+    begun, database = folder / BEGUN, folder / diskcache.core.DBNAME
+    if begun.exists() and not (database.exists() and database.stat().st_size):
+        raise queue_error(folder, sqlite3.DatabaseError("its database is gone or empty"))
+    try:
+        store = open_store(
+            folder,
+            TIMEOUT_S,
+            eviction_policy="none",
+            cull_limit=0,
+            size_limit=1 << 60,
+            sqlite_synchronous=2,
+        )
+    except (OSError, diskcache.Timeout, sqlite3.Error) as error:
+        raise queue_error(folder, error) from error
+    texts = Texts(store)
+    texts.check()
+    with suppress(OSError):  # a full disk; the next start tries again
+        begun.touch(0o600)
+    return texts

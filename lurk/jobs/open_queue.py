@@ -6,8 +6,7 @@ from pathlib import Path
 from lurk.config.queue_address import LOCAL, check_queue
 from lurk.errors import CacheError
 from lurk.jobs.record_queue import LocalQueue
-from lurk.storage.counts import COUNTS
-from lurk.storage.stores import DiskCounts
+from lurk.storage.counts import COUNTS, DiskCounts
 
 
 def queue_at(where: str, cache: Path) -> LocalQueue:

@@ -12,13 +12,13 @@ from pathlib import Path
 
 from lurk.errors import QueueError
 from lurk.jobs import waiting_lines
+from lurk.jobs.disk_texts import open_texts
 from lurk.jobs.heartbeats import Presence
 from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Job, Limits
 from lurk.jobs.record import Entry
 from lurk.jobs.turns import after_turn, check_room, in_turn, places
 from lurk.records import JobSpec
-from lurk.storage.stores import open_queue
 
 LEASE_S = 10.0
 TRIES = 3
@@ -36,7 +36,7 @@ class LocalQueue(Presence):
             cache: The cache directory.
             clock: Seconds since the machine was started; steps of the wall clock do no harm to leases.
         """
-        super().__init__(open_queue(cache), clock)
+        super().__init__(open_texts(cache), clock)
         self._swept: float | None = None
 
     def submit(

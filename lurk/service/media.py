@@ -16,8 +16,8 @@ from lurk.service.colormaps import BOOSTS, GAMMAS, MODES, Mode, shown
 from lurk.service.method_results import stored_map
 from lurk.service.unit_view import COLUMNS, TILE, boxes, sprite_content
 from lurk.storage.index import Index
+from lurk.storage.renders import Renders
 from lurk.storage.results import read_result
-from lurk.storage.stores import Renders
 from lurk.storage.webp import (
     MIMETYPE,
     View,

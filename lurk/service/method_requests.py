@@ -14,8 +14,8 @@ from lurk.records import JobSpec
 from lurk.service.method_results import outcome, picture_url
 from lurk.service.person import OWNER, Person
 from lurk.storage.index import Index
+from lurk.storage.renders import Renders
 from lurk.storage.results import read_offers, read_result
-from lurk.storage.stores import Renders
 
 SHOWN = ("layer", "unit", "units", "method", "image", "target")
 

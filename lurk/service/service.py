@@ -21,8 +21,8 @@ from lurk.storage.counts import COUNTS
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
+from lurk.storage.renders import Renders
 from lurk.storage.results import read_offers
-from lurk.storage.stores import Renders
 
 MORE_INDEXES = 8
 

@@ -4,14 +4,21 @@ A full disk or a busy store loses nothing and stops nobody: what could not be ad
 """
 
 import json
+import sqlite3
 import threading
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Protocol
 
-from lurk.errors import LurkError
+import diskcache
+
+from lurk.errors import CacheError, LurkError
+from lurk.storage.cache_dir import machine_folder
+from lurk.storage.disk_store import open_store
 
 FLUSH_S = 2.0
+TIMEOUT_S = 2.0
 BUCKETS_S = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 300.0, 1800.0)
 
 Name = tuple[str, tuple[tuple[str, str], ...]]
@@ -25,6 +32,43 @@ class Shared(Protocol):
 
     def read(self) -> Mapping[str, float]:
         """All numbers."""
+
+
+class DiskCounts:
+    """The numbers that the processes of a cache directory on this machine share; see `Shared`."""
+
+    def __init__(self, cache: Path) -> None:
+        """Open the store.
+
+        Args:
+            cache: The cache directory.
+
+        Raises:
+            CacheError: It cannot be opened.
+        """
+        self._folder = machine_folder(cache) / "counts"
+        with self._errors():
+            self._store = open_store(
+                self._folder, TIMEOUT_S, eviction_policy="none", cull_limit=0, sqlite_synchronous=0
+            )
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, sqlite3.Error, diskcache.Timeout) as error:
+            raise CacheError(f"cannot use {self._folder}: {error}") from error
+
+    def add(self, amounts: Mapping[str, float]) -> None:
+        """Add to several numbers."""
+        with self._errors(), self._store.transact():
+            for name, amount in amounts.items():
+                self._store.incr(name, amount, default=0)
+
+    def read(self) -> dict[str, float]:
+        """All numbers."""
+        with self._errors():
+            return {str(name): float(self._store.get(name, 0)) for name in self._store}
 
 
 class Counts:

@@ -11,10 +11,10 @@ from lurk.errors import BusyError, IndexFormatError
 from lurk.images import ImageSet
 from lurk.models import Model
 from lurk.models.device import choose_device
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index
 from lurk.storage.manifest import generation_folder, read_manifest, shard_folder
-from lurk.storage.stores import prepare_cache
 from lurk.sweeps.loop import none_usable, usual_batch
 from lurk.sweeps.shards import Options, Shard, cut, is_complete, sweep_shard
 from lurk.sweeps.statistics import Array, Statistics

@@ -16,10 +16,10 @@ from lurk.images import ImageSet, load_images
 from lurk.models import Model, load_model
 from lurk.models.device import choose_device
 from lurk.records import VERSION, Provenance
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import drop_shards, open_index, write_index
 from lurk.storage.manifest import Manifest, index_folder
-from lurk.storage.stores import prepare_cache
 from lurk.sweeps.loop import Progress, run_through, usual_batch
 
 METHOD_VERSION = 1

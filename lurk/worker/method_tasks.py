@@ -26,8 +26,8 @@ from lurk.models import Model
 from lurk.records import JobSpec
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder
+from lurk.storage.renders import Renders, open_renders
 from lurk.storage.results import read_result, to_npy, write_result
-from lurk.storage.stores import Renders, open_renders
 from lurk.storage.webp import View, encode_picture, encode_view, to_view
 from lurk.worker.model_cache import images_of, model_of
 

@@ -6,7 +6,7 @@ from lurk.config.settings import Settings
 from lurk.jobs.open_queue import queue_at
 from lurk.jobs.record_queue import LocalQueue
 from lurk.records import JobSpec
-from lurk.storage.stores import prepare_cache
+from lurk.storage.cache_dir import prepare_cache
 from lurk.web.server.in_process import start
 from lurk.web.server.listen import listen
 from tests.web.ui.fake import FakeService

@@ -6,9 +6,9 @@ import pytest
 
 from lurk.cli import main
 from lurk.config.lurk_toml import read
-from lurk.config.study_list import take_in
 from lurk.jobs.record_queue import LocalQueue
-from lurk.storage.stores import prepare_cache
+from lurk.service.study_changes import apply_config
+from lurk.storage.cache_dir import prepare_cache
 
 STUDY = '[[study]]\nname = "{0}"\nmodel = "resnet18"\n'
 
@@ -25,7 +25,7 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def running(file, tmp_path):
     cache = prepare_cache(tmp_path / "results")
-    take_in(cache, read(file), LocalQueue(cache), process=os.getpid())
+    apply_config(cache, read(file), LocalQueue(cache), process=os.getpid())
     return file
 
 
@@ -63,7 +63,7 @@ def test_of_several_servers_one_must_be_named(running, tmp_path, capsys):
     other = tmp_path / "other.toml"
     other.write_text(STUDY.format("c"))
     cache = tmp_path / "results"
-    take_in(cache, read(other), LocalQueue(cache), process=os.getpid())
+    apply_config(cache, read(other), LocalQueue(cache), process=os.getpid())
     assert main(["reload", "--cache", "results"]) == 2
     said = capsys.readouterr().err
     assert "say which with --config" in said

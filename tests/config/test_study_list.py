@@ -9,33 +9,29 @@ import pytest
 
 from lurk.config.lurk_toml import read
 from lurk.config.settings import Settings
-from lurk.config.study_list import Change, is_running, list_file, lists, studies_of, take_in
+from lurk.config.study_list import StudyList, list_file, lock_list, read_lists, studies_of
 from lurk.errors import CacheError
-from lurk.jobs.record_queue import LocalQueue
 
 ALIVE = os.getpid()
 
 
 class Bench:
-    """A cache, its queue, and a file that is written anew with other studies."""
+    """A cache, and a file that is written anew with other studies."""
 
     def __init__(self, folder) -> None:
         self.cache, self.file = folder / "cache", folder / "lurk.toml"
         self.cache.mkdir()
-        self.queue = LocalQueue(self.cache)
 
-    def write(self, *studies: str, server: str = "") -> None:
-        tables = [f'[[study]]\nname = "{name}"\nmodel = "{name}net"\n' for name in studies]
-        self.file.write_text(server + "".join(tables))
+    def write(self, *studies: str) -> None:
+        self.file.write_text("".join(f'[[study]]\nname = "{name}"\nmodel = "{name}net"\n' for name in studies))
 
-    def take(self, process: int | None = None) -> Change:
-        return take_in(self.cache, read(self.file), self.queue, process=process)
+    def take(self, *processes: int) -> None:
+        file = list_file(self.cache, self.file)
+        with lock_list(file):
+            StudyList(self.file, processes, {}, read(self.file).by_name()).write(file)
 
     def live(self):
         return studies_of(Settings(config=str(self.file)), self.cache)
-
-    def states(self) -> dict[str, str]:
-        return {job.spec.study: job.state for job in self.queue.jobs()}
 
 
 @pytest.fixture
@@ -46,72 +42,6 @@ def bench(tmp_path):
 def test_without_a_file_a_server_shows_its_one_study(tmp_path):
     settings = Settings(model="resnet18")
     assert studies_of(settings, tmp_path)() == {"resnet18-demo": settings}
-
-
-def test_the_start_asks_for_every_sweep(bench):
-    bench.write("a", "b")
-    assert bench.take(ALIVE) == Change(added=("a", "b"))
-    assert bench.states() == {"a": "queued", "b": "queued"}
-    assert list(bench.live()()) == ["a", "b"]
-    assert bench.live()()["a"].model == "anet"
-
-
-def test_a_change_is_seen_by_every_process_and_sweeps_follow(bench):
-    bench.write("a", "b")
-    bench.take(ALIVE)
-    one, other = bench.live(), bench.live()
-    assert list(one()) == list(other()) == ["a", "b"]
-    bench.write("b", "c")
-    assert list(one()) == ["a", "b"]
-    assert bench.take() == Change(added=("c",), removed=("a",))
-    assert list(one()) == list(other()) == ["b", "c"]
-    assert bench.states() == {"a": "cancelled", "b": "queued", "c": "queued"}
-
-
-def test_other_options_change_a_study_and_start_its_sweep_anew(bench):
-    bench.write("a")
-    bench.take(ALIVE)
-    bench.file.write_text('[[study]]\nname = "a"\nmodel = "anet"\ntop = 3\n')
-    assert bench.take() == Change(changed=("a",))
-    assert bench.live()()["a"].top == 3
-    assert sorted(job.state for job in bench.queue.jobs()) == ["cancelled", "queued"]
-
-
-def test_nothing_changed_asks_for_nothing_anew(bench):
-    bench.write("a")
-    bench.take(ALIVE)
-    key = bench.queue.jobs()[0].key
-    bench.queue.cancel(key)
-    assert bench.take() == Change()
-    assert bench.states() == {"a": "cancelled"}
-
-
-def test_the_next_start_goes_on_with_stopped_sweeps_and_stops_those_of_studies_that_are_gone(bench):
-    bench.write("a", "b")
-    bench.take(ALIVE)
-    bench.queue.cancel(read(bench.file).by_name()["a"].sweep_spec().key)
-    bench.write("a")
-    bench.take(ALIVE)
-    assert bench.states() == {"a": "queued", "b": "cancelled"}
-
-
-def test_options_of_the_server_take_a_restart(bench):
-    bench.write("a", server="[server]\nport = 1\n")
-    bench.take(ALIVE)
-    bench.write("a", server='[server]\nport = 2\nallowed_host = "x"\n')
-    assert bench.take().restart == ("allowed_host", "port")
-    assert bench.take().restart == ("allowed_host", "port")
-    assert bench.take(ALIVE).restart == ("allowed_host", "port")
-    assert bench.take().restart == ()
-
-
-def test_what_the_server_is_told_is_not_written_down(bench):
-    bench.write("a", server='[server]\nallowed_host = "secret"\n')
-    bench.take(ALIVE)
-    file = list_file(bench.cache, bench.file)
-    assert "secret" not in file.read_text()
-    assert file.stat().st_mode & 0o777 == 0o600
-    assert file.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_damaged_list_leaves_the_studies_as_they_are(bench):
@@ -140,10 +70,10 @@ def test_a_list_that_cannot_be_written_is_a_line(bench):
 def test_a_server_is_known_while_its_process_lives(bench):
     bench.write("a")
     bench.take(2**22 + 1)
-    assert [is_running(one) for one in lists(bench.cache)] == [False]
+    assert [one.running for one in read_lists(bench.cache)] == [()]
     bench.take(ALIVE)
-    (found,) = lists(bench.cache)
-    assert is_running(found)
+    (found,) = read_lists(bench.cache)
+    assert found.running == (ALIVE,)
     assert found.processes == (ALIVE,)
     assert found.config == bench.file
 

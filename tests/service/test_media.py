@@ -6,7 +6,7 @@ from PIL import Image
 
 from lurk.service import media
 from lurk.service.unit_view import UnitView, grid
-from lurk.storage.stores import open_renders
+from lurk.storage.renders import open_renders
 from lurk.storage.webp import decode_view
 
 

@@ -13,8 +13,8 @@ from lurk.service.media import draw
 from lurk.service.method_requests import Requests
 from lurk.service.method_results import outcome
 from lurk.storage.histogram import share_below
+from lurk.storage.renders import open_renders
 from lurk.storage.results import publish_offers, read_result, result_folder, to_npy, write_result
-from lurk.storage.stores import open_renders
 from lurk.storage.webp import encode_view
 from tests.storage.test_results import OFFER
 

@@ -5,8 +5,7 @@ import pytest
 
 from lurk.errors import CacheError, QueueError
 from lurk.jobs.redis_counts import RedisCounts
-from lurk.storage.counts import Counts
-from lurk.storage.stores import DiskCounts
+from lurk.storage.counts import Counts, DiskCounts
 
 OTHER = """
 import sys
@@ -74,7 +73,7 @@ def test_a_damaged_store_and_a_redis_that_is_gone_are_no_numbers(tmp_path):
 
 
 def test_on_a_file_system_that_others_have_too_each_machine_counts_for_itself(tmp_path, monkeypatch):
-    monkeypatch.setattr("lurk.storage.stores.is_shared", lambda _cache: True)
+    monkeypatch.setattr("lurk.storage.cache_dir.is_shared", lambda _cache: True)
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "here"))
     (tmp_path / "here").mkdir()
     DiskCounts(tmp_path / "cache").add({"a": 1})

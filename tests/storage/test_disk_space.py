@@ -10,8 +10,9 @@ from lurk.jobs.queue import Limits
 from lurk.jobs.record_queue import LocalQueue
 from lurk.records import JobSpec
 from lurk.service.service import Service
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE, RESERVE, RESERVE_BYTES, Space, free_bytes, give_up_reserve, keep_reserve
-from lurk.storage.stores import open_renders, prepare_cache
+from lurk.storage.renders import open_renders
 from lurk.worker.worker import Worker
 from tests.small_disk import fill, small_disk
 

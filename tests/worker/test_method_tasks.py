@@ -18,8 +18,8 @@ from lurk.service.method_requests import Requests
 from lurk.service.method_results import stored_map
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
+from lurk.storage.renders import open_renders
 from lurk.storage.results import read_offers, read_result, result_folder
-from lurk.storage.stores import open_renders
 from lurk.storage.webp import decode_view
 from lurk.worker.model_cache import warm_model
 from lurk.worker.worker import Worker

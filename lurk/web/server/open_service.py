@@ -5,8 +5,9 @@ from lurk.config.study_list import studies_of
 from lurk.jobs.open_queue import queue_at
 from lurk.jobs.queue import Limits
 from lurk.service.service import Service
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE, Space
-from lurk.storage.stores import open_renders, prepare_cache
+from lurk.storage.renders import open_renders
 
 
 def open_service(settings: Settings) -> Service:

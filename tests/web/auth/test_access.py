@@ -9,7 +9,7 @@ import pytest
 from lurk.config.settings import Settings
 from lurk.errors import CacheError, LurkError
 from lurk.service.person import Person, is_name
-from lurk.storage.stores import prepare_cache
+from lurk.storage.cache_dir import prepare_cache
 from lurk.web.auth import passwords
 from lurk.web.auth.access import check_open, open_access
 from lurk.web.auth.keys import FILE, shared_keys

@@ -12,8 +12,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from lurk.config.settings import Settings
+from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index_writer import show_in_study, write_index
-from lurk.storage.stores import prepare_cache
 from lurk.web.auth.access import TokenAccess, open_access
 from lurk.web.server.in_process import start
 from lurk.web.server.web_process import Web

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from lurk.config.settings import Settings
-from lurk.storage.stores import prepare_cache
+from lurk.storage.cache_dir import prepare_cache
 from lurk.web.auth import passwords
 from lurk.web.auth.access import HeaderAccess, open_access
 from lurk.web.auth.keys import shared_keys
