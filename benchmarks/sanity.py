@@ -62,9 +62,9 @@ def main() -> None:
             print(f"photograph {number + 1} of {len(pictures)}, {where}", file=sys.stderr)
     kinds = [*LAYERS, "class"]
     print(f"EfficientNet-Lite0, {len(pictures)} photographs of {given.data}, real beside randomised weights\n")
-    table("method", {METHODS[name].offer.label: [found[name, kind] for kind in kinds] for name, _ in found}, kinds)
+    table("method", {METHODS[name].spec.label: [found[name, kind] for kind in kinds] for name, _ in found}, kinds)
     if not given.full:
-        fewer = {METHODS[name].offer.label: options for name, options in FEWER.items()}
+        fewer = {METHODS[name].spec.label: options for name, options in FEWER.items()}
         words = [f"{label} {', '.join(f'{k} {v}' for k, v in options.items())}" for label, options in fewer.items()]
         print(f"\nOther options than the defaults: {'; '.join(words)}.")
     print("\nReal weights, two rules of the back-signal beside one another\n")
@@ -111,13 +111,13 @@ def checked(
     began = time.perf_counter()
     try:
         with frozen(model.module):
-            options = method.offer.read({} if full else FEWER.get(method.offer.name, {}))
+            options = method.spec.read({} if full else FEWER.get(method.spec.name, {}))
             return check(method, MapRequest(model, model.plan(), image, target, options, quantiles))
     except LurkError as error:
-        print(f"{method.offer.name}: {error}", file=sys.stderr)
+        print(f"{method.spec.name}: {error}", file=sys.stderr)
         return None
     finally:
-        print(f"  {method.offer.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
+        print(f"  {method.spec.name}: {time.perf_counter() - began:.1f} s", file=sys.stderr)
 
 
 def table(what: str, rows: dict[str, list[list[float | None]]], kinds: list[str]) -> None:

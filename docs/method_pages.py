@@ -15,18 +15,18 @@ def main() -> None:
     sys.path.insert(0, str(ROOT))
     from lurk.methods import METHODS
 
-    offers = [METHODS[name].offer for name in METHODS]
-    rows = [f"| `{offer.name}` | {offer.gives} | {offer.shows} |" for offer in offers]
+    specs = [METHODS[name].spec for name in METHODS]
+    rows = [f"| `{spec.name}` | {spec.gives} | {spec.shows} |" for spec in specs]
     _fill(ROOT / "README.md", ["| method | gives | what is seen |", "|---|---|---|", *rows])
     sections = []
-    for offer in offers:
-        needs = ", ".join(offer.needs)
-        sections += [f"### `{offer.name}`", "", offer.shows, ""]
-        kind = f"{'signed ' if offer.signed else ''}{offer.gives}"
-        sections += [f"Takes {needs}; gives a {kind}. Version {offer.version}.", ""]
-        sections += [f"How it misleads: {offer.caution}", "", offer.paper, ""]
-        sections += [f"- `{option.name}`, {option.default}: {option.help}" for option in offer.options]
-        sections += [""] if offer.options else []
+    for spec in specs:
+        needs = ", ".join(spec.needs)
+        sections += [f"### `{spec.name}`", "", spec.shows, ""]
+        kind = f"{'signed ' if spec.signed else ''}{spec.gives}"
+        sections += [f"Takes {needs}; gives a {kind}. Version {spec.version}.", ""]
+        sections += [f"How it misleads: {spec.caution}", "", spec.paper, ""]
+        sections += [f"- `{option.name}`, {option.default}: {option.help}" for option in spec.options]
+        sections += [""] if spec.options else []
     _fill(ROOT / "docs" / "methods.md", sections)
 
 

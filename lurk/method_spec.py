@@ -81,7 +81,7 @@ class Option:
 
 
 @dataclass(frozen=True)
-class Offer:
+class MethodSpec:
     """What a method offers.
 
     Args:
@@ -134,7 +134,7 @@ class Offer:
         return asdict(self)
 
     @classmethod
-    def from_json(cls, value: Mapping[str, Any]) -> "Offer":
+    def from_json(cls, value: Mapping[str, Any]) -> "MethodSpec":
         """Read the JSON form; a part that is missing or of the wrong type is a TypeError or KeyError."""
         options = tuple(
             Option(**{**option, "choices": tuple(option["choices"])}) for option in value.get("options", ())

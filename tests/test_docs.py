@@ -31,11 +31,11 @@ def test_every_option_is_in_the_readme_with_its_default_and_help():
 
 
 def method_rows() -> list[str]:
-    """The README's table of methods, made from their offers."""
+    """The README's table of methods, made from their specs."""
     from lurk.methods import METHODS
 
-    offers = [METHODS[name].offer for name in METHODS]
-    return [f"| `{offer.name}` | {offer.gives} | {offer.shows} |" for offer in offers]
+    specs = [METHODS[name].spec for name in METHODS]
+    return [f"| `{spec.name}` | {spec.gives} | {spec.shows} |" for spec in specs]
 
 
 def test_every_method_is_in_the_readme():
@@ -48,11 +48,11 @@ def test_every_method_is_in_the_page_of_methods_with_its_paper_and_caution():
 
     page = (ROOT / "docs" / "methods.md").read_text()
     for name in METHODS:
-        offer = METHODS[name].offer
+        spec = METHODS[name].spec
         assert f"### `{name}`" in page
-        for words in (offer.shows, offer.paper, offer.caution):
+        for words in (spec.shows, spec.paper, spec.caution):
             assert words in page, words
-        for option in offer.options:
+        for option in spec.options:
             assert f"- `{option.name}`, {option.default}: {option.help}" in page, option.name
 
 

@@ -3,14 +3,14 @@ import json
 import pytest
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 
 STEPS = Option("steps", 50, "How many.", 1, 100)
 SHARE = Option("share", 0.5, "How much.", 0.0)
 FAST = Option("fast", False, "Whether.")
 COLOUR = Option("colour", "red", "Which.", choices=("red", "blue"))
 TITLE = Option("title", "", "What it is called.")
-OFFER = Offer(
+SPEC = MethodSpec(
     "toy", "Toy", "Nothing.", "map", ("layer", "unit"), "Nobody, 2020", 1, options=(STEPS, SHARE, FAST, COLOUR)
 )
 
@@ -61,22 +61,22 @@ def test_a_value_that_does_not_fit_is_refused_in_one_line(option, given, words):
 
 
 def test_an_offer_fills_in_what_is_missing_in_the_order_of_its_options():
-    assert OFFER.read({"share": "0.25", "steps": None}) == {"steps": 50, "share": 0.25, "fast": False, "colour": "red"}
-    assert list(OFFER.read({"colour": "blue", "steps": 3})) == ["steps", "share", "fast", "colour"]
+    assert SPEC.read({"share": "0.25", "steps": None}) == {"steps": 50, "share": 0.25, "fast": False, "colour": "red"}
+    assert list(SPEC.read({"colour": "blue", "steps": 3})) == ["steps", "share", "fast", "colour"]
 
 
 def test_an_option_that_is_not_offered_is_refused_with_those_that_are():
     with pytest.raises(LurkError, match="toy has no option 'speed'; it has: steps, share, fast, colour"):
-        OFFER.read({"speed": 1})
+        SPEC.read({"speed": 1})
 
 
 def test_an_offer_comes_back_from_json_as_it_was():
-    assert Offer.from_json(json.loads(json.dumps(OFFER.to_json()))) == OFFER
+    assert MethodSpec.from_json(json.loads(json.dumps(SPEC.to_json()))) == SPEC
 
 
 @pytest.mark.parametrize(
-    "broken", [{}, {"name": "toy"}, {**OFFER.to_json(), "speed": 1}, {**OFFER.to_json(), "needs": 3}]
+    "broken", [{}, {"name": "toy"}, {**SPEC.to_json(), "speed": 1}, {**SPEC.to_json(), "needs": 3}]
 )
 def test_what_is_no_offer_is_an_error_of_a_known_kind(broken):
     with pytest.raises((TypeError, KeyError)):
-        Offer.from_json(broken)
+        MethodSpec.from_json(broken)

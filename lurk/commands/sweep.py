@@ -126,14 +126,14 @@ def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
     from lurk.methods import METHODS
     from lurk.worker.method_tasks import draw_pictures
 
-    offer = METHODS[DEFAULT_PICTURE].offer
-    options = tuple(offer.read({}).items())
+    spec = METHODS[DEFAULT_PICTURE].spec
+    options = tuple(spec.read({}).items())
     before, total = 0, sum(layer.units for layer in index.layers)
     with tqdm(total=total, unit=" pictures", disable=not sys.stderr.isatty()) as bar:
         for layer in index.layers:
             for at in range(0, layer.units, MOST_UNITS):
                 units = tuple(range(at, min(at + MOST_UNITS, layer.units)))
-                asked = Ask("pictures", layer.name, units, offer.name, offer.version, options)
+                asked = Ask("pictures", layer.name, units, spec.name, spec.version, options)
                 shown = _Terminal(cache, bar, before, len(units))
                 draw_pictures(asked.spec(settings.sweep_spec(), index.key), shown)
                 before += len(units)

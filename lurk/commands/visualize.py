@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.service.colormaps import MODES, shown
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
@@ -49,17 +49,17 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
 
     if given.list:
         for name in METHODS:
-            _describe(METHODS[name].offer)
+            _describe(METHODS[name].spec)
         return 0
-    offer = METHODS[given.method].offer
-    options = offer.read(dict(_pair(text) for text in given.option))
+    spec = METHODS[given.method].spec
+    options = spec.read(dict(_pair(text) for text in given.option))
     units = numbers(given.units)
     out = _folder(given.out)
     model = warm_model(settings.model, settings.weights)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
-    drawing = _maps if offer.gives == "map" else _pictures
-    records, shared = [], _provenance(model, offer, options)
+    drawing = _maps if spec.gives == "map" else _pictures
+    records, shared = [], _provenance(model, spec, options)
     for file, content, told in drawing(model, settings, given, options, units):
         _write(out / file, content)
         records.append({"file": file, **told, **shared})
@@ -68,10 +68,10 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     return 0
 
 
-def _describe(offer: Offer) -> None:
-    """Print what a method offers."""
-    print(f"{offer.name}: {offer.shows} ({offer.paper})")  # noqa: T201 - the answer
-    for option in offer.options:
+def _describe(spec: MethodSpec) -> None:
+    """Print what a method is and its options."""
+    print(f"{spec.name}: {spec.shows} ({spec.paper})")  # noqa: T201 - the answer
+    for option in spec.options:
         choices = f" ({', '.join(option.choices)})" if option.choices else ""
         print(f"    {option.name}={option.default}: {option.help}{choices}")  # noqa: T201 - the answer
 
@@ -134,7 +134,7 @@ def _pictures(
     from lurk.methods.run_method import BATCH, visualize
     from lurk.worker.model_cache import image_set
 
-    needs = METHODS[given.method].offer.needs
+    needs = METHODS[given.method].spec.needs
     images = image_set(settings) if "images" in needs else None
     with tqdm(total=len(units), unit=" pictures", disable=not sys.stderr.isatty()) as bar:
         for at in range(0, len(units), BATCH):
@@ -230,7 +230,7 @@ def _plain(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "picture"
 
 
-def _provenance(model: "Model", offer: Offer, options: Mapping[str, Any]) -> Record:
+def _provenance(model: "Model", spec: MethodSpec, options: Mapping[str, Any]) -> Record:
     """Where a picture comes from, under the names of `Provenance`."""
     from lurk.sweeps.sweep import software
 
@@ -240,8 +240,8 @@ def _provenance(model: "Model", offer: Offer, options: Mapping[str, Any]) -> Rec
         "weight_hash": model.weight_hash,
         "notice": model.notice,
         "preprocessing": model.preprocessing,
-        "method": offer.name,
-        "method_version": offer.version,
+        "method": spec.name,
+        "method_version": spec.version,
         "parameters": dict(options),
         "software": dict(software()),
     }

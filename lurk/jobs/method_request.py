@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, Provenance, Scalar, canonical
 
 Kind = Literal["picture", "pictures", "map", "sanity"]
@@ -106,7 +106,13 @@ class Ask:
 
 
 def ask(
-    offer: Offer, layer: str, units: tuple[int, ...], options: Mapping[str, object], *, image: int | None, target: str
+    offer: MethodSpec,
+    layer: str,
+    units: tuple[int, ...],
+    options: Mapping[str, object],
+    *,
+    image: int | None,
+    target: str,
 ) -> Ask:
     """Make a request of an offer.
 

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from lurk.graph.plan import Plan
 from lurk.images import ImageSet
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods.attribution.target import Target
 from lurk.models import Model
 from lurk.records import Scalar
@@ -105,12 +105,12 @@ class MapMethod:
     """A method that gives a value for each pixel of an image.
 
     Args:
-        offer: What it offers.
+        spec: What it says of itself.
         run: Does it; gradients are on, whether they are needed or not.
         refuse: Says why it cannot be had for a model; empty where it can.
     """
 
-    offer: Offer
+    spec: MethodSpec
     run: Callable[[MapRequest], Map]
     refuse: Callable[[Model, Plan], str] = lambda _model, _plan: ""
 
@@ -119,7 +119,7 @@ class MapMethod:
 class PictureMethod:
     """A method that draws pictures; the parts are those of `MapMethod`."""
 
-    offer: Offer
+    spec: MethodSpec
     run: Callable[[PictureRequest], Pictures]
     refuse: Callable[[Model, Plan], str] = lambda _model, _plan: ""
 

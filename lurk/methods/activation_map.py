@@ -9,11 +9,11 @@ Misleads: a position answers for its whole receptive field, which is often far l
 Paper: Zhou et al., 2015, arXiv 1412.6856; Bau et al., 2017, arXiv 1704.05796 (the place of a position).
 """
 
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.cam import unit_map
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="activation_map",
     label="Activation map",
     shows="Where in the image the unit is active.",

@@ -8,13 +8,13 @@ Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2014, arXiv 1
 """
 
 from lurk.graph.plan import Plan
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
 from lurk.methods.feature_vis.objectives import ClassScore, Objective
 from lurk.models import Model
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="class_image",
     label="Picture of a class",
     shows="The picture to which the network gives the highest score of a class.",

@@ -7,13 +7,13 @@ Adebayo et al., 2018, arXiv 1810.03292.
 """
 
 from lurk.graph.plan import Plan
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back, unfit
 from lurk.methods.attribution.target import settled
 from lurk.models import Model
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="deconvnet",
     label="Deconvnet",
     shows="The pattern in the image that the unit answered to, projected back through the network.",

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, Show
 from lurk.methods.feature_vis.ascent import Recipe, ascend
 from lurk.methods.feature_vis.ascent_options import SEED
@@ -23,7 +23,7 @@ from lurk.methods.feature_vis.transforms import Move, moved, resized
 
 JITTER = 1 / 8
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="deep_dream",
     label="DeepDream",
     shows="A photograph changed so that the layer answers to it more strongly: what the network sees in it.",

@@ -10,11 +10,11 @@ what speaks against the target is not shown, so a map may be empty.
 Paper: Selvaraju et al., 2017, arXiv 1610.02391.
 """
 
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.cam import AT, read, resized
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="grad_cam",
     label="Grad-CAM",
     shows="The region of the image that speaks for the unit or class, found in the maps of one layer.",

@@ -4,12 +4,12 @@ It misleads by its noise: the derivative of a deep network jumps from pixel to p
 it is 0, whatever the image shows. Simonyan, Vedaldi and Zisserman, 2013, arXiv 1312.6034.
 """
 
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back
 from lurk.methods.attribution.target import settled
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="gradient",
     label="Gradient",
     shows="Which pixels would change the unit's value most, were they a little brighter or darker.",

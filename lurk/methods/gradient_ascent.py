@@ -10,12 +10,12 @@ arXiv 1506.06579 (presets); Olah, Mordvintsev & Schubert, Feature Visualization,
 
 from typing import cast
 
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
 from lurk.methods.feature_vis.objectives import Channel, Neuron, Objective
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="gradient_ascent",
     label="What it wants to see",
     shows="The picture that a unit answers to most, found by changing it step by step.",

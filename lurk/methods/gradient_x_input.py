@@ -5,12 +5,12 @@ products add up to the unit's value only in a network without biases and with Re
 Shcherbina and Kundaje, 2016, arXiv 1605.01713; its faults: Shrikumar, Greenside and Kundaje, 2017, arXiv 1704.02685.
 """
 
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back
 from lurk.methods.attribution.target import settled
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="gradient_x_input",
     label="Gradient × input",
     shows="How much each pixel adds to the unit's value, or takes from it, by its own brightness.",

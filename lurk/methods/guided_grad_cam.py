@@ -13,7 +13,7 @@ Paper: Selvaraju et al., 2017, arXiv 1610.02391; Springenberg et al., 2015, arXi
 import torch
 
 from lurk.graph.plan import Plan
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import back
 from lurk.methods.attribution.cam import AT, read, resized
@@ -21,7 +21,7 @@ from lurk.methods.attribution.rectifiers import refusal
 from lurk.methods.attribution.target import Target, explaining
 from lurk.models import Model
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="guided_grad_cam",
     label="Guided Grad-CAM",
     shows="The fine detail of guided backprop, kept only in the region that Grad-CAM finds.",

@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import explaining, settled
 from lurk.models import Model
@@ -17,7 +17,7 @@ from lurk.models import Model
 BATCH = 8
 BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="integrated_gradients",
     label="Integrated gradients",
     shows="How much each pixel adds to the unit's value on the way from an empty image to this one.",

@@ -13,7 +13,7 @@ import torch
 
 from lurk.errors import LurkError
 from lurk.graph.partial_forward import reaching
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent import Recipe, ascend, mean_colour
 from lurk.methods.feature_vis.ascent_options import SEED, SIZE, WAVE_NOISE
@@ -21,7 +21,7 @@ from lurk.methods.feature_vis.objectives import Likeness
 from lurk.methods.feature_vis.parameterization import Fourier, sides, stir
 from lurk.methods.feature_vis.transforms import Views
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="inversion",
     label="What the layer keeps",
     shows="A picture drawn from noise that the layer answers to as it does to the photograph.",

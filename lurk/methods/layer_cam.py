@@ -11,11 +11,11 @@ layers it follows edges whatever the target.
 Paper: Jiang et al., 2021, doi 10.1109/TIP.2021.3089943 (no arXiv number).
 """
 
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.cam import AT, read, resized
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="layer_cam",
     label="LayerCAM",
     shows="The places of the image that speak for the unit or class, weighed place by place in the maps of one layer.",

@@ -16,14 +16,14 @@ from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
 from lurk.graph.plan import Plan
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.lrp_propagation import refusal, relevance
 from lurk.methods.attribution.lrp_rules import Share, Sharing
 from lurk.methods.attribution.target import Target
 from lurk.models import Model
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="lrp",
     label="Relevance (LRP)",
     shows="What each pixel adds to the unit's or class's value, shared out backwards layer by layer.",

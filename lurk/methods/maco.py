@@ -15,7 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent import Recipe, ascend
 from lurk.methods.feature_vis.ascent_options import SEED
@@ -27,7 +27,7 @@ from lurk.models.device import device_of
 CENTRE_SPREAD = 0.15
 OPAQUE = 0.8
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="maco",
     label="What it wants, as natural waves",
     shows="The picture that a unit answers to most among those with the waves of natural images.",

@@ -10,7 +10,7 @@ Paper: Bau et al., 2017, arXiv 1704.05796.
 """
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.cam import unit_map
 from lurk.storage.index import PROBABILITIES
@@ -21,7 +21,7 @@ QUANTILE = Option(
     "Share of all positions of the image set at which the unit is less active than the mask demands.",
     choices=tuple(str(probability) for probability in PROBABILITIES if 0 < probability < 1),
 )
-OFFER = Offer(
+OFFER = MethodSpec(
     name="netdissect_mask",
     label="Network Dissection mask",
     shows="The part of the image where the unit is as active as in only a few of all places of the image set.",

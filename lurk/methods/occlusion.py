@@ -24,12 +24,12 @@ from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
 from lurk.graph.partial_forward import Reached, reaching
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target, settled
 
 BATCH = 16
-OFFER = Offer(
+OFFER = MethodSpec(
     name="occlusion",
     label="Occlusion",
     shows="How far the unit falls when a square of the image is covered, for each place of the square.",

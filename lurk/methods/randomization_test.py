@@ -77,7 +77,7 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
     warning = ""
     if alike is not None and alike > MOST_ALIKE:
         warning = (
-            f"{method.offer.label} barely changes when the weights are randomised (similarity {alike:.2f}): here it "
+            f"{method.spec.label} barely changes when the weights are randomised (similarity {alike:.2f}): here it "
             "shows the image and the architecture more than what the network learned"
             f"{', such as the shape of the field that a position sees' if target.where == 'position' else ''}."
         )

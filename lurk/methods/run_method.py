@@ -16,7 +16,7 @@ from lurk.errors import ImagesError, LayerError, LurkError
 from lurk.graph.partial_forward import reaching
 from lurk.graph.plan import Plan
 from lurk.images import ImageSet, decode, load_images
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import (
     METHODS,
     Map,
@@ -80,7 +80,7 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
     if images is not None and not isinstance(images, ImageSet):
         images = load_images(images)
     asked = (units,) if isinstance(units, int) else tuple(int(unit) for unit in units)
-    read = chosen.offer.read(options)
+    read = chosen.spec.read(options)
     with on_device(model, device), torch.inference_mode(False):
         plan = plan_of(model, layer)
         request = PictureRequest(model, plan, layer, asked, read, _prepared(model, image), images, show)
@@ -140,7 +140,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     where: Where = "position" if target == "maximum" and (row is not None or col is not None) else target
     if where not in WHERES:
         raise LurkError(f"target is one of {', '.join(WHERES)}, not {str(target)[:40]!r}")
-    read = chosen.offer.read(options)
+    read = chosen.spec.read(options)
     with on_device(model, device), torch.inference_mode(False):
         plan = plan_of(model, layer)
         tensor = _prepared(model, image)
@@ -168,8 +168,8 @@ def draw(method: PictureMethod, request: PictureRequest) -> Pictures:
         LurkError: It cannot be had for the model, or the layer has no such unit.
     """
     _check(method, request.model, request.plan)
-    if "layer" in method.offer.needs:
-        for unit in request.units if "unit" in method.offer.needs else (0,):
+    if "layer" in method.spec.needs:
+        for unit in request.units if "unit" in method.spec.needs else (0,):
             _check_unit(request.plan, request.layer, unit)
     return method.run(request)
 
@@ -195,7 +195,7 @@ def explain(method: MapMethod, request: MapRequest) -> Map:
 def _check(method: MapMethod | PictureMethod, model: Model, plan: Plan) -> None:
     why = method.refuse(model, plan)
     if why:
-        raise LurkError(f"{method.offer.name} cannot be had for this model: {why}")
+        raise LurkError(f"{method.spec.name} cannot be had for this model: {why}")
 
 
 def _check_unit(plan: Plan, layer: str, unit: int) -> None:
@@ -281,7 +281,7 @@ def _prepared(model: Model, image: Picture | None) -> Tensor | None:
     return preprocessed(model, image)
 
 
-def offers(model: Model, plan: Plan) -> list[Offer]:
+def offers(model: Model, plan: Plan) -> list[MethodSpec]:
     """What every method offers for a model, with the reason where it refuses."""
     found = [METHODS[name] for name in METHODS]
-    return [replace(method.offer, refusal=method.refuse(model, plan)) for method in found]
+    return [replace(method.spec, refusal=method.refuse(model, plan)) for method in found]

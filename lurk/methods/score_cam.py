@@ -15,7 +15,7 @@ Paper: Wang et al., 2020, arXiv 1910.01279.
 import torch
 from torch import Tensor
 
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.cam import AT, read, resized
 from lurk.methods.attribution.target import explaining, settled
@@ -24,7 +24,7 @@ BATCH = 16
 CHANNELS = Option(
     "channels", 64, "Maps of the layer that are tried, those with the largest range first; 0 for all of them.", 0, 65536
 )
-OFFER = Offer(
+OFFER = MethodSpec(
     name="score_cam",
     label="Score-CAM",
     shows="The region of the image that speaks for the unit or class, found by showing the network one map's region at "

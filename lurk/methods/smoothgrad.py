@@ -8,14 +8,14 @@ arXiv 1706.03825.
 import torch
 from torch import Tensor
 
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back
 from lurk.methods.attribution.target import settled
 
 BATCH = 8
 
-OFFER = Offer(
+OFFER = MethodSpec(
     name="smoothgrad",
     label="SmoothGrad",
     shows="Which pixels would change the unit's value most, averaged over noisy copies of the image.",

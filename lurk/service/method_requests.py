@@ -9,7 +9,7 @@ from lurk.errors import LurkError
 from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import DEFAULT_PICTURE, KINDS, Ask, ask
 from lurk.jobs.queue import Job, Queue
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec
 from lurk.service.method_results import outcome, picture_url
 from lurk.service.person import OWNER, Person
@@ -159,7 +159,7 @@ def job_view(job: Job, ahead: int) -> dict[str, Any]:
     }
 
 
-def _offer(index: Index, method: str) -> Offer:
+def _offer(index: Index, method: str) -> MethodSpec:
     offers = {offer.name: offer for offer in read_offers(index.folder)}
     if not offers:
         raise LurkError("the model is still being loaded; ask again in a moment")

@@ -9,7 +9,7 @@ from lurk.config.settings import Settings
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Job, Limits, Queue
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, LayerInfo
 from lurk.service import media, unit_view
 from lurk.service.method_requests import Requests, is_request, job_view
@@ -197,7 +197,7 @@ class Service:
         asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
         return self._submit(asked, Lane.NOW, person).key
 
-    def methods(self, study: str) -> list[Offer]:
+    def methods(self, study: str) -> list[MethodSpec]:
         """What each method offers for a study's model; empty before a worker has loaded it."""
         self._known(study)
         index = self._index(study)

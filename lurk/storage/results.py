@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from lurk.errors import CacheError
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.records import Provenance
 from lurk.storage.atomic_files import replace_folder, write_file
 
@@ -114,16 +114,16 @@ def to_npy(array: Array) -> bytes:
     return out.getvalue()
 
 
-def publish_offers(index: Path, offers: Sequence[Offer]) -> None:
+def publish_offers(index: Path, offers: Sequence[MethodSpec]) -> None:
     """Tell what each method offers for an index's model."""
     value = {"format": FORMAT, "methods": [offer.to_json() for offer in offers]}
     write_file(index / OFFERS, json.dumps(value))
 
 
-def read_offers(index: Path) -> list[Offer]:
+def read_offers(index: Path) -> list[MethodSpec]:
     """What each method offers for an index's model; empty where that is not known."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         value = json.loads((index / OFFERS).read_text())
         if value["format"] == FORMAT:
-            return [Offer.from_json(offer) for offer in value["methods"]]
+            return [MethodSpec.from_json(offer) for offer in value["methods"]]
     return []

@@ -137,7 +137,7 @@ def draw_pictures(spec: JobSpec, context: Context) -> Result:
         for number, part in enumerate(parts):
             watch = _Watch(context, study, asked, part, (number, len(parts)))
             image = study.best_image(asked.layer, part[0]) if from_image else None
-            images = study.images if "images" in method.offer.needs else None
+            images = study.images if "images" in method.spec.needs else None
             request = PictureRequest(study.model, study.plan, asked.layer, part, options, image, images, watch.show)
             began = time.monotonic()
             drawn = draw(method, request)

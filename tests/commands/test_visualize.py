@@ -52,7 +52,7 @@ def test_the_list_names_every_method_with_its_options(capsys):
     out = capsys.readouterr().out
     for name in METHODS:
         assert f"\n{name}: " in "\n" + out
-        for option in METHODS[name].offer.options:
+        for option in METHODS[name].spec.options:
             assert f"    {option.name}={option.default}" in out
 
 
@@ -86,9 +86,9 @@ def test_sweep_with_pictures_leaves_a_picture_for_every_unit(arguments, tmp_path
     from lurk.storage.index import Index
 
     method = METHODS["gradient_ascent"]
-    options = tuple(replace(o, default=2) if o.name == "steps" else o for o in method.offer.options)
+    options = tuple(replace(o, default=2) if o.name == "steps" else o for o in method.spec.options)
     monkeypatch.setitem(
-        METHODS._entries, "gradient_ascent", replace(method, offer=replace(method.offer, options=options))
+        METHODS._entries, "gradient_ascent", replace(method, spec=replace(method.spec, options=options))
     )
     assert main(["sweep", *arguments, "--with-pictures"]) == 0
     assert "6 pictures" in capsys.readouterr().out

@@ -12,7 +12,7 @@ def draw(method: str, model: lurk.Model, layer: str, units=(), *, image=None, im
     entry = METHODS[method]
     assert isinstance(entry, PictureMethod)
     request = PictureRequest(
-        model, model.plan(), layer, tuple(units), entry.offer.read(options), image=image, images=images, show=show
+        model, model.plan(), layer, tuple(units), entry.spec.read(options), image=image, images=images, show=show
     )
     found = entry.run(request)
     assert isinstance(found, Pictures)
@@ -26,4 +26,4 @@ def reached(model: lurk.Model, layer: str, pictures: Tensor) -> Tensor:
 
 
 def default(method: str, option: str) -> object:
-    return METHODS[method].offer.read({})[option]
+    return METHODS[method].spec.read({})[option]

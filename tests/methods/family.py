@@ -17,7 +17,7 @@ def ask(
     assert isinstance(entry, MapMethod)
     quantiles = options.pop("quantiles", None)
     request = MapRequest(
-        model, model.plan(), image, target, entry.offer.read(options), quantiles=quantiles, report=report
+        model, model.plan(), image, target, entry.spec.read(options), quantiles=quantiles, report=report
     )
     with frozen(model.module):
         return entry.run(request)

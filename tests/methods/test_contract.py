@@ -10,7 +10,7 @@ from torch import Tensor
 
 import lurk
 from lurk.errors import LurkError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
 from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, image_of, network, state_of
@@ -36,7 +36,7 @@ def fitted(option: Option) -> object:
     return type(option.default)(min(max(FEW[option.name], low), high))
 
 
-def options_of(offer: Offer) -> dict[str, object]:
+def options_of(offer: MethodSpec) -> dict[str, object]:
     return offer.read({option.name: fitted(option) for option in offer.options})
 
 
@@ -48,16 +48,16 @@ def middle_layer(model: lurk.Model) -> str:
 
 def result(name: str, model: lurk.Model, **changes) -> Tensor:
     entry, plan = METHODS[name], model.plan()
-    image, options = image_of(*model.input_shape), options_of(entry.offer) | changes
+    image, options = image_of(*model.input_shape), options_of(entry.spec) | changes
     if isinstance(entry, MapMethod):
         made: Map | Pictures = entry.run(
             MapRequest(model, plan, image, Target(middle_layer(model), 1), options, QUANTILES)
         )
         assert isinstance(made, Map)
         return made.values
-    layer, units = (middle_layer(model), (1, 2)) if "class" not in entry.offer.needs else ("", (1, 2))
-    units = units if {"unit", "class"} & set(entry.offer.needs) else ()
-    given = image if "image" in entry.offer.needs else None
+    layer, units = (middle_layer(model), (1, 2)) if "class" not in entry.spec.needs else ("", (1, 2))
+    units = units if {"unit", "class"} & set(entry.spec.needs) else ()
+    given = image if "image" in entry.spec.needs else None
     made = entry.run(PictureRequest(model, plan, layer, units, options, given))
     assert isinstance(made, Pictures)
     return made.pictures
@@ -100,7 +100,7 @@ def test_a_method_keeps_its_contract_or_refuses_clearly(method, name):
     assert torch.equal(torch.get_rng_state(), state)
 
 
-@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].offer.gives == "map"])
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].spec.gives == "map"])
 def test_a_map_comes_out_the_same_in_inference_mode_without_gradients_and_from_a_model_that_trains(method):
     model = model_of("plain")
     expected = result(method, model)
@@ -131,7 +131,7 @@ def test_the_back_signal_is_refused_for_none_of_these_networks_and_says_somethin
 
 @pytest.mark.parametrize("method", list(METHODS))
 def test_an_offer_says_what_it_is(method):
-    offer = METHODS[method].offer
+    offer = METHODS[method].spec
     assert offer.name == method
     assert offer.gives == ("map" if isinstance(METHODS[method], MapMethod) else "picture")
     assert all(text.strip() for text in (offer.label, offer.shows, offer.paper))
@@ -145,15 +145,15 @@ def test_an_offer_says_what_it_is(method):
         assert option.help.strip()
         assert option.read(option.default) == option.default
         assert option.read(str(option.default)) == option.default
-    assert Offer.from_json(json.loads(json.dumps(offer.to_json()))) == offer
+    assert MethodSpec.from_json(json.loads(json.dumps(offer.to_json()))) == offer
 
 
 def test_names_and_labels_are_unique():
-    offers = [METHODS[name].offer for name in METHODS]
+    offers = [METHODS[name].spec for name in METHODS]
     assert len({offer.name for offer in offers}) == len(offers)
     assert len({offer.label for offer in offers}) == len(offers)
 
 
 def test_an_offer_with_a_refusal_keeps_it_on_its_way_through_json():
-    offer = replace(METHODS["gradient"].offer, refusal="it cannot be had")
-    assert Offer.from_json(json.loads(json.dumps(offer.to_json()))) == offer
+    offer = replace(METHODS["gradient"].spec, refusal="it cannot be had")
+    assert MethodSpec.from_json(json.loads(json.dumps(offer.to_json()))) == offer

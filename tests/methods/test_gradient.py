@@ -47,7 +47,7 @@ def test_its_report_comes_when_it_is_done():
 
 
 def test_its_values_have_a_sign():
-    assert METHODS["gradient"].offer.signed
+    assert METHODS["gradient"].spec.signed
     model = network("plain")
     values = METHODS["gradient"].run(MapRequest(model, model.plan(), image_of(3, 16, 16), TARGETS["map"], {})).values
     assert (values < 0).any()

@@ -16,7 +16,7 @@ METHOD = METHODS["integrated_gradients"]
 def asked(name, target, report=lambda _done, _total: None, **options):
     model = network(name)
     request = MapRequest(
-        model, model.plan(), image_of(*model.input_shape), target, METHOD.offer.read(options), report=report
+        model, model.plan(), image_of(*model.input_shape), target, METHOD.spec.read(options), report=report
     )
     return METHOD.run(request)
 
@@ -61,7 +61,7 @@ def test_it_equals_the_sum_over_the_way_written_out():
             total += torch.autograd.grad(values, batch)[0].sum(0)
     expected = image * total / steps
     found = METHOD.run(
-        MapRequest(model, model.plan(), image, target, METHOD.offer.read({"steps": 400, "baseline": "mean"}))
+        MapRequest(model, model.plan(), image, target, METHOD.spec.read({"steps": 400, "baseline": "mean"}))
     ).values
     assert (found - expected).abs().max() < 0.02 * expected.abs().max()
 
@@ -81,7 +81,7 @@ def test_a_unit_at_its_bound_is_explained_with_its_bound():
         model.plan(),
         torch.full((1, 1, 1), 10.0),
         Target("0", 0),
-        METHOD.offer.read({"baseline": "mean", "steps": 500}),
+        METHOD.spec.read({"baseline": "mean", "steps": 500}),
     )
     assert abs(float(METHOD.run(request).values) - 6) < 0.05
 
@@ -110,4 +110,4 @@ def test_it_reports_and_stops_within_a_batch():
 
 
 def test_its_defaults_are_those_that_it_states():
-    assert METHOD.offer.read({}) == {"steps": 50, "baseline": "black"}
+    assert METHOD.spec.read({}) == {"steps": 50, "baseline": "black"}

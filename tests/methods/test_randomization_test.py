@@ -7,7 +7,7 @@ from torch import nn
 import lurk
 from lurk.graph.hooks import frozen
 from lurk.graph.partial_forward import reaching
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
 from lurk.methods.randomization_test import agreement, check, randomised, similarity
@@ -16,7 +16,7 @@ from tests.methods.family import Functional, image_of, model_of, small
 
 
 def made(run, **options) -> MapMethod:
-    return MapMethod(Offer("toy", "Toy", "A toy.", "map", ("layer", "unit", "image"), "", 1), run)
+    return MapMethod(MethodSpec("toy", "Toy", "A toy.", "map", ("layer", "unit", "image"), "", 1), run)
 
 
 def request_of(model, image, target, **more) -> MapRequest:

@@ -14,7 +14,7 @@ TARGET = Target("7", 2)
 
 def asked(image, report=lambda _done, _total: None, **options):
     model = network("plain")
-    return METHOD.run(MapRequest(model, model.plan(), image, TARGET, METHOD.offer.read(options), report=report)).values
+    return METHOD.run(MapRequest(model, model.plan(), image, TARGET, METHOD.spec.read(options), report=report)).values
 
 
 def test_it_is_the_mean_gradient_over_noise_that_scales_with_the_images_range():
@@ -63,4 +63,4 @@ def test_it_stops_when_it_is_told_to():
 
 
 def test_its_defaults_are_those_that_it_states():
-    assert METHOD.offer.read({}) == {"samples": 25, "noise": 0.15, "seed": 0}
+    assert METHOD.spec.read({}) == {"samples": 25, "noise": 0.15, "seed": 0}

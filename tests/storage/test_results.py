@@ -9,12 +9,12 @@ import numpy as np
 import pytest
 
 from lurk.errors import CacheError
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from lurk.records import Provenance
 from lurk.storage.results import publish_offers, read_offers, read_result, result_folder, to_npy, write_result
 
 PROVENANCE = Provenance("hash", "toy", "pretrained", "none", "images", "deconvnet", 1, (("layer", "conv"), ("unit", 3)))
-OFFER = Offer(
+OFFER = MethodSpec(
     "toy",
     "Toy",
     "Shows toys.",

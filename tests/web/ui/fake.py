@@ -8,7 +8,7 @@ import numpy as np
 from PIL import Image
 
 from lurk.errors import LurkError
-from lurk.method_spec import Offer
+from lurk.method_spec import MethodSpec
 from lurk.records import Hit, LayerInfo, UnitRecord
 from lurk.service.person import OWNER, Person
 from lurk.service.unit_view import SORTS, StudyView
@@ -253,7 +253,7 @@ class FakeService:
         self.asked.append(f"verify {layer} {unit}")
         return "1" * 32
 
-    def methods(self, study: str) -> list[Offer]:
+    def methods(self, study: str) -> list[MethodSpec]:
         self._known(study)
         return self.asks.offers
 

@@ -6,12 +6,12 @@ import re
 import numpy as np
 from PIL import Image, ImageFilter
 
-from lurk.method_spec import Offer, Option
+from lurk.method_spec import MethodSpec, Option
 from tests.web.ui.made_up import VIEW, webp
 
 FOURIER = "Mordvintsev, Olah, Tyka: Inceptionism, 2015"
 OFFERS = [
-    Offer(
+    MethodSpec(
         "gradient_ascent",
         "What it wants to see",
         "The picture that raises the unit's value most, drawn from noise.",
@@ -31,7 +31,7 @@ OFFERS = [
             Option("rate", 0.05, "Length of a step.", 0.0),
         ),
     ),
-    Offer(
+    MethodSpec(
         "maco",
         "MACO",
         "A picture with the spectrum of real images; only its phase is drawn.",
@@ -41,7 +41,7 @@ OFFERS = [
         1,
         options=(Option("steps", 256, "Steps of the ascent.", 1, 4096),),
     ),
-    Offer(
+    MethodSpec(
         "inversion",
         "inversion",
         "What a layer keeps of a photograph.",
@@ -50,7 +50,7 @@ OFFERS = [
         "Mahendran and Vedaldi 2014, arXiv:1412.0035",
         1,
     ),
-    Offer(
+    MethodSpec(
         "deconvnet",
         "Deconvnet",
         "The pixels that a deconvnet holds responsible.",
@@ -62,7 +62,7 @@ OFFERS = [
         caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292), "
         "and without max pooling hardly on the image: sharp does not mean true.",
     ),
-    Offer(
+    MethodSpec(
         "smoothgrad",
         "SmoothGrad",
         "The mean gradient over noisy copies of the image.",
@@ -77,7 +77,7 @@ OFFERS = [
             Option("noise", 0.1, "Deviation of the noise as a share of the image's range.", 0.0, 1.0),
         ),
     ),
-    Offer(
+    MethodSpec(
         "occlusion",
         "occlusion",
         "How much the value falls when a square is covered.",
@@ -88,7 +88,7 @@ OFFERS = [
         signed=True,
         caution="What is covered with grey is itself unlike any image.",
     ),
-    Offer(
+    MethodSpec(
         "lrp",
         "LRP",
         "Relevance passed back layer by layer.",
