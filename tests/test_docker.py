@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lurk.cli import COMMANDS
+from lurk.commands import COMMANDS
 from lurk.config.settings import DEFAULT_PORT, Settings, settings_from
 from lurk.web.server.web_process import main as is_alive
 

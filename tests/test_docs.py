@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from lurk.cli import COMMANDS
+from lurk.commands import COMMANDS
 from lurk.config.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lurk.cli import COMMANDS, _parser
+from lurk.cli import _parser
+from lurk.commands import COMMANDS
 from lurk.config.settings import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]

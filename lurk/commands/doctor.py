@@ -7,6 +7,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from lurk.commands import STUDY, command
 from lurk.commands.deployment import findings
 from lurk.config.lurk_toml import read
 from lurk.config.queue_address import LOCAL
@@ -26,6 +27,20 @@ PINNED = {"torch": "2.14.1", "torchvision": "0.29.1"}
 LEAST_FREE_BYTES = 1 << 30
 
 
+@command(
+    "say what is installed, what is wrong and how to mend it",
+    (*STUDY, "queue", "config", "host", "port", "allowed_host", "auth", "admins"),
+    arguments={
+        "--verify": {
+            "type": int,
+            "nargs": "?",
+            "const": 20,
+            "metavar": "N",
+            "help": "recompute the hits of N random units",
+        }
+    },
+    reads_config=True,
+)
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Print what is found; one line a finding.
 

@@ -5,12 +5,24 @@ import getpass
 import sys
 from pathlib import Path
 
+from lurk.commands import command
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.storage.atomic_files import write_file
 from lurk.web.auth.passwords import line
 
+ROLE = "viewer looks, member also asks for jobs, admin sees and cancels all (default: member)"
 
+
+@command(
+    "make a line of the file that --auth password:FILE reads",
+    (),
+    arguments={
+        "name": {"metavar": "NAME", "help": "name of the person"},
+        "--role": {"default": "member", "metavar": "ROLE", "help": ROLE},
+        "--to": {"metavar": "FILE", "help": "put the line into this file, in place of an earlier one of that name"},
+    },
+)
 def run(_settings: Settings, given: argparse.Namespace) -> int:
     """Ask for a password and print its line, or put it into a file.
 

@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from lurk.commands import command
 from lurk.config.lurk_toml import Config, place, read
 from lurk.config.settings import Settings, variable
 from lurk.config.study_list import StudyList, read_lists
@@ -13,6 +14,7 @@ from lurk.service.study_changes import Change, apply_config
 from lurk.storage.cache_dir import prepare_cache
 
 
+@command("take in what was changed in the file of a running server", ("config", "cache", "queue"))
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Read the file of a running server again, and say what has changed.
 

@@ -9,6 +9,7 @@ import webbrowser
 from types import FrameType
 from typing import TYPE_CHECKING
 
+from lurk.commands import SHARED_QUEUE, STUDY, WORKER, command
 from lurk.config.lurk_toml import read
 from lurk.config.queue_address import LOCAL
 from lurk.config.settings import Settings, hand_down
@@ -25,8 +26,17 @@ if TYPE_CHECKING:
     from lurk.web.server.in_process import Server
 
 WATCH_S, WATCH_ALL_S = 0.25, 2.0
+WEB = (
+    *("host", "port", "allowed_host", "auth", "admins", "web_workers"),
+    *("queue_limit", "queue_limit_person", "no_browser", "debug"),
+)
 
 
+@command(
+    "show the dashboard; the sweep runs beside it",
+    (*STUDY, *SHARED_QUEUE, *WORKER, *WEB, "config"),
+    reads_config=True,
+)
 def run(settings: Settings, _given: argparse.Namespace) -> int:
     """Serve until interrupted.
 

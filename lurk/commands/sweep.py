@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from lurk.commands import SHARED_QUEUE, STUDY, command
 from lurk.config.queue_address import LOCAL
 from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
@@ -26,6 +27,12 @@ from lurk.worker.memory import keep_freed_memory
 LOOK_S, PATIENCE_S = 0.5, 60.0
 
 
+@command(
+    "run the images through the model and leave the results in the cache",
+    (*STUDY, *SHARED_QUEUE, "config"),
+    arguments={"--with-pictures": {"action": "store_true", "help": "draw the picture of every unit afterwards"}},
+    reads_config=True,
+)
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Sweep, with a progress bar on a terminal.
 

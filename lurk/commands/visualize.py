@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from tqdm import tqdm
 
+from lurk.commands import STUDY, command
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec
@@ -27,9 +28,21 @@ if TYPE_CHECKING:
     from lurk.models import Model
 
 MOST_UNITS = 1_000_000
+ARGUMENTS: dict[str, dict[str, Any]] = {
+    "--list": {"action": "store_true", "help": "list the methods with their options, and end"},
+    "--method": {"default": "gradient_ascent", "metavar": "NAME", "help": "the method (default: gradient_ascent)"},
+    "--layer": {"default": "", "metavar": "NAME", "help": "the layer"},
+    "--units": {"default": "0", "metavar": "N", "help": "unit or class numbers, such as 0-15,20 (default: 0)"},
+    "--option": {"action": "append", "default": [], "metavar": "NAME=VALUE", "help": "an option of the method"},
+    "--image": {"action": "append", "default": [], "metavar": "FILE", "help": "an image, if the method needs one"},
+    "--target": {"default": "maximum", "metavar": "WHAT", "help": "what a map explains: maximum, map or class"},
+    "--mode": {"default": "signs", "metavar": "NAME", "help": "drawn as raw, grey, norm, blurred or signs"},
+    "--out": {"default": "pictures", "metavar": "DIR", "help": "folder for the pictures (default: pictures)"},
+}
 Record = dict[str, Any]
 
 
+@command("draw what units want to see, or what they saw in an image, into a folder", STUDY, arguments=ARGUMENTS)
 def run(settings: Settings, given: argparse.Namespace) -> int:
     """Draw into a folder, with a progress bar on a terminal.
 

@@ -2,12 +2,14 @@
 
 import argparse
 
+from lurk.commands import WORKER, command
 from lurk.config.settings import Settings, hand_down
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE
 from lurk.worker import supervisor
 
 
+@command("claim and run the jobs of a cache", (*WORKER, "config", "cache", "queue", "log"), reads_config=True)
 def run(settings: Settings, _given: argparse.Namespace) -> int:
     """Run workers until interrupted.
 

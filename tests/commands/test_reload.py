@@ -1,10 +1,12 @@
 """`reload`, and `--config` on the command line."""
 
 import os
+from dataclasses import replace
 
 import pytest
 
 from lurk.cli import main
+from lurk.commands import COMMANDS
 from lurk.config.lurk_toml import read
 from lurk.jobs.record_queue import LocalQueue
 from lurk.service.study_changes import apply_config
@@ -90,10 +92,9 @@ def test_a_study_of_the_environment_is_refused_too(file, capsys, monkeypatch):
 
 
 def test_flags_win_over_the_environment_and_that_over_the_file(file, monkeypatch, capsys):
-    from lurk.commands import serve
-
     seen = []
-    monkeypatch.setattr(serve, "run", lambda settings, given: seen.append(settings) or 0)
+    serve = replace(COMMANDS["serve"], run=lambda settings, given: seen.append(settings) or 0)
+    monkeypatch.setattr("lurk.cli.COMMANDS", {"serve": serve})
     file.write_text('[server]\nport = 1\nhost = "::1"\nno_browser = true\n' + STUDY.format("a"))
     monkeypatch.setenv("LURK_CONFIG", str(file))
     assert main([]) == 0
