@@ -31,7 +31,7 @@ from lurk.methods import PictureRequest
 from lurk.methods.feature_vis.ascent import HELPED_STEPS
 from lurk.methods.feature_vis.picture_evaluation import figures
 from lurk.methods.gradient_ascent import OFFER, run
-from lurk.models import Model
+from lurk.models.model import Model
 from lurk.worker.memory import keep_freed_memory
 
 # our layer -> the module whose output, cut to ReLU6's range where there is one, is what our layer is measured at

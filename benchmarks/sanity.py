@@ -26,7 +26,7 @@ from lurk.graph.partial_forward import reaching
 from lurk.methods import METHODS, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
 from lurk.methods.randomization_test import Sanity, check
-from lurk.models import Model
+from lurk.models.model import Model
 from lurk.storage.index import PROBABILITIES
 
 LAYERS = {

@@ -25,12 +25,12 @@ from lurk.records import VERSION
 
 if TYPE_CHECKING:
     from lurk.errors import LurkError as LurkError
-    from lurk.images import load_images as load_images
+    from lurk.images.load_images import load_images as load_images
     from lurk.methods.run_method import attribute as attribute
     from lurk.methods.run_method import visualize as visualize
-    from lurk.models import Model as Model
-    from lurk.models import Preprocess as Preprocess
-    from lurk.models import load_model as load_model
+    from lurk.models.load_model import load_model as load_model
+    from lurk.models.model import Model as Model
+    from lurk.models.preprocess import Preprocess as Preprocess
     from lurk.records import Hit as Hit
     from lurk.records import LayerInfo as LayerInfo
     from lurk.records import UnitRecord as UnitRecord
@@ -45,31 +45,17 @@ _HOMES = {
     "Index": "lurk.storage.index",
     "LayerInfo": "lurk.records",
     "LurkError": "lurk.errors",
-    "Model": "lurk.models",
-    "Preprocess": "lurk.models",
+    "Model": "lurk.models.model",
+    "Preprocess": "lurk.models.preprocess",
     "UnitRecord": "lurk.records",
     "attribute": "lurk.methods.run_method",
-    "load_images": "lurk.images",
-    "load_model": "lurk.models",
+    "load_images": "lurk.images.load_images",
+    "load_model": "lurk.models.load_model",
     "serve": "lurk.web.server.in_process",
     "sweep": "lurk.sweeps.sweep",
     "visualize": "lurk.methods.run_method",
 }
-__all__ = [
-    "Hit",
-    "Index",
-    "LayerInfo",
-    "LurkError",
-    "Model",
-    "Preprocess",
-    "UnitRecord",
-    "attribute",
-    "load_images",
-    "load_model",
-    "serve",
-    "sweep",
-    "visualize",
-]
+__all__ = list(_HOMES)
 
 
 def __getattr__(name: str) -> object:

@@ -1,8 +1,9 @@
-"""Tables of named entries, filled by importing the files of a package on first use."""
+"""Tables of named entries, filled by importing the files of a package."""
 
 import importlib
 import pkgutil
 from collections.abc import Callable, Iterator
+from functools import cached_property
 from typing import Generic, TypeVar
 
 from lurk.errors import LurkError
@@ -12,6 +13,9 @@ T = TypeVar("T")
 
 class Registry(Generic[T]):
     """A table from name to entry; the files of its package add themselves with `register`.
+
+    Every look-up imports all files of the package first. Python imports a file once and makes other threads wait for
+    it, so nobody sees half a table; a file that fails is tried again, and fails again, at each look-up.
 
     >>> shapes = Registry[int]("lurk.jobs", "--shape")
     >>> shapes.register("square")(4)
@@ -30,7 +34,6 @@ class Registry(Generic[T]):
         """
         self._package, self._flag, self._error = package, flag, error
         self._entries: dict[str, T] = {}
-        self._filled = False
 
     def register(self, name: str) -> Callable[[T], T]:
         """Return a decorator that enters its argument under a name."""
@@ -41,28 +44,29 @@ class Registry(Generic[T]):
 
         return enter
 
-    def _fill(self) -> None:
-        if self._filled:
-            return
-        self._filled = True
+    @cached_property
+    def _modules(self) -> list[str]:
+        """Dotted names of the package's files."""
         package = importlib.import_module(self._package)
-        for found in pkgutil.iter_modules(package.__path__, self._package + "."):
-            importlib.import_module(found.name)
+        return [found.name for found in pkgutil.iter_modules(package.__path__, self._package + ".")]
+
+    def _filled(self) -> dict[str, T]:
+        """The entries, after all files of the package were imported."""
+        for name in self._modules:
+            importlib.import_module(name)
+        return self._entries
 
     def __getitem__(self, name: str) -> T:
         """Entry of that name; an unknown one is a user's error that lists the good ones."""
-        self._fill()
-        if name not in self._entries:
-            known = ", ".join(sorted(self._entries))
-            raise self._error(f"unknown {self._flag} {name!r}; known are: {known}")
-        return self._entries[name]
+        entries = self._filled()
+        if name not in entries:
+            raise self._error(f"unknown {self._flag} {name!r}; known are: {', '.join(sorted(entries))}")
+        return entries[name]
 
     def __iter__(self) -> Iterator[str]:
         """Names in alphabetical order."""
-        self._fill()
-        return iter(sorted(self._entries))
+        return iter(sorted(self._filled()))
 
     def __contains__(self, name: object) -> bool:
         """Whether an entry has that name."""
-        self._fill()
-        return name in self._entries
+        return name in self._filled()

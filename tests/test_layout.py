@@ -10,7 +10,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 LONGEST = 350
 MOST = 20
-PLUGINS = {"commands", "images", "methods", "models", "web/ui/panels"}
+PLUGINS = {"commands", "images/sources", "methods", "models/sources", "web/ui/panels"}
 WITHOUT_A_MODULE = {
     "acceptance": "starts real servers and workers",
     "browser": "drives the pages in Chromium",

@@ -86,7 +86,7 @@ def _software() -> list[str]:
 
 def _device(settings: Settings) -> list[str]:
     try:
-        from lurk.models.device import choose_device
+        from lurk.graph.device import choose_device
 
         _say("device", choose_device(settings.device))
     except LurkError as error:

@@ -25,7 +25,7 @@ from lurk.worker.memory import keep_freed_memory
 if TYPE_CHECKING:
     import numpy as np
 
-    from lurk.models import Model
+    from lurk.models.model import Model
 
 MOST_UNITS = 1_000_000
 ARGUMENTS: dict[str, dict[str, Any]] = {

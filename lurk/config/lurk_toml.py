@@ -23,7 +23,7 @@ from typing import Any, get_args
 from lurk.config.settings import LONGEST_NAME, STUDY_OPTIONS, Settings, flag
 from lurk.config.toml_lines import Table, line_of, syntax_error
 from lurk.errors import LurkError
-from lurk.images import SOURCES
+from lurk.images.sources import SOURCES
 
 LARGEST_BYTES = 1 << 20
 MOST_STUDIES = 1000

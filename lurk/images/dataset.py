@@ -12,7 +12,7 @@ from PIL import Image
 
 from lurk.errors import ImagesError
 from lurk.images.decoding import DAMAGE, to_rgb
-from lurk.images.folder import stamp
+from lurk.images.image_files import stamp
 from lurk.images.image_set import ImageSet, Labels
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")

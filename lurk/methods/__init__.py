@@ -10,10 +10,10 @@ import numpy as np
 from torch import Tensor
 
 from lurk.graph.plan import Plan
-from lurk.images import ImageSet
+from lurk.images.image_set import ImageSet
 from lurk.method_spec import MethodSpec
 from lurk.methods.attribution.target import Target
-from lurk.models import Model
+from lurk.models.model import Model
 from lurk.records import Scalar
 from lurk.registry import Registry
 

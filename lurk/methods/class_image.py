@@ -12,7 +12,7 @@ from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
 from lurk.methods.feature_vis.objectives import ClassScore, Objective
-from lurk.models import Model
+from lurk.models.model import Model
 
 OFFER = MethodSpec(
     name="class_image",

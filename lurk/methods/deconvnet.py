@@ -11,7 +11,7 @@ from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import sent_back, unfit
 from lurk.methods.attribution.target import settled
-from lurk.models import Model
+from lurk.models.model import Model
 
 OFFER = MethodSpec(
     name="deconvnet",

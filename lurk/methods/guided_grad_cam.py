@@ -19,7 +19,7 @@ from lurk.methods.attribution.backsignal import back
 from lurk.methods.attribution.cam import AT, read, resized
 from lurk.methods.attribution.rectifiers import refusal
 from lurk.methods.attribution.target import Target, explaining
-from lurk.models import Model
+from lurk.models.model import Model
 
 OFFER = MethodSpec(
     name="guided_grad_cam",

@@ -12,7 +12,7 @@ from torch import Tensor
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import explaining, settled
-from lurk.models import Model
+from lurk.models.model import Model
 
 BATCH = 8
 BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}

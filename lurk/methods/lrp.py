@@ -21,7 +21,7 @@ from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.lrp_propagation import refusal, relevance
 from lurk.methods.attribution.lrp_rules import Share, Sharing
 from lurk.methods.attribution.target import Target
-from lurk.models import Model
+from lurk.models.model import Model
 
 OFFER = MethodSpec(
     name="lrp",

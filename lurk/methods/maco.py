@@ -15,6 +15,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from lurk.errors import LurkError
+from lurk.graph.device import device_of
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.ascent import Recipe, ascend
@@ -22,7 +23,6 @@ from lurk.methods.feature_vis.ascent_options import SEED
 from lurk.methods.feature_vis.image_spectrum import natural_spectrum
 from lurk.methods.feature_vis.objectives import Channel
 from lurk.methods.feature_vis.parameterization import Phases, sides
-from lurk.models.device import device_of
 
 CENTRE_SPREAD = 0.15
 OPAQUE = 0.8

@@ -25,7 +25,7 @@ from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import RULES, back
 from lurk.methods.attribution.target import Target, explaining, settled
-from lurk.models import Model
+from lurk.models.model import Model
 from lurk.records import Box
 
 MOST_ALIKE = 0.5

@@ -13,9 +13,12 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lurk.errors import ImagesError, LayerError, LurkError
+from lurk.graph.device import choose_device, device_of, moved_to
 from lurk.graph.partial_forward import reaching
 from lurk.graph.plan import Plan
-from lurk.images import ImageSet, decode, load_images
+from lurk.images.decoding import decode
+from lurk.images.image_set import ImageSet
+from lurk.images.load_images import load_images
 from lurk.method_spec import MethodSpec
 from lurk.methods import (
     METHODS,
@@ -30,8 +33,8 @@ from lurk.methods import (
     say_nothing,
 )
 from lurk.methods.attribution.target import WHERES, Target, Where
-from lurk.models import Model, load_model
-from lurk.models.device import choose_device, device_of, placed
+from lurk.models.load_model import load_model
+from lurk.models.model import Model
 
 BATCH = 16
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -243,7 +246,7 @@ def most_probable(plan: Plan, image: Tensor) -> int:
 def on_device(model: Model, device: str) -> Iterator[torch.device]:
     """Put a model where a device's name says, and back afterwards."""
     place = choose_device(device)
-    with placed(model.module, place):
+    with moved_to(model.module, place):
         yield place
 
 

@@ -1,5 +1,6 @@
 """The usual preprocessing of a picture: resize, centre crop, normalise; bit for bit what torchvision's presets do."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,7 @@ FILTERS = {
     "bicubic": Image.Resampling.BICUBIC,
     "lanczos": Image.Resampling.LANCZOS,
 }
+Transform = Callable[[Image.Image], Tensor]
 MAX_RESIZED_PIXELS = 50_000_000
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 

@@ -2,7 +2,6 @@
 
 import hashlib
 import re
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,9 +11,8 @@ from torch import Tensor, nn
 
 from lurk.errors import ModelError
 from lurk.graph.hooks import undisturbed
-from lurk.models.preprocess import Preprocess
+from lurk.models.preprocess import Preprocess, Transform
 
-Transform = Callable[[Image.Image], Tensor]
 Numbers = tuple[float, ...]
 SIDES = (224, 256, 299, 32, 28, 64, 96, 128, 384, 512)
 SIZES = ((400, 320), (300, 330))

@@ -12,11 +12,11 @@ import torch
 from torch import Tensor
 
 from lurk.errors import CacheError, Cancelled, ImagesError, ModelError
+from lurk.graph.device import moved_to
 from lurk.graph.hooks import tapped
 from lurk.graph.plan import Plan
-from lurk.images import ImageSet
-from lurk.models import Model
-from lurk.models.device import placed
+from lurk.images.image_set import ImageSet
+from lurk.models.model import Model
 from lurk.storage.index_writer import IndexWriter
 from lurk.storage.webp import encode_view, to_view
 from lurk.sweeps.measurement import Measurement
@@ -68,7 +68,7 @@ def run_through(  # noqa: PLR0913 - what is run, and how
     """
     layers = dict(writer.manifest.provenance.parameters)["layers"]
     threads = workers or min(8, os.cpu_count() or 1)
-    with ThreadPoolExecutor(threads, "images") as pool, placed(model.module, place):
+    with ThreadPoolExecutor(threads, "images") as pool, moved_to(model.module, place):
         plan = model.plan(None if layers is None else str(layers))  # a trace holds for the device that it was made on
         run = _Run(model, images, plan, writer, pool)
         with torch.inference_mode():

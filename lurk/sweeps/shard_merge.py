@@ -8,9 +8,9 @@ from typing import Protocol
 import numpy as np
 
 from lurk.errors import BusyError, IndexFormatError
-from lurk.images import ImageSet
-from lurk.models import Model
-from lurk.models.device import choose_device
+from lurk.graph.device import choose_device
+from lurk.images.image_set import ImageSet
+from lurk.models.model import Model
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index

@@ -11,9 +11,9 @@ from itertools import pairwise
 from pathlib import Path
 
 from lurk.errors import IndexFormatError, LurkError
-from lurk.images import ImageSet
-from lurk.models import Model
-from lurk.models.device import choose_device
+from lurk.graph.device import choose_device
+from lurk.images.image_set import ImageSet
+from lurk.models.model import Model
 from lurk.storage.index_writer import write_shard
 from lurk.storage.manifest import Manifest, read_manifest, shard_folder
 from lurk.sweeps.loop import run_through

@@ -11,10 +11,12 @@ from pathlib import Path
 from torch import nn
 
 from lurk.errors import LurkError
+from lurk.graph.device import choose_device
 from lurk.graph.plan import Plan
-from lurk.images import ImageSet, load_images
-from lurk.models import Model, load_model
-from lurk.models.device import choose_device
+from lurk.images.image_set import ImageSet
+from lurk.images.load_images import load_images
+from lurk.models.load_model import load_model
+from lurk.models.model import Model
 from lurk.records import VERSION, Provenance
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from lurk.errors import ImagesError
 from lurk.graph.hooks import tapped
-from lurk.images import ImageSet
-from lurk.models import Model
+from lurk.images.image_set import ImageSet
+from lurk.models.model import Model
 from lurk.records import Hit, UnitRef
 from lurk.storage.index import Index
 

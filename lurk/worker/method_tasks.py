@@ -14,7 +14,7 @@ from torch import Tensor
 
 from lurk.config.settings import Settings
 from lurk.errors import ImagesError, LurkError
-from lurk.images import ImageSet
+from lurk.images.image_set import ImageSet
 from lurk.jobs.method_request import Ask
 from lurk.jobs.queue import Queue
 from lurk.methods import METHODS, MapMethod, MapRequest, PictureMethod, PictureRequest, Pictures
@@ -22,7 +22,7 @@ from lurk.methods.attribution.target import Target, Where, explaining, settled
 from lurk.methods.feature_vis.picture_evaluation import figures
 from lurk.methods.randomization_test import check
 from lurk.methods.run_method import BATCH, draw, explain, most_probable, on_device, preprocessed
-from lurk.models import Model
+from lurk.models.model import Model
 from lurk.records import JobSpec
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder

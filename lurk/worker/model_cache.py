@@ -12,8 +12,10 @@ from torch.nn.parameter import is_lazy
 
 from lurk.config.settings import Settings, settings_from
 from lurk.errors import ImagesError, WeightsError
-from lurk.images import ImageSet, load_images
-from lurk.models import Model, load_model
+from lurk.images.image_set import ImageSet
+from lurk.images.load_images import load_images
+from lurk.models.load_model import load_model
+from lurk.models.model import Model
 from lurk.storage.index import Index
 from lurk.worker.memory import memory_bytes
 

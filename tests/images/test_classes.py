@@ -4,7 +4,7 @@ import pytest
 from PIL import Image
 
 from lurk.errors import ImagesError
-from lurk.images import load_images
+from lurk.images.load_images import load_images
 
 FOLDERS = ("n01440764", "n01443537", "n01484850")
 NAMES = ("tench", "goldfish", "great white shark")

@@ -8,7 +8,7 @@ from torchvision.transforms import ToTensor
 
 import lurk
 from lurk.errors import ImagesError
-from lurk.images import load_images
+from lurk.images.load_images import load_images
 
 
 class Items:

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lurk.errors import ImagesError
-from lurk.images import decode
+from lurk.images.decoding import decode
 
 RAMP = np.arange(16, dtype=np.float64).reshape(4, 4) / 15  # 0 to 1 in steps of 17/255
 

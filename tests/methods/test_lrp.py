@@ -7,7 +7,7 @@ from lurk.errors import LurkError
 from lurk.methods import METHODS
 from lurk.methods.attribution.target import Target
 from lurk.methods.lrp import OFFER
-from lurk.models import Preprocess
+from lurk.models.preprocess import Preprocess
 from tests.methods.family import Functional, ask, image_of, model_of, seeded, small
 
 

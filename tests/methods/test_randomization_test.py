@@ -11,7 +11,7 @@ from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
 from lurk.methods.randomization_test import agreement, check, randomised, similarity
-from lurk.models import hash_weights
+from lurk.models.model import hash_weights
 from tests.methods.family import Functional, image_of, model_of, small
 
 

@@ -10,7 +10,7 @@ from torch import nn
 
 import lurk
 from lurk.errors import Cancelled, ImagesError, ModelError
-from lurk.models.device import choose_device
+from lurk.graph.device import choose_device
 from lurk.storage.index import Index
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch import nn
 
-from lurk.models import Model, load_model
+from lurk.models.load_model import load_model
+from lurk.models.model import Model
 from lurk.worker import model_cache
 from lurk.worker.model_cache import WarmModels, weight_bytes
 

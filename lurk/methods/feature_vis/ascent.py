@@ -17,7 +17,7 @@ from lurk.methods.attribution.rectifiers import Gradients, Rectifier, rectifying
 from lurk.methods.feature_vis.objectives import Objective
 from lurk.methods.feature_vis.parameterization import Canvas
 from lurk.methods.feature_vis.regularizers import Policy, Regularisers, mean_distance, total_variation
-from lurk.models import Model
+from lurk.models.model import Model
 
 Show = Callable[[int, int, Callable[[], Tensor]], None]
 View = Callable[[Tensor, torch.Generator], Tensor]

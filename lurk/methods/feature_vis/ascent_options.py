@@ -11,13 +11,13 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
+from lurk.graph.device import device_of
 from lurk.method_spec import Option
 from lurk.methods.feature_vis.ascent import Recipe, ascend, mean_colour
 from lurk.methods.feature_vis.objectives import Diverse, Objective
 from lurk.methods.feature_vis.parameterization import Fourier, Pixels, sides, stir
 from lurk.methods.feature_vis.regularizers import PRESETS, THEIR_RANGE, Policy, Regularisers
 from lurk.methods.feature_vis.transforms import Views, resized
-from lurk.models.device import device_of
 from lurk.records import Scalar
 
 if TYPE_CHECKING:

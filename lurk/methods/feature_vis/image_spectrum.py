@@ -7,8 +7,8 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from lurk.errors import ImagesError, LurkError
-from lurk.images import ImageSet
-from lurk.models import Model
+from lurk.images.image_set import ImageSet
+from lurk.models.model import Model
 
 SAMPLE = 200
 EDGE = 0.02

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from lurk.graph.partial_forward import Reached
     from lurk.graph.plan import Plan
-    from lurk.models import Model
+    from lurk.models.model import Model
 
 SHIFTS = 8
 FARTHEST = 8

@@ -7,7 +7,7 @@ from PIL import Image
 
 import lurk
 from lurk.errors import ImagesError, LurkError
-from lurk.images import ImageSet
+from lurk.images.image_set import ImageSet
 from lurk.methods.feature_vis.image_spectrum import SAMPLE, frequencies, natural_spectrum, spectrum_of
 from tests.methods.networks import network
 from tests.reference import PHOTOS

@@ -7,10 +7,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from lurk.errors import CacheError
-from lurk.images import SOURCES, ImageSet
 from lurk.images.demo_photographs import FILES, photograph
 from lurk.images.demo_stimuli import FIELDS, stimulus
-from lurk.images.folder import list_folder
+from lurk.images.image_files import list_folder
+from lurk.images.image_set import ImageSet
+from lurk.images.sources import SOURCES
 from lurk.storage.atomic_files import replace_folder, write_file
 
 NAME, VERSION = "demo", 1

@@ -1,4 +1,4 @@
-"""The device that a model runs on: which one, and the model put there and back."""
+"""The device and number type of a module: the only place that chooses, finds or changes them."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from lurk.errors import ModelError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first GPU, or the CPU where there is none.
+    """The device of that name; `auto` is the first GPU, or the CPU if there is no GPU.
 
     Args:
         name: Name of the device.
@@ -19,7 +19,7 @@ def choose_device(name: str) -> torch.device:
         The device.
 
     Raises:
-        ModelError: There is no such device here.
+        ModelError: This machine has no such device.
     """
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -32,15 +32,20 @@ def choose_device(name: str) -> torch.device:
 
 
 def device_of(module: nn.Module) -> torch.device:
-    """The device of a module's weights."""
-    return next(iter(module.parameters()), torch.zeros(0)).device
+    """The device of a module's weights; the CPU for a module without weights."""
+    return next(module.parameters(), torch.zeros(0)).device
+
+
+def dtype_of(module: nn.Module) -> torch.dtype:
+    """The type of a module's first floating-point weights; float32 for a module without any."""
+    return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
 
 
 @contextmanager
-def placed(module: nn.Module, place: torch.device) -> Iterator[None]:
-    """Put a module on a device, in full float32 precision and without chance, and back afterwards."""
+def moved_to(module: nn.Module, device: torch.device) -> Iterator[None]:
+    """Move a module to a device, with exact and deterministic convolutions there, and back afterwards."""
     home = device_of(module)
-    module.to(place)
+    module.to(device)
     try:
         with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
             yield

@@ -7,8 +7,10 @@ from functools import partial
 from pathlib import Path, PurePath
 
 from lurk.errors import ImagesError
-from lurk.images import SOURCES, ImageSet, decode
-from lurk.images.folder import stamp
+from lurk.images.decoding import decode
+from lurk.images.image_files import stamp
+from lurk.images.image_set import ImageSet
+from lurk.images.sources import SOURCES
 
 SUFFIXES = (".csv", ".tsv", ".txt")
 PATH_TITLES = frozenset(

@@ -9,7 +9,7 @@ from torchvision.transforms import CenterCrop, Compose, InterpolationMode, Norma
 
 import lurk
 from lurk.errors import WeightsError
-from lurk.models.bundled import PREPROCESS
+from lurk.models.sources.bundled import PREPROCESS
 from tests import reference
 
 

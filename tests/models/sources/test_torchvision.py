@@ -12,7 +12,7 @@ import torchvision
 
 import lurk
 from lurk.errors import ModelError, WeightsError
-from lurk.models import torchvision as source
+from lurk.models.sources import torchvision as source
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from lurk.errors import ImagesError
-from lurk.images import load_images
+from lurk.images.load_images import load_images
 
 
 def put(file: Path, colour: tuple[int, int, int] = (1, 2, 3)) -> Path:

@@ -2,7 +2,7 @@ import pytest
 from PIL import Image
 
 from lurk.errors import ImagesError
-from lurk.images import load_images
+from lurk.images.load_images import load_images
 
 
 @pytest.fixture

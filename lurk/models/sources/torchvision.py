@@ -11,10 +11,11 @@ from torch import nn
 from torchvision.models import WeightsEnum
 
 from lurk.errors import ModelError, WeightsError
-from lurk.models import SOURCES, UNTRAINED, Network, Preprocess
 from lurk.models.checkpoint import fill, is_file_name
 from lurk.models.download import fetch
 from lurk.models.imagenet import CLASSES
+from lurk.models.preprocess import Preprocess
+from lurk.models.sources import SOURCES, UNTRAINED, Network
 
 SEED = 0
 SLOW_INIT = ("googlenet", "inception_v3")

@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lurk.errors import ImagesError
-from lurk.images import SOURCES, ImageSet
 from lurk.images.dataset import from_dataset
 from lurk.images.decoding import DAMAGE
+from lurk.images.image_set import ImageSet
+from lurk.images.sources import SOURCES
 
 TRAIN, TEST, VAL = {"train": False}, {"split": "test"}, {"split": "val"}
 OPTIONS: dict[str, Mapping[str, object]] = {

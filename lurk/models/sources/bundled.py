@@ -6,9 +6,10 @@ from dataclasses import replace
 import torch
 
 from lurk.errors import ModelError, WeightsError
-from lurk.models import PRETRAINED, SOURCES, UNTRAINED, Network, Preprocess
 from lurk.models.checkpoint import fill, is_file_name
 from lurk.models.imagenet import CLASSES
+from lurk.models.preprocess import Preprocess
+from lurk.models.sources import PRETRAINED, SOURCES, UNTRAINED, Network
 
 NAME = "efficientnet_lite0"
 SEED = 0

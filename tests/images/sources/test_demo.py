@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from lurk.errors import CacheError
-from lurk.images import load_images
-from lurk.images.demo import EACH, pictures
+from lurk.images.load_images import load_images
+from lurk.images.sources.demo import EACH, pictures
 
 
 @pytest.fixture(scope="module")
@@ -49,9 +49,7 @@ def test_every_image_is_read_and_no_two_are_the_same(cache):
 
 
 def test_the_same_bytes_when_made_again_in_another_process(cache, tmp_path):
-    code = (
-        "import sys, lurk.images; lurk.images.load_images('demo', cache=sys.argv[1]); assert 'torch' not in sys.modules"
-    )
+    code = "import sys, lurk; lurk.load_images('demo', cache=sys.argv[1]); assert 'torch' not in sys.modules"
     environment = {**os.environ, "PYTHONHASHSEED": "7", "LC_ALL": "C", "TZ": "Asia/Tokyo"}
     subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=True, env=environment)
     assert hashes(tmp_path / "demo") == hashes(cache / "demo")

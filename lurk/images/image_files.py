@@ -1,12 +1,12 @@
-"""A folder of images: a sub-folder per class, or flat and without classes."""
+"""Image files on disk: those of a folder, in a fixed order, and the stamp by which a change of a file is noticed."""
 
 import os
-from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
 from lurk.errors import ImagesError
-from lurk.images import SOURCES, ImageSet, decode
+from lurk.images.decoding import decode
+from lurk.images.image_set import ImageSet
 
 COMPANIONS = (
     ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .cfg .ini .log .html .htm .css .js .py .ipynb .sh .m "
@@ -17,30 +17,6 @@ COMPANION_SUFFIXES = frozenset(COMPANIONS.split())
 COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
 FLAT = "the folder has no sub-folders, so its images have no classes: put those of a class into a folder of its own"
 Parts = tuple[str, ...]
-
-
-class Folder:
-    """A folder by its path."""
-
-    def accepts(self, source: str) -> bool:
-        """Whether `--data` is a folder."""
-        return Path(source).expanduser().is_dir()
-
-    def names(self) -> Iterable[str]:
-        """None: they are paths."""
-        return ()
-
-    def load(self, source: str, cache: Path) -> ImageSet:
-        """List a folder's images.
-
-        Args:
-            source: Path of the folder.
-            cache: Not used.
-
-        Returns:
-            The image set.
-        """
-        return list_folder(Path(source).expanduser())
 
 
 def list_folder(root: Path, name: str = "") -> ImageSet:
@@ -126,6 +102,3 @@ def stamp(file: Path) -> str:
     except (OSError, ValueError):
         return "missing"
     return f"{status.st_size}:{status.st_mtime_ns}"
-
-
-SOURCES.register("folder")(Folder())

@@ -1,0 +1,62 @@
+"""Loading an image set: a name, a path or a torch data set becomes an `ImageSet`."""
+
+from os import PathLike, fspath
+from pathlib import Path
+
+from lurk.errors import ImagesError
+from lurk.images.classes import read_class_names
+from lurk.images.dataset import from_dataset
+from lurk.images.image_set import ImageSet
+from lurk.images.sources import SOURCES
+
+
+def load_images(
+    source: str | PathLike[str] | object,
+    *,
+    classes: str | PathLike[str] | None = None,
+    sample: int | None = None,
+    cache: str | PathLike[str] = "cache",
+) -> ImageSet:
+    """Load an image set; the images themselves are read later, one by one.
+
+    Args:
+        source: `demo`, a folder with a sub-folder per class, a flat folder, a .csv or .txt list, the name of a
+            torchvision data set, or a torch Dataset.
+        classes: A file that maps folder names to class names.
+        sample: Take at most this many images of each class, the same ones each time; by default all.
+        cache: The cache directory, in which the demo set is made.
+
+    Returns:
+        The image set.
+
+    Raises:
+        ImagesError: The source cannot be found, or holds no image.
+    """
+    if sample is not None and sample < 1:
+        raise ImagesError(f"--sample must be 1 or more, not {sample}")
+    names = read_class_names(Path(fspath(classes))) if classes is not None else None
+    if isinstance(source, ImageSet):
+        images = source
+    elif isinstance(source, (str, PathLike)):
+        images = _from_name(fspath(source), Path(fspath(cache)))
+    else:
+        images = from_dataset(source)
+    if names is not None:
+        images = images.named(names)
+    return images if sample is None else images.sampled(sample)
+
+
+def _from_name(source: str, cache: Path) -> ImageSet:
+    if not source:
+        raise ImagesError("--data is empty; it takes a folder, a list or the name of an image set")
+    try:
+        for kind in SOURCES:
+            if SOURCES[kind].accepts(source):
+                return SOURCES[kind].load(source, cache)
+    except OSError as error:
+        raise ImagesError(f"--data {source[:200]!r} cannot be read: {error.strerror}") from error
+    known = sorted({name for kind in SOURCES for name in SOURCES[kind].names()})
+    raise ImagesError(
+        f"--data {source!r}: there is no such folder or list; it takes a folder, a .csv or .txt list, "
+        f"or one of {', '.join(known)}"
+    )

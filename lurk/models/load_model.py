@@ -1,0 +1,106 @@
+"""Loading a model: a name, a network or a function that makes one becomes a `Model`."""
+
+import difflib
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lurk.errors import ModelError
+from lurk.models.model import Model
+from lurk.models.preprocess import Transform
+from lurk.models.preprocess_probe import assume, examine
+from lurk.models.sources import SOURCES, Network
+from lurk.models.user_network import from_object
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+@torch.inference_mode(False)  # weights made in inference mode could never have gradients
+def load_model(
+    source: str | PathLike[str] | nn.Module | Model | Callable[..., object],
+    *,
+    weights: str | None = None,
+    preprocess: Transform | None = None,
+    classes: Iterable[str] | None = None,
+    name: str | None = None,
+    input_shape: tuple[int, int, int] | None = None,
+) -> Model:
+    """Load a model.
+
+    Args:
+        source: `efficientnet_lite0`, a torchvision classification network, `package.module:factory`,
+            `path/file.py:factory`, the network itself, a function that makes it, or a model loaded before.
+        weights: `DEFAULT`, a torchvision weights name, `random`, or a .pth, .pt or .safetensors file; by default the
+            pretrained weights, or random ones and a notice if those cannot be fetched.
+        preprocess: Turns a PIL picture into a float32 (c, h, w) tensor; by default the model's own.
+        classes: Names of the outputs; by default the model's own.
+        name: Name on the page; by default the model's own.
+        input_shape: (c, h, w) of a preprocessed picture; needed only if the preprocessing gives tensors of any size.
+
+    Returns:
+        The model.
+
+    Raises:
+        ModelError: The model cannot be found or built, or its preprocessing fails.
+    """
+    built = _from_name(fspath(source), weights) if isinstance(source, (str, PathLike)) else from_object(source, weights)
+    if any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules()):
+        raise ModelError(
+            f"{built.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
+        )
+    if isinstance(source, Model) and preprocess is not None:
+        built = replace(built, input_shape=None)
+    names = tuple(str(item) for item in classes) if classes is not None else built.classes
+    shape = input_shape or built.input_shape
+    if shape is not None and (len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape)):
+        raise ModelError(f"input_shape must be three whole numbers above 0, (channels, height, width), not {shape}")
+    transform, notes = preprocess or built.preprocess, [built.notice]
+    if transform is None:
+        transform, assumed = assume(built.module, shape)
+        notes.append(assumed)
+    examined = examine(transform, shape, _channels(built.module))
+    notes.append(examined.notice)
+    return Model(
+        built.module,
+        examined.transform,
+        names,
+        name or built.name,
+        built.weights,
+        built.source,
+        examined.shape,
+        examined.description,
+        examined.mean,
+        examined.std,
+        "; ".join(note for note in notes if note),
+        built.weight_hash,
+    )
+
+
+def _from_name(source: str, weights: str | None) -> Network:
+    """Build the network of the first source that accepts a name."""
+    for kind in SOURCES:
+        if SOURCES[kind].accepts(source):
+            built = SOURCES[kind].build(source, weights)
+            built.module.eval()
+            return built
+    known = sorted({name for kind in SOURCES for name in SOURCES[kind].names()})
+    close = difflib.get_close_matches(source.lower(), known, n=3)
+    hint = (
+        f"did you mean {' or '.join(close)}?"
+        if close
+        else f"known are: {', '.join(known[:6])} and {len(known) - 6} more,"
+    )
+    more = "" if close else " torchvision's classification networks, package.module:factory and file.py:factory"
+    if Path(source).is_file():
+        hint, more = "a file of weights goes with --weights, beside a --model", ""
+    raise ModelError(f"no model is called {source!r}; {hint}{more}")
+
+
+def _channels(module: nn.Module) -> int | None:
+    """Input channels of the first convolution; None if there is no convolution."""
+    first = next((part for part in module.modules() if isinstance(part, CONVOLUTIONS)), None)
+    return first.in_channels if first is not None and first.in_channels else None

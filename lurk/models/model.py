@@ -1,0 +1,125 @@
+"""A model: a network together with its preprocessing, its class names and its layers."""
+
+import hashlib
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import torch
+from torch import Tensor, nn
+
+from lurk.graph.device import device_of, dtype_of
+from lurk.graph.layers import find_layers
+from lurk.graph.plan import Plan
+from lurk.models.preprocess import Transform
+from lurk.records import LayerInfo
+
+
+@dataclass(eq=False)
+class Model:
+    """A network that can be swept.
+
+    Args:
+        module: The network, on the CPU.
+        preprocess: Turns a picture into a float32 (c, h, w) tensor.
+        classes: Names of the outputs; None if they are not known.
+        name: Name on the page.
+        weights: `pretrained`, `untrained`, or the name of the weights file.
+        source: Text that identifies the network in provenance.
+        input_shape: (c, h, w) of a preprocessed picture.
+        preprocessing: Text that identifies the preprocessing.
+        mean: What the preprocessing subtracts from samples in [0, 1], one number a channel; None if not known.
+        std: What it then divides by, one number a channel; None if not known.
+        notice: A warning that every user must see; empty if there is none.
+        file_hash: SHA-256 of the weights file; None if the weights do not come from one file.
+    """
+
+    module: nn.Module
+    preprocess: Transform
+    classes: tuple[str, ...] | None
+    name: str
+    weights: str
+    source: str
+    input_shape: tuple[int, int, int]
+    preprocessing: str
+    mean: tuple[float, ...] | None = None
+    std: tuple[float, ...] | None = None
+    notice: str = ""
+    file_hash: str | None = field(default=None, repr=False)
+    _plans: dict[object, Plan] = field(default_factory=dict, repr=False, init=False)
+
+    @property
+    def weight_hash(self) -> str:
+        """SHA-256 of the weights file; without a file, of the weights as they are now (see `hash_weights`)."""
+        return self.file_hash or hash_weights(self.module)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the network's floating-point weights, which its input must have as well."""
+        return dtype_of(self.module)
+
+    def normalised(self, pictures: Tensor) -> Tensor:
+        """Turn pictures into what the network takes.
+
+        Args:
+            pictures: float (..., c, h, w), samples in [0, 1].
+
+        Returns:
+            The same shape, normalised as the preprocessing does; unchanged if its normalisation is not known.
+        """
+        if self.mean is None or self.std is None:
+            return pictures
+        mean, std = (pictures.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+        return (pictures - mean) / std
+
+    def displayed(self, images: Tensor) -> Tensor:
+        """Turn preprocessed images back into pictures: the inverse of `normalised`, clamped to [0, 1].
+
+        Args:
+            images: float (..., c, h, w), as the network takes them.
+
+        Returns:
+            The same shape, in [0, 1].
+        """
+        if self.mean is None or self.std is None:
+            return images.clamp(0, 1)
+        mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
+        return (images * std + mean).clamp(0, 1)
+
+    @cached_property
+    def layers(self) -> list[LayerInfo]:
+        """The default layers, in execution order."""
+        return list(self.plan().layers)
+
+    def plan(self, expression: str | None = None) -> Plan:
+        """Analyse the network for its own input size; the last answer is kept until its parts or device change.
+
+        Args:
+            expression: Regular expression that narrows or widens the default layers.
+
+        Returns:
+            The plan of its layers.
+        """
+        parts = tuple((name, type(part)) for name, part in self.module.named_modules())
+        key = (expression, device_of(self.module), self.dtype, parts)
+        if key not in self._plans:
+            self._plans.clear()
+            self._plans[key] = find_layers(self.module, self.input_shape, expression)
+        return self._plans[key]
+
+
+def hash_weights(module: nn.Module) -> str:
+    """SHA-256 over names, types, shapes and bytes of all parameters and buffers.
+
+    Args:
+        module: The network.
+
+    Returns:
+        64 hexadecimal digits, the same for equal weights on any device.
+    """
+    total = hashlib.sha256()
+    tensors: dict[str, Tensor] = {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    for name, tensor in sorted(tensors.items()):
+        total.update(f"{name}:{tensor.dtype}:{tuple(tensor.shape)};".encode())
+        values = tensor.detach().cpu().contiguous().reshape(-1)
+        total.update(values.view(torch.uint8).numpy().data)
+    return total.hexdigest()

@@ -1,0 +1,56 @@
+"""What a source of models is, and the table of them: each file of this folder enters one source."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+from torch import nn
+
+from lurk.errors import ModelError
+from lurk.models.preprocess import Transform
+from lurk.registry import Registry
+
+PRETRAINED, UNTRAINED = "pretrained", "untrained"
+
+
+@dataclass(frozen=True)
+class Network:
+    """What a source gives: a module and whatever comes with it.
+
+    Args:
+        module: The network.
+        source: Text that identifies the network in provenance.
+        name: Name on the page.
+        preprocess: The network's own preprocessing; None if it has none.
+        classes: Names of the outputs; None if the source does not know them.
+        weights: `pretrained`, `untrained`, or the name of the weights file.
+        weight_hash: SHA-256 of the weights file; None if the weights do not come from one file.
+        notice: A warning that every user must see; empty if there is none.
+        input_shape: (c, h, w) of the input; None if the source does not know it.
+    """
+
+    module: nn.Module
+    source: str
+    name: str
+    preprocess: Transform | None = None
+    classes: tuple[str, ...] | None = None
+    weights: str = PRETRAINED
+    weight_hash: str | None = None
+    notice: str = ""
+    input_shape: tuple[int, int, int] | None = None
+
+
+class Source(Protocol):
+    """What a file of this folder enters into the table."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether this source can build what `--model` names."""
+
+    def build(self, source: str, weights: str | None) -> Network:
+        """Build the network that `--model` and `--weights` name."""
+
+    def names(self) -> Iterable[str]:
+        """Names that it knows, for error messages."""
+
+
+SOURCES = Registry[Source]("lurk.models.sources", "--model", ModelError)

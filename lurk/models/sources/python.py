@@ -1,0 +1,116 @@
+"""Networks that a user's factory makes, named by `package.module:factory` or `path/file.py:factory`."""
+
+import ast
+import hashlib
+import importlib
+import importlib.util
+import re
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import ModuleType
+
+from lurk.errors import ModelError
+from lurk.models.sources import SOURCES, Network
+from lurk.models.user_network import make_network, naming_errors
+
+
+class Python:
+    """Factories by name."""
+
+    def accepts(self, source: str) -> bool:
+        """Whether `--model` names a factory or a Python file."""
+        return ":" in source or source.endswith(".py")
+
+    def names(self) -> Iterable[str]:
+        """None: the names are the user's."""
+        return ()
+
+    def build(self, source: str, weights: str | None) -> Network:
+        """Run a factory.
+
+        Args:
+            source: `package.module:factory` or `path/file.py:factory`.
+            weights: A weights file; None keeps the weights that the factory gives.
+
+        Returns:
+            The network.
+
+        Raises:
+            ModelError: There is no such file, module or factory, or the factory fails or gives no network.
+        """
+        code, _, factory = source.rpartition(":") if ":" in source and not source.endswith(".py") else (source, "", "")
+        file = Path(code).expanduser() if code.endswith(".py") else None
+        functions = _functions(file, source) if file else []
+        if not factory:
+            known = f": {code}:{functions[0]}" if functions else ""
+            raise ModelError(f"--model {source!r} names no factory; say which{known}")
+        with _importing_from(file.resolve().parent if file else Path.cwd()):
+            with naming_errors(source, "cannot be imported"):
+                module = _run_file(file) if file else _import(code, source)
+            name = file.stem if file else code.rpartition(".")[2]
+            return make_network(_attribute(module, factory, source), source, f"{name}:{factory}", weights)
+
+
+@contextmanager
+def _importing_from(folder: Path) -> Iterator[None]:
+    """Let imports find the files of a folder."""
+    sys.path.insert(0, str(folder))
+    importlib.invalidate_caches()
+    try:
+        yield
+    finally:
+        if str(folder) in sys.path:
+            sys.path.remove(str(folder))
+
+
+def _functions(file: Path, source: str) -> list[str]:
+    """Names of the functions and classes that a file defines, without running it."""
+    if not file.is_file():
+        raise ModelError(f"--model {source!r}: there is no file {str(file)!r}")
+    try:
+        body = ast.parse(file.read_bytes()).body
+    except SyntaxError as error:
+        raise ModelError(f"--model {source!r}: {file.name} line {error.lineno}: {error.msg}") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"--model {source!r}: {file.name} cannot be read: {error}") from error
+    return [item.name for item in body if isinstance(item, (ast.FunctionDef, ast.ClassDef))]
+
+
+def _run_file(file: Path) -> ModuleType:
+    path = file.resolve()
+    name = f"lurk_user_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"{file.name} is no Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException:
+        del sys.modules[name]
+        raise
+    return module
+
+
+def _import(name: str, source: str) -> ModuleType:
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise ModelError(f"--model {source!r}: {name!r} is neither a module's name nor a file that ends in .py")
+    return importlib.import_module(name)
+
+
+def _attribute(module: ModuleType, name: str, source: str) -> object:
+    value: object = module
+    for part in name.split("."):
+        if not hasattr(value, part):
+            own = [
+                k for k, v in vars(module).items() if callable(v) and getattr(v, "__module__", "") == module.__name__
+            ]
+            known = f"; it has {', '.join(own[:8])}" if own else ""
+            raise ModelError(f"--model {source!r}: there is no {name!r}{known}")
+        value = getattr(value, part)
+    return value
+
+
+SOURCES.register("python")(Python())

@@ -1,0 +1,141 @@
+"""A network of the user's own: checked, unwrapped and described, whether given as an object or made by a factory."""
+
+import copy
+import traceback
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from lurk.errors import LurkError, ModelError, WeightsError
+from lurk.models.architecture import architecture_hash
+from lurk.models.checkpoint import fill, is_file_name
+from lurk.models.model import Model
+from lurk.models.sources import Network
+
+SEED = 0
+OWN_FOLDER = Path(__file__).parent
+
+
+def from_object(value: object, weights: str | None) -> Network:
+    """Take a network, or a function that makes one.
+
+    Args:
+        value: The network, a model loaded before, or the function.
+        weights: A weights file; None keeps the weights that the network has.
+
+    Returns:
+        The network.
+
+    Raises:
+        ModelError: It is none of these, or the function fails.
+    """
+    name = type(value).__name__
+    if not isinstance(value, (nn.Module, Model, tuple)):
+        name = getattr(value, "__name__", name)
+        if not callable(value):
+            raise ModelError(f"a model is a name, a torch module or a function that makes one, not {name}")
+    return make_network(value, name, name, weights)
+
+
+def make_network(value: object, source: str, name: str, weights: str | None) -> Network:
+    """Make a network of what a user gave or of what his factory returns.
+
+    Args:
+        value: A module, a model, (module, preprocess), (module, preprocess, classes), or a function that returns one
+            of these.
+        source: What the user named, for error messages.
+        name: Name on the page.
+        weights: A weights file; None keeps the weights that the network has.
+
+    Returns:
+        The network.
+
+    Raises:
+        ModelError: The function fails, or there is no module in what it returns.
+    """
+    if not isinstance(value, (nn.Module, Model, tuple)):
+        if not callable(value):
+            raise ModelError(f"--model {source!r} is {type(value).__name__}, not a function that makes a network")
+        with naming_errors(source, "fails"), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(SEED)
+            value = value()
+    return _with_weights(_described(value, source, name), weights)
+
+
+@contextmanager
+def naming_errors(source: str, what: str) -> Iterator[None]:
+    """Turn whatever the user's own code raises into a ModelError that names the line which raised it."""
+    try:
+        yield
+    except LurkError:
+        raise
+    except (Exception, SystemExit) as error:  # the user's own code: it may raise anything
+        message = (str(error).strip().splitlines() or ["no message"])[0]
+        frames = [frame for frame in traceback.extract_tb(error.__traceback__) if not _is_foreign(frame.filename)]
+        line = f" ({Path(frames[-1].filename).name} line {frames[-1].lineno})" if frames else ""
+        raise ModelError(f"--model {source!r} {what}: {type(error).__name__}: {message}{line}") from error
+
+
+def _is_foreign(file: str) -> bool:
+    """Whether a file is not the user's: this package's, an installed one, or Python's import system."""
+    return "site-packages" in file or "importlib" in file or Path(file).is_relative_to(OWN_FOLDER)
+
+
+def _with_weights(network: Network, weights: str | None) -> Network:
+    """The network with the weights of a file, which go into a copy: the module that the user gave keeps its own."""
+    if weights is None:
+        return network
+    if not is_file_name(weights):
+        raise WeightsError(
+            f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"
+        )
+    module = copy.deepcopy(network.module)
+    filled = fill(module, weights)
+    return replace(network, module=module, weights=filled.name, weight_hash=filled.sha256, notice=filled.note)
+
+
+def _described(value: object, source: str, name: str) -> Network:
+    if isinstance(value, Model):
+        network = Network(value.module, value.source, value.name, value.preprocess, value.classes, value.weights)
+        return replace(network, weight_hash=value.file_hash, notice=value.notice, input_shape=value.input_shape)
+    module, preprocess, classes = (*value, None, None, None)[:3] if isinstance(value, tuple) else (value, None, None)
+    if not isinstance(module, nn.Module) or (isinstance(value, tuple) and len(value) > 3):
+        raise ModelError(
+            f"--model {source!r} gives {type(module).__name__}; it is to give a torch module, (module, preprocess) or "
+            "(module, preprocess, classes)"
+        )
+    module = _unwrapped(module)
+    preprocess = preprocess if preprocess is not None else _own_attribute(module, "preprocess")
+    classes = classes if classes is not None else _own_attribute(module, "classes")
+    shape = _own_attribute(module, "input_shape")
+    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
+        raise ModelError(f"--model {source!r}: classes is to be a list of names, not {type(classes).__name__}")
+    return Network(
+        module,
+        f"{Path(source).name}#{architecture_hash(module)}",
+        name,
+        preprocess,  # type: ignore[arg-type]  # `examine` refuses what is not a function
+        None if classes is None else tuple(str(item) for item in classes),
+        input_shape=tuple(shape) if isinstance(shape, (tuple, list)) else None,
+    )
+
+
+def _own_attribute(module: nn.Module, name: str) -> object:
+    """An attribute of a module; None if it is missing, or is a part of the network that merely has that name."""
+    value = getattr(module, name, None)
+    return None if name in dict(module.named_children()) and not callable(value) else value
+
+
+def _unwrapped(module: nn.Module) -> nn.Module:
+    """The network inside a parallel or compiled wrapper."""
+    while True:
+        inner = getattr(module, "_orig_mod", None)
+        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
+            inner = module.module
+        if not isinstance(inner, nn.Module):
+            return module
+        module = inner
