@@ -129,20 +129,22 @@ class _Terminal:
 
 def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
     """Draw the picture of every unit that has none yet."""
-    from lurk.jobs.method_request import DEFAULT_PICTURE, Ask
+    from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest
     from lurk.methods import METHODS
-    from lurk.worker.method_tasks import draw_pictures
+    from lurk.worker.picture_tasks import draw_pictures
+    from lurk.worker.study import open_study
 
-    spec = METHODS[DEFAULT_PICTURE].spec
-    options = tuple(spec.read({}).items())
+    offer = METHODS[DEFAULT_PICTURE].spec
     before, total = 0, sum(layer.units for layer in index.layers)
-    with tqdm(total=total, unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+    with (
+        tqdm(total=total, unit=" pictures", disable=not sys.stderr.isatty()) as bar,
+        open_study(settings, index) as study,
+    ):
         for layer in index.layers:
             for at in range(0, layer.units, MOST_UNITS):
                 units = tuple(range(at, min(at + MOST_UNITS, layer.units)))
-                asked = Ask("pictures", layer.name, units, spec.name, spec.version, options)
                 shown = _Terminal(cache, bar, before, len(units))
-                draw_pictures(asked.spec(settings.sweep_spec(), index.key), shown)
+                draw_pictures(MethodRequest("pictures", layer.name, units).completed(offer), study, shown)
                 before += len(units)
                 shown.report(1, 1)
     print(f"{total} pictures: {index.folder}")  # noqa: T201 - the answer

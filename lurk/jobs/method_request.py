@@ -1,7 +1,10 @@
-"""What is asked of a method: from the page to a job spec, and from there to the key of its result. Torch-free."""
+"""A request for a picture or a map: one value from the page to the worker. Torch-free.
+
+The page's request is read into a `MethodRequest`, the service completes it by what the method offers, and `spec` writes
+it into a job, from which the worker reads it back. The key of its result is that of its `provenance`.
+"""
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
@@ -11,31 +14,32 @@ from lurk.records import JobSpec, Provenance, Scalar, canonical
 
 Kind = Literal["picture", "pictures", "map", "sanity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
+TARGETS = ("maximum", "map", "class")
 DEFAULT_PICTURE = "gradient_ascent"
 SANITY_VERSION = 1
 MOST_UNITS = 64
 
 
 @dataclass(frozen=True)
-class Ask:
-    """One request: a unit's picture, the pictures of several units, a map, or a map's sanity check.
+class MethodRequest:
+    """A request for a unit's picture, for the pictures of several units, for a map, or for a map's sanity check.
 
     Args:
         kind: `picture`, `pictures`, `map` or `sanity`.
         layer: Name of the layer.
         units: Channel numbers; one, but for `pictures`.
         method: Name of the method.
-        version: Version of the method.
-        options: A value for each of the method's options, sorted by name when made.
-        image: Number of the image, None for pictures that need none.
+        version: Version of the method; 0 until `completed`.
+        options: (name, value) pairs, sorted by name when made; once `completed`, a value for each of the method's.
+        image: Number of the image, None for pictures.
         target: What a map explains: `maximum`, `map` or `class`; empty for pictures.
     """
 
     kind: Kind
     layer: str
     units: tuple[int, ...]
-    method: str
-    version: int
+    method: str = DEFAULT_PICTURE
+    version: int = 0
     options: tuple[tuple[str, Scalar], ...] = field(default=())
     image: int | None = None
     target: str = ""
@@ -43,8 +47,40 @@ class Ask:
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
 
+    @property
+    def is_map(self) -> bool:
+        """Whether it is about a map, and not about pictures."""
+        return self.kind in ("map", "sanity")
+
+    def completed(self, offer: MethodSpec) -> "MethodRequest":
+        """The request with the method's version and a value for each of its options.
+
+        Args:
+            offer: What the method offers for the model.
+
+        Returns:
+            The request that `spec` and `provenance` take.
+
+        Raises:
+            LurkError: The method does not work for the model, does not give that, or an option does not fit.
+        """
+        if offer.refusal:
+            raise LurkError(f"{offer.label} cannot be had for this model: {offer.refusal}")
+        if "unit" not in offer.needs or ("image" in offer.needs) != (offer.gives == "map"):
+            raise LurkError(f"{offer.label} shows no unit; use it with lurk visualize or from Python")
+        if self.is_map != (offer.gives == "map"):
+            raise LurkError(f"{self.method} gives no {self.kind}")
+        if self.is_map and (self.image is None or self.target not in TARGETS):
+            raise LurkError(f"a map needs an image and a target: maximum, map or class, not {self.target[:40]!r}")
+        most = MOST_UNITS if self.kind == "pictures" else 1
+        if not 1 <= len(self.units) <= most:
+            raise LurkError(f"from 1 to {most} units can be asked for at once, not {len(self.units)}")
+        options = tuple(offer.read(dict(self.options)).items())
+        made = replace(self, version=offer.version, options=options)
+        return made if self.is_map else replace(made, image=None, target="")
+
     def spec(self, sweep: JobSpec, index: str) -> JobSpec:
-        """The job that does what is asked.
+        """The job that does what is requested.
 
         Args:
             sweep: The job of the study's sweep, which says how to load model and images.
@@ -67,8 +103,8 @@ class Ask:
         return JobSpec(self.kind, sweep.study, (*sweep.parameters, *own.items()))
 
     @classmethod
-    def from_spec(cls, spec: JobSpec) -> "Ask":
-        """Read what `spec` made."""
+    def from_spec(cls, spec: JobSpec) -> "MethodRequest":
+        """Read what `spec` wrote."""
         return cls(
             kind=spec.kind,  # type: ignore[arg-type]  # a spec of one of these kinds
             layer=str(spec.get("layer")),
@@ -88,57 +124,23 @@ class Ask:
             unit: Channel number; by default the first.
 
         Returns:
-            The provenance, the same whether a unit was asked for alone or with others.
+            The provenance, the same whether a unit was requested alone or with others.
         """
-        asked: dict[str, Scalar] = {f"option {name}": value for name, value in self.options}
-        asked |= {"layer": self.layer, "unit": self.units[0] if unit is None else unit}
-        asked |= {"image": self.image, "target": self.target} if self.target else {}
+        parameters: dict[str, Scalar] = {f"option {name}": value for name, value in self.options}
+        parameters |= {"layer": self.layer, "unit": self.units[0] if unit is None else unit}
+        parameters |= {"image": self.image, "target": self.target} if self.target else {}
         if self.kind == "sanity":
-            asked["sanity"] = SANITY_VERSION
+            parameters["sanity"] = SANITY_VERSION
         seed = dict(self.options).get("seed")
         return replace(
             swept,
             method=self.method,
             method_version=self.version,
-            parameters=tuple(sorted(asked.items())),
+            parameters=tuple(sorted(parameters.items())),
             seed=seed if isinstance(seed, int) else None,
         )
 
 
-def ask(
-    offer: MethodSpec,
-    layer: str,
-    units: tuple[int, ...],
-    options: Mapping[str, object],
-    *,
-    image: int | None,
-    target: str,
-) -> Ask:
-    """Make a request of an offer.
-
-    Args:
-        offer: The method's offer.
-        layer: Name of the layer.
-        units: Channel numbers.
-        options: Options by name; those that are missing take their default.
-        image: Number of the image; for a map.
-        target: `maximum`, `map` or `class`; for a map.
-
-    Returns:
-        The request, a `picture`, `pictures` or `map`.
-
-    Raises:
-        LurkError: The method cannot be had for the model, or does not give that, or an option does not fit.
-    """
-    if offer.refusal:
-        raise LurkError(f"{offer.label} cannot be had for this model: {offer.refusal}")
-    is_map = offer.gives == "map"
-    if "unit" not in offer.needs or ("image" in offer.needs) != is_map:
-        raise LurkError(f"{offer.label} shows no unit; use it with lurk visualize or from Python")
-    if is_map and (image is None or target not in ("maximum", "map", "class")):
-        raise LurkError(f"a map needs an image and a target: maximum, map or class, not {target[:40]!r}")
-    if not 1 <= len(units) <= MOST_UNITS:
-        raise LurkError(f"from 1 to {MOST_UNITS} units can be asked for at once, not {len(units)}")
-    kind: Kind = "map" if is_map else "picture" if len(units) == 1 else "pictures"
-    read = tuple(offer.read(options).items())
-    return Ask(kind, layer, units, offer.name, offer.version, read, image if is_map else None, target if is_map else "")
+def preview_key(result: str) -> str:
+    """Key in the store of images of a picture that is still being drawn, by the key of its result."""
+    return f"preview/{result}"

@@ -1,64 +1,65 @@
-"""What the page shows of a request and of its result: plain values, ready to be written as JSON. Torch-free."""
+"""Results of methods as the page shows them: plain values, ready to be written as JSON. Torch-free."""
 
+import zlib
+from collections.abc import Sequence
 from typing import Any
 
-from lurk.jobs.method_request import Ask
+from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest, preview_key
 from lurk.service.colormaps import MODES, Floats, scale
+from lurk.service.urls import map_url, opacity_url, picture_url, preview_url, tile_url
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
-from lurk.storage.results import Result, read_result
+from lurk.storage.renders import Renders
+from lurk.storage.results import Result, read_offers, read_result
 
 
-def outcome(index: Index, asked: Ask) -> dict[str, Any] | None:
+def result_view(index: Index, request: MethodRequest) -> dict[str, Any] | None:
     """The result of a request.
 
     Args:
         index: The index that it is about.
-        asked: A request for a picture, a map or a sanity check.
+        request: A request for a picture, a map or a sanity check.
 
     Returns:
-        Its figures and the addresses of its images; None where it is not there, and for several pictures at once.
+        Its figures and the addresses of its images; None if it is not stored, and for the pictures of several units.
     """
-    if asked.kind == "pictures":
+    if request.kind == "pictures":
         return None
-    key = asked.provenance(index.manifest.provenance).key
+    key = request.provenance(index.manifest.provenance).key
     found = read_result(index.folder, key)
     if found is None:
         return None
     shared = {
-        "method": asked.method,
-        "options": dict(asked.options),
+        "method": request.method,
+        "options": dict(request.options),
         "seconds": found.figures.get("seconds"),
         "provenance": found.provenance,
     }
-    if asked.kind == "picture":
-        return _picture(index, asked, key, found) | shared
-    return (_map if asked.kind == "map" else _sanity)(index, key, found) | shared
+    if request.kind == "picture":
+        return _picture(index, request, key, found) | shared
+    return (_map if request.kind == "map" else _sanity)(index, key, found) | shared
 
 
-def _picture(index: Index, asked: Ask, key: str, found: Result) -> dict[str, Any]:
-    record = index.unit(asked.layer, asked.units[0])
+def _picture(index: Index, request: MethodRequest, key: str, found: Result) -> dict[str, Any]:
+    layer, unit = request.layer, request.units[0]
+    record = index.unit(layer, unit)
     best = {
         "best_real_max": record.hits_max[0].score if record.hits_max else None,
         "best_real_mean": record.hits_mean[0].score if record.hits_mean else None,
     }
-    pictures = []
-    for number, reached in enumerate(found.figures["pictures"]):
-        pictures.append(
+    has_opacity = found.figures["has_opacity"]
+    return {
+        "pictures": [
             {
-                "url": picture_url(index, key, number),
-                "opacity_url": f"/media/{index.key}/opacity/{key}/{number}" if found.figures["has_opacity"] else None,
-                "percentile": share_below(index, asked.layer, asked.units[0], reached["reached_max"]),
+                "url": picture_url(index.key, key, number),
+                "opacity_url": opacity_url(index.key, key, number) if has_opacity else None,
+                "percentile": share_below(index, layer, unit, reached["reached_max"]),
                 **reached,
                 **best,
             }
-        )
-    return {"pictures": pictures}
-
-
-def picture_url(index: Index, key: str, number: int = 0, *, tile: bool = False) -> str:
-    """Address of a picture of a result, whole or as a tile of the grid."""
-    return f"/media/{index.key}/picture/{key}/{number}" + ("/tile" if tile else "")
+            for number, reached in enumerate(found.figures["pictures"])
+        ]
+    }
 
 
 def _map(index: Index, key: str, found: Result) -> dict[str, Any]:
@@ -67,27 +68,51 @@ def _map(index: Index, key: str, found: Result) -> dict[str, Any]:
         scales = {mode: list(scale(values, mode)) for mode in MODES}
     except (OSError, ValueError):
         scales = {}
-    told = dict(found.figures)
     return {
-        "url": f"/media/{index.key}/map/{key}/{{mode}}/{{boost}}/{{gamma}}",
+        "url": map_url(index.key, key),
         "modes": list(MODES),
         "scales": scales,
-        "silent": not told["scale"],
-        **{name: told[name] for name in ("value", "where", "row", "col", "label", "label_name")},
+        "silent": not found.figures["scale"],
+        **{name: found.figures[name] for name in ("value", "where", "row", "col", "label", "label_name")},
     }
 
 
 def stored_map(found: Result) -> Floats:
-    """The values of a map, float32 (c, h, w); an OSError or ValueError where they cannot be read."""
+    """The values of a map, float32 (c, h, w); raises OSError or ValueError if they cannot be read."""
     values: Floats = found.array("map").astype("float32") * float(found.figures["scale"])
     return values
 
 
 def _sanity(index: Index, key: str, found: Result) -> dict[str, Any]:
-    told = found.figures
-    return {
-        "randomised": _map(index, key, found),
-        "similarity": told["similarity"],
-        "agreement": told["agreement"],
-        "warning": told["warning"],
-    }
+    figures = {name: found.figures[name] for name in ("similarity", "agreement", "warning")}
+    return {"randomised": _map(index, key, found), **figures}
+
+
+def default_pictures(index: Index, layer: str, units: Sequence[int], renders: Renders) -> dict[str, str]:
+    """Addresses of the default pictures: tiles of those that are stored, previews of those that are being drawn.
+
+    Args:
+        index: The study's index.
+        layer: Name of the layer.
+        units: Channel numbers; those that the layer does not have are left out.
+        renders: Where previews are.
+
+    Returns:
+        Addresses by unit.
+    """
+    offer = next((offer for offer in read_offers(index.folder) if offer.name == DEFAULT_PICTURE), None)
+    info = index.layer(layer)
+    if offer is None:
+        return {}
+    options = tuple(offer.read({}).items())
+    request = MethodRequest("picture", layer, (0,), offer.name, offer.version, options)
+    urls = {unit: _tile_or_preview(index, request, unit, renders) for unit in units if unit < info.units}
+    return {str(unit): url for unit, url in urls.items() if url}
+
+
+def _tile_or_preview(index: Index, request: MethodRequest, unit: int, renders: Renders) -> str | None:
+    key = request.provenance(index.manifest.provenance, unit).key
+    if read_result(index.folder, key) is not None:
+        return tile_url(index.key, key)
+    preview = renders.get(preview_key(key))
+    return preview_url(key, f"{zlib.crc32(preview):08x}") if preview else None

@@ -8,21 +8,26 @@ from typing import Any
 from lurk.config.settings import Settings
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.jobs.lanes import Lane
+from lurk.jobs.method_request import KINDS, MethodRequest, preview_key
 from lurk.jobs.queue import Job, Limits, Queue
 from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, LayerInfo
-from lurk.service import media, unit_view
-from lurk.service.method_requests import Requests, is_request, job_view
+from lurk.service.grid_view import SORTS, grid
+from lurk.service.media import draw
+from lurk.service.method_requests import complete, job_view, missing_units, request_view
+from lurk.service.method_results import default_pictures
 from lurk.service.metrics import Figures
-from lurk.service.overview import Overview
 from lurk.service.person import OWNER, Person
-from lurk.service.unit_view import StudyView, UnitView
+from lurk.service.study_view import StudyView, StudyViews
+from lurk.service.unit_view import UnitView
+from lurk.service.urls import read_media
 from lurk.storage.counts import COUNTS
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.renders import Renders
 from lurk.storage.results import read_offers
+from lurk.storage.webp import MIMETYPE
 
 MORE_INDEXES = 8
 
@@ -51,10 +56,9 @@ class Service:
             space: Says whether there is room for new work; by default there always is.
         """
         self._studies = studies if callable(studies) else lambda: studies
-        self._overview = Overview(cache)
+        self._study_views = StudyViews(cache)
         self.cache, self.queue, self._renders = cache, queue, renders
         self._limits, self._space = limits, space or Space(cache)
-        self._requests = Requests(queue, renders, self._submit)
         self._open: dict[tuple[str, int], Index] = {}
 
     def start(self) -> None:
@@ -91,7 +95,7 @@ class Service:
 
     def _study_view(self, name: str, settings: Settings) -> StudyView:
         index = self._index(name)
-        return replace(self._overview.view(name, settings, index), notice=self._notice(index))
+        return self._study_views.view(name, settings, index, self._notice(index))
 
     def _notice(self, index: Index | None) -> str:
         """What nobody may miss: of the study, of the store of images, of the disk."""
@@ -152,7 +156,7 @@ class Service:
             "images_indexed": manifest.done if manifest else 0,
             "skipped": len(manifest.skipped) if manifest else 0,
             "notice": self._notice(index),
-            "stale": self._overview.stale(study, settings) if manifest else "",
+            "stale": self._study_views.stale(study, settings) if manifest else "",
             "weights": manifest.provenance.weights if manifest else "",
             "job": spec.key,
             "workers": self.queue.workers_alive(),
@@ -167,10 +171,10 @@ class Service:
     def grid(
         self, study: str, layer: str, sort: str = "unit", limit: int | None = None, offset: int = 0
     ) -> dict[str, Any]:
-        """A layer's grid; see `unit_view.grid`."""
-        if sort not in unit_view.SORTS:
-            raise LurkError(f"cannot sort by {sort!r}; sort by one of {', '.join(unit_view.SORTS)}")
-        return unit_view.grid(self._ready(study), layer, sort, limit, offset)
+        """A layer's grid; see `grid_view.grid`."""
+        if sort not in SORTS:
+            raise LurkError(f"cannot sort by {sort!r}; sort by one of {', '.join(SORTS)}")
+        return grid(self._ready(study), layer, sort, limit, offset)
 
     def unit(self, study: str, layer: str, unit: int) -> UnitView:
         """One unit, as far as the sweep is."""
@@ -203,18 +207,22 @@ class Service:
         index = self._index(study)
         return read_offers(index.folder) if index else []
 
-    def ask(self, study: str, kind: str, layer: str, units: Sequence[int], **more: Any) -> dict[str, Any]:
-        """Ask for a picture, for several, for a map or for the sanity check of one; see `Requests.ask`."""
+    def ask(self, study: str, request: MethodRequest, person: Person = OWNER) -> dict[str, Any]:
+        """Submit a request for pictures or a map; if the result is stored, the job comes back done, with its result."""
         settings, index = self._known(study), self._ready(study)
-        return self._requests.ask(index, settings.sweep_spec(), kind, layer, units, **more)
+        request = complete(index, request)
+        missing = missing_units(index, request)
+        spec = replace(request, units=missing or request.units).spec(settings.sweep_spec(), index.key)
+        lane = Lane.NEXT if request.kind == "pictures" else Lane.NOW
+        return self._view(self._submit(spec, lane, person) if missing else Job(spec.key, spec, lane, "done"))
 
     def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
-        """Addresses of the tiles of the default pictures that are there, by unit."""
-        return self._requests.pictures(self._ready(study), layer, units)
+        """Addresses of the default pictures by unit: tiles of finished ones, previews of those being drawn."""
+        return default_pictures(self._ready(study), layer, units, self._renders)
 
     def preview(self, key: str) -> bytes | None:
-        """A picture as far as it is, by the key of its result; None where nothing is to be seen of it."""
-        return self._requests.preview(key)
+        """A picture that is being drawn, by the key of its result; None if there is no preview of it."""
+        return self._renders.get(preview_key(key)) if key.isalnum() else None
 
     def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
         """A person's jobs on record, newest first; all of them for an admin."""
@@ -225,13 +233,14 @@ class Service:
     def job(self, key: str) -> dict[str, Any] | None:
         """One job, None when there is none of that key."""
         job = self.queue.get(key)
-        return None if job is None else self._any_view(job)
+        return None if job is None else self._view(job)
 
-    def _any_view(self, job: Job) -> dict[str, Any]:
-        if not is_request(job):
-            return job_view(job, self.queue.ahead(job.key))
+    def _view(self, job: Job) -> dict[str, Any]:
+        ahead = self.queue.ahead(job.key)
+        if job.spec.kind not in KINDS:
+            return job_view(job, ahead)
         index = self._opened(index_folder(self.cache, str(job.spec.get("index"))))
-        return self._requests.view(index, job)
+        return request_view(job, ahead, index, self._renders)
 
     def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
         """Stop a job for a person, to whom it then is cancelled even where it goes on for others."""
@@ -239,21 +248,21 @@ class Service:
         if job is None:
             return None
         goes_on = job.state in ("queued", "running") and not job.stopping
-        return self._any_view(job) | ({"state": "cancelled"} if goes_on else {})
+        return self._view(job) | ({"state": "cancelled"} if goes_on else {})
 
     def media(self, key: str) -> tuple[bytes, str] | None:
         """Body and MIME type of the image of a key, None when there is none."""
-        name, _, rest = key.partition("/")
-        if not name.isalnum():
+        address = read_media(key)
+        if address is None:
             return None
-        latest = self._opened(index_folder(self.cache, name))
-        before = [index for (key, _), index in self._open.copy().items() if key == name and index is not latest]
+        latest = self._opened(index_folder(self.cache, address.index))
+        before = [one for (name, _), one in self._open.copy().items() if name == address.index and one is not latest]
         if latest:  # an address that this or another process gave out before the last checkpoint holds
             before = [*filter(None, [latest.before()]), *before, latest]
         for index in reversed(before):
-            found = media.draw(index, rest, self._renders)
-            if found is not None:
-                return found
+            data = draw(index, address, self._renders)
+            if data is not None:
+                return data, MIMETYPE
         return None
 
     def health(self) -> dict[str, Any]:

@@ -1,64 +1,18 @@
-"""What the page shows of a study, a layer and a unit: plain values made from the index, ready to be written as JSON."""
+"""One unit as its modal shows it: plain values made from the index, ready to be written as JSON."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from lurk.records import Box, Floats, Hit, LayerInfo, UnitRecord, digest
+from lurk.records import Floats, Hit, LayerInfo, UnitRecord
+from lurk.service.urls import patch_url, view_url
 from lurk.storage.histogram import histogram
 from lurk.storage.index import Index
 from lurk.storage.webp import shown_box
 
-TILE, COLUMNS, PER_SPRITE = 64, 16, 256
 BARS = 20
-SORTS = ("unit", "max", "selectivity", "sparsity")
-
-
-@dataclass(frozen=True)
-class StudyView:
-    """A study as the pages name it.
-
-    Args:
-        name: Name in addresses.
-        title: Model and image set in words.
-        model: Model source.
-        images: Image source.
-        weights: `pretrained`, `untrained`, a file's name; empty before the model was loaded.
-        notice: What nobody may miss; empty otherwise.
-        ready: Whether its index can be opened.
-        label: The name that somebody gave it; empty where it is made of model and images.
-        stale: In what its index differs from what the study now says; empty where in nothing.
-        count: Number of images.
-        layers: Number of layers.
-        units: Number of units, over all layers.
-        swept: When the index was last written, in seconds since 1970; None before its first checkpoint.
-        preprocessing: What is done to an image.
-        weight_hash: SHA-256 of the weights.
-        strip: Address of a sprite whose first row stands for the study; empty where there is none yet.
-        strip_units: Number of units in that row.
-    """
-
-    name: str
-    title: str
-    model: str
-    images: str
-    weights: str
-    notice: str
-    ready: bool
-    label: str = ""
-    stale: str = ""
-    count: int = 0
-    layers: int = 0
-    units: int = 0
-    swept: float | None = None
-    preprocessing: str = ""
-    weight_hash: str = ""
-    strip: str = ""
-    strip_units: int = 0
 
 
 class UnitView:
@@ -152,7 +106,7 @@ class UnitView:
         """The record under the names of `UnitRecord`, with JSON's null for what is not known."""
         record = self.record
         arrays = ("class_count", "class_max", "class_mean", "class_max_std", "class_mean_std")
-        plain = {name: [known(value) for value in getattr(record, name).tolist()] for name in arrays}
+        plain = {name: [finite(value) for value in getattr(record, name).tolist()] for name in arrays}
         return {
             "layer": record.layer,
             "unit": record.unit,
@@ -160,96 +114,16 @@ class UnitView:
             "hits_mean": self.hits("mean"),
             **plain,
             "count": record.count,
-            "mean": known(record.mean),
-            "std": known(record.std),
-            "fraction_positive": known(record.fraction_positive),
-            "quantiles": {str(probability): known(value) for probability, value in record.quantiles.items()},
+            "mean": finite(record.mean),
+            "std": finite(record.std),
+            "fraction_positive": finite(record.fraction_positive),
+            "quantiles": {str(probability): finite(value) for probability, value in record.quantiles.items()},
             "state": record.state,
             "images_seen": self.seen,
             "images": self.total,
         }
 
 
-def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None, offset: int = 0) -> dict[str, Any]:
-    """A layer's grid of units.
-
-    Args:
-        index: The index.
-        layer: Name of the layer.
-        sort: `unit` by number; `max` by the highest score; `selectivity` by class selectivity; `sparsity` with the
-            units that are rarely above 0 first.
-        limit: How many units at most.
-        offset: How many units to pass over.
-
-    Returns:
-        Sprite addresses, what is needed to cut them, and for each unit in `order` its label, state and score.
-    """
-    info, best, states = index.layer(layer), index.best(layer), index.states(layer)
-    order = _order(index, layer, sort, best.score)[offset : None if limit is None else offset + limit]
-    return {
-        "layer": layer,
-        "units": info.units,
-        "tile": TILE,
-        "per_sprite": PER_SPRITE,
-        "columns": COLUMNS,
-        "sprites": [sprite_url(index, layer, page) for page in range(-(-info.units // PER_SPRITE))],
-        "order": order,
-        "labels": [_label(unit, states[unit], float(best.score[unit])) for unit in order],
-        "state": [states[unit] for unit in order],
-        "score": [known(float(best.score[unit])) for unit in order],
-    }
-
-
-def _order(index: Index, layer: str, sort: str, scores: Floats) -> list[int]:
-    if sort == "max":
-        keys = -scores
-    elif sort == "selectivity":
-        keys = -index.selectivity(layer)
-    elif sort == "sparsity":
-        keys = index.fraction_positive(layer)
-    else:
-        return list(range(len(scores)))
-    order: list[int] = np.argsort(np.nan_to_num(keys, nan=np.inf), kind="stable").tolist()
-    return order
-
-
-def _label(unit: int, state: str, score: float) -> str:
-    words = {"dead": ", never above 0", "always_on": ", always on", "saturated": ", saturated"}.get(state, "")
-    return f"unit {unit}" + (f", highest {score:.4g}" if not math.isnan(score) else ", no image yet") + words
-
-
-def known(value: float) -> float | None:
-    """A number as JSON can hold it: None for NaN and infinity."""
+def finite(value: float) -> float | None:
+    """A number as JSON can hold it: None instead of NaN and infinity."""
     return value if math.isfinite(value) else None
-
-
-def view_url(key: str, image: int) -> str:
-    """Address of the view of an image."""
-    return f"/media/{key}/view/{image}"
-
-
-def patch_url(key: str, image: int, box: Box) -> str:
-    """Address of a patch."""
-    return f"/media/{key}/patch/{image}/{'_'.join(str(side) for side in box)}"
-
-
-def sprite_url(index: Index, layer: str, page: int) -> str:
-    """Address of the sprite of 256 units; it changes with what is on it."""
-    number = index.layers.index(index.layer(layer))
-    return f"/media/{index.key}/sprite/{number}/{page}/{sprite_content(index, layer, page)}"
-
-
-def sprite_content(index: Index, layer: str, page: int) -> str:
-    """Hash of what is on a sprite: the best hit of each of its units."""
-    best = index.best(layer)
-    part = slice(page * PER_SPRITE, (page + 1) * PER_SPRITE)
-    return digest([column[part].tolist() for column in (best.image, best.row, best.col)])
-
-
-def boxes(index: Index, layer: str, page: int) -> Sequence[tuple[int, Box] | None]:
-    """Image and box of the best hit of each unit of a sprite, None for a unit without one."""
-    info, best = index.layer(layer), index.best(layer)
-    part = slice(page * PER_SPRITE, (page + 1) * PER_SPRITE)
-    size = index.manifest.input_shape[1:]
-    rows = zip(*(column[part].tolist() for column in (best.image, best.row, best.col)), strict=True)
-    return [(image, info.box(row, col, size)) if image >= 0 else None for image, row, col in rows]

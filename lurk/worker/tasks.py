@@ -10,6 +10,7 @@ from pathlib import Path
 from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import BusyError, LurkError
+from lurk.jobs.method_request import MethodRequest
 from lurk.methods.run_method import offers
 from lurk.records import JobSpec, UnitRef
 from lurk.storage.index import Index
@@ -20,9 +21,11 @@ from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import Options, is_done, sweep_shard
 from lurk.sweeps.sweep import sweep
 from lurk.sweeps.verify import verify
-from lurk.worker.method_tasks import Context, Result, draw_map, draw_pictures, draw_sanity
+from lurk.worker.map_tasks import draw_map, draw_sanity
 from lurk.worker.model_cache import image_set, warm_model
+from lurk.worker.picture_tasks import draw_pictures
 from lurk.worker.shard_jobs import Helpers, shard_of
+from lurk.worker.study import Context, Result, Study, open_study
 
 BUSY_S = 1.0
 
@@ -124,12 +127,23 @@ def _shard(spec: JobSpec, context: Context) -> Result:
     return {"images": shard.last - shard.first}
 
 
+def _method(draw: Callable[[MethodRequest, Study, Context], Result]) -> Callable[[JobSpec, Context], Result]:
+    """The task of a method's job: read the request and load its study."""
+
+    def task(spec: JobSpec, context: Context) -> Result:
+        index = Index(index_folder(context.cache, str(spec.get("index")))).open_all()
+        with open_study(Settings.from_spec(spec, context.cache), index) as study:
+            return draw(MethodRequest.from_spec(spec), study, context)
+
+    return task
+
+
 TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {
     "sweep": _sweep,
     "shard": _shard,
     "verify": _verify,
-    "picture": draw_pictures,
-    "pictures": draw_pictures,
-    "map": draw_map,
-    "sanity": draw_sanity,
+    "picture": _method(draw_pictures),
+    "pictures": _method(draw_pictures),
+    "map": _method(draw_map),
+    "sanity": _method(draw_sanity),
 }

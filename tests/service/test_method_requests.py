@@ -5,20 +5,21 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.jobs.method_request import Ask
+from lurk.jobs.method_request import MethodRequest
 from lurk.jobs.record_queue import LocalQueue
-from lurk.records import JobSpec
-from lurk.service.media import draw
-from lurk.service.method_requests import Requests
-from lurk.service.method_results import outcome
+from lurk.service.method_results import result_view
+from lurk.service.service import Service
 from lurk.storage.histogram import share_below
+from lurk.storage.index_writer import show_in_study
 from lurk.storage.renders import open_renders
 from lurk.storage.results import publish_offers, read_result, result_folder, to_npy, write_result
 from lurk.storage.webp import encode_view
 from tests.storage.test_results import OFFER
 
-SWEEP = JobSpec("sweep", "study", (("model", "toy"), ("data", "demo")))
+SETTINGS = Settings(model="toy", data="toy images")
+STUDY = SETTINGS.study
 PICTURE = replace(OFFER, name="gradient_ascent", gives="picture", needs=("layer", "unit"), options=())
 REACHED = {"reached_mean": 1.0, "reached_max": 2.0, "after_jitter_mean": 0.9, "after_jitter_max": 1.8}
 
@@ -26,17 +27,21 @@ REACHED = {"reached_mean": 1.0, "reached_max": 2.0, "after_jitter_mean": 0.9, "a
 @pytest.fixture
 def desk(toy_index, tmp_path):
     publish_offers(toy_index.folder, [OFFER, PICTURE])
+    show_in_study(tmp_path, STUDY, toy_index.folder)
     queue = LocalQueue(tmp_path)
-    return Requests(queue, open_renders(tmp_path)), toy_index, queue
+    return Service({STUDY: SETTINGS}, tmp_path, queue, open_renders(tmp_path)), toy_index, queue
 
 
-def ask_map(desk, **changes):
-    requests, index, _ = desk
-    more = {"method": "toy", "image": 2, "target": "maximum", **changes}
-    return requests.ask(index, SWEEP, more.pop("kind", "map"), more.pop("layer", "conv"), [more.pop("unit", 0)], **more)
+def request(kind, *units, layer="conv", **more) -> MethodRequest:
+    return MethodRequest(kind, layer, units, **more)
 
 
-def finish(desk, asked: Ask) -> None:
+def ask_map(desk, *, kind="map", layer="conv", unit=0, options=(), **changes):
+    more = {"method": "toy", "image": 2, "target": "maximum", "options": tuple(dict(options).items()), **changes}
+    return desk[0].ask(STUDY, request(kind, unit, layer=layer, **more))
+
+
+def finish(desk, asked: MethodRequest) -> None:
     """What a worker leaves of a request."""
     _, index, _ = desk
     for unit in asked.units:
@@ -51,8 +56,8 @@ def finish(desk, asked: Ask) -> None:
             write_result(index.folder, provenance, figures, {"map.npy": to_npy(shares)})
 
 
-def asked_of(desk, answer) -> Ask:
-    return Ask.from_spec(desk[2].get(answer["key"]).spec)
+def asked_of(desk, answer) -> MethodRequest:
+    return MethodRequest.from_spec(desk[2].get(answer["key"]).spec)
 
 
 def test_equal_requests_are_one_job_in_the_lane_of_what_is_looked_at(desk):
@@ -62,7 +67,7 @@ def test_equal_requests_are_one_job_in_the_lane_of_what_is_looked_at(desk):
     assert [job.lane for job in desk[2].jobs()] == [0]
     assert one["spec"] == {
         "kind": "map",
-        "study": "study",
+        "study": STUDY,
         "layer": "conv",
         "unit": 0,
         "units": "0",
@@ -74,11 +79,13 @@ def test_equal_requests_are_one_job_in_the_lane_of_what_is_looked_at(desk):
 
 def test_a_result_answers_at_once_even_when_its_job_is_forgotten(desk):
     finish(desk, asked_of(desk, ask_map(desk)))
-    fresh = Requests(LocalQueue(desk[1].folder / "elsewhere"), open_renders(desk[1].folder))
-    again = fresh.ask(desk[1], SWEEP, "map", "conv", [0], method="toy", image=2, target="maximum")
+    service, index, _ = desk
+    other_queue = LocalQueue(index.folder / "elsewhere")
+    fresh = Service({STUDY: SETTINGS}, service.cache, other_queue, open_renders(index.folder))
+    again = ask_map((fresh, index, other_queue))
     assert again["state"] == "done"
     assert again["result"]["value"] == 1.5
-    assert not LocalQueue(desk[1].folder / "elsewhere").jobs()
+    assert not other_queue.jobs()
 
 
 def test_a_job_that_is_done_but_whose_result_is_gone_runs_again(desk):
@@ -98,61 +105,61 @@ def test_a_maps_addresses_draw_every_mode(desk):
     result = ask_map(desk)["result"]
     for mode in result["modes"]:
         address = result["url"].format(mode=mode, boost="0.5", gamma="0.7")
-        body, mimetype = draw(desk[1], address.removeprefix(f"/media/{desk[1].key}/"), open_renders(desk[1].folder))
+        body, mimetype = desk[0].media(address.removeprefix("/media/"))
         assert (body[:4], mimetype) == (b"RIFF", "image/webp")
     low, high = result["scales"]["signs"]
     assert low == -high < 0
-    assert draw(desk[1], result["url"].format(mode="signs", boost="0.4", gamma="1")[41:], None) is None
+    refused = result["url"].format(mode="signs", boost="0.4", gamma="1")
+    assert desk[0].media(refused.removeprefix("/media/")) is None
 
 
 def test_a_pictures_figures_stand_beside_the_best_real_image(desk):
-    requests, index, _ = desk
-    asked = requests.ask(index, SWEEP, "picture", "conv", [0])
-    finish(desk, asked_of(desk, asked))
-    (picture,) = requests.ask(index, SWEEP, "picture", "conv", [0])["result"]["pictures"]
+    service, index, _ = desk
+    finish(desk, asked_of(desk, service.ask(STUDY, request("picture", 0))))
+    (picture,) = service.ask(STUDY, request("picture", 0))["result"]["pictures"]
     record = index.unit("conv", 0)
     assert picture["best_real_max"] == record.hits_max[0].score
     assert picture["reached_max"] == 2.0
     assert picture["percentile"] == share_below(index, "conv", 0, 2.0)
-    assert requests.pictures(index, "conv", [0, 1, 99]) == {"0": picture["url"] + "/tile"}
+    assert service.pictures(STUDY, "conv", [0, 1, 99]) == {"0": picture["url"] + "/tile"}
 
 
 def test_pictures_of_several_units_ask_only_for_those_that_are_missing(desk):
-    requests, index, queue = desk
-    finish(desk, Ask("picture", "conv", (1,), "gradient_ascent", 1))
-    answer = requests.ask(index, SWEEP, "pictures", "conv", [0, 1, 2])
+    service, _, queue = desk
+    finish(desk, request("picture", 1, version=1))
+    answer = service.ask(STUDY, request("pictures", 0, 1, 2))
     assert asked_of(desk, answer).units == (0, 2)
     assert queue.get(answer["key"]).lane == 1
     finish(desk, asked_of(desk, answer))
-    assert requests.ask(index, SWEEP, "pictures", "conv", [0, 1, 2])["state"] == "done"
+    assert service.ask(STUDY, request("pictures", 0, 1, 2))["state"] == "done"
 
 
 def test_a_running_picture_can_be_watched(desk, tmp_path):
-    requests, index, queue = desk
-    answer = requests.ask(index, SWEEP, "picture", "conv", [0])
+    service, index, queue = desk
+    answer = service.ask(STUDY, request("picture", 0))
     assert answer["preview"] is None
     queue.claim("w/1")
     queue.beat(answer["key"], "w/1", 40, 256, "", 8.0)
-    now = requests.view(index, queue.get(answer["key"]))
+    now = service.job(answer["key"])
     assert (now["eta_s"], now["preview"]) == ((256 - 40) / 8, None)
     key = asked_of(desk, answer).provenance(index.manifest.provenance).key
     open_renders(tmp_path).put(f"preview/{key}", b"picture")
-    assert requests.view(index, queue.get(answer["key"]))["preview"] == f"/preview/{key}?step=40"
-    assert requests.preview(key) == b"picture"
+    assert service.job(answer["key"])["preview"] == f"/preview/{key}?step=40"
+    assert service.preview(key) == b"picture"
 
 
 def test_a_tile_shows_a_picture_under_way_until_it_is_there(desk, tmp_path):
-    requests, index, _ = desk
-    asked = Ask("picture", "conv", (1,), "gradient_ascent", 1)
+    service, index, _ = desk
+    asked = request("picture", 1, version=1)
     key = asked.provenance(index.manifest.provenance).key
     open_renders(tmp_path).put(f"preview/{key}", b"one")
-    first = requests.pictures(index, "conv", [0, 1])
+    first = service.pictures(STUDY, "conv", [0, 1])
     assert list(first) == ["1"]
     assert first["1"].startswith(f"/preview/{key}?")
     open_renders(tmp_path).put(f"preview/{key}", b"two")
-    assert requests.pictures(index, "conv", [1]) != first
+    assert service.pictures(STUDY, "conv", [1]) != first
     finish(desk, asked)
-    assert requests.pictures(index, "conv", [1])["1"].endswith("/tile")
+    assert service.pictures(STUDY, "conv", [1])["1"].endswith("/tile")
 
 
 def test_a_sanity_check_is_a_job_and_a_result_of_its_own(desk):
@@ -184,9 +191,11 @@ def test_what_does_not_fit_is_refused_and_queues_nothing(desk, changes, words):
 
 
 def test_before_the_model_was_loaded_nothing_can_be_asked_for(toy_index, tmp_path):
+    show_in_study(tmp_path, STUDY, toy_index.folder)
+    service = Service({STUDY: SETTINGS}, tmp_path, LocalQueue(tmp_path), open_renders(tmp_path))
     with pytest.raises(LurkError, match="still being loaded"):
-        Requests(LocalQueue(tmp_path), open_renders(tmp_path)).ask(toy_index, SWEEP, "picture", "conv", [0])
+        service.ask(STUDY, request("picture", 0))
 
 
-def test_several_pictures_have_no_outcome_of_their_own(desk):
-    assert outcome(desk[1], Ask("pictures", "conv", (0, 1), "gradient_ascent", 1)) is None
+def test_several_pictures_have_no_result_of_their_own(desk):
+    assert result_view(desk[1], request("pictures", 0, 1, version=1)) is None

@@ -8,7 +8,7 @@ from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import LayerError, LurkError
 from lurk.jobs.record_queue import LocalQueue
-from lurk.service import unit_view
+from lurk.service.grid_view import grid
 from lurk.service.service import Service
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study, write_index
@@ -188,7 +188,7 @@ def test_an_address_from_before_the_last_checkpoint_holds_in_a_process_that_neve
         for checkpoint in range(3):
             states["top_max_image"] = (states["top_max_image"] + checkpoint) % 6
             writer.checkpoint(states, done=6, complete=True, skipped=())
-            given.append(unit_view.grid(Index(writer.folder), "conv")["sprites"][0].removeprefix("/media/"))
+            given.append(grid(Index(writer.folder), "conv")["sprites"][0].removeprefix("/media/"))
             fresh = Service({}, tmp_path, LocalQueue(tmp_path), Renders(tmp_path / f"renders-{checkpoint}"))
             assert [fresh.media(key) is not None for key in given[-2:]] == [True] * min(2, checkpoint + 1)
     assert len(set(given)) == 3

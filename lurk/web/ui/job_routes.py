@@ -2,11 +2,12 @@
 
 from typing import Any
 
-from flask import Response, request
+import flask
+from flask import Response
 from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
-from lurk.jobs.method_request import KINDS
+from lurk.jobs.method_request import DEFAULT_PICTURE, KINDS, MethodRequest
 from lurk.logs import event
 from lurk.service.service import Service
 from lurk.storage.webp import MIMETYPE
@@ -47,36 +48,48 @@ def submit(service: Service) -> Response:
         BadRequest: The body is none of a job that can be asked for.
     """
     body = read_json()
-    kind = part(body, "kind")
-    if kind not in ("verify", *KINDS):
-        raise BadRequest(f"the kinds of job that can be asked for are verify, {', '.join(KINDS)}")
-    study, layer = name(part(body, "study")), name(part(body, "layer"))
+    kind, study, layer = part(body, "kind"), name(part(body, "study")), name(part(body, "layer"))
     if kind == "verify":
         unit = number(part(body, "unit"))
         known_unit(service, study, layer, unit)
         key = service.verify(study, layer, unit, person())
         event("job asked for", job=key, kind=kind, study=study)
         return answer(service.job(key) or {"key": key}, 202)
+    request = method_request(body)
     known_layer(service, study, layer)
-    units = numbers(part(body, "units")) if kind == "pictures" else [number(part(body, "unit"))]
-    found = service.ask(study, str(kind), layer, units, person=person(), **_asked(body))
+    found = service.ask(study, request, person())
     event("job asked for", job=found["key"], kind=kind, study=study, state=found["state"])
     return answer(found, 200 if found["state"] == "done" else 202)
 
 
-def _asked(body: object) -> dict[str, Any]:
-    """The parts of a request that may be missing."""
-    if not isinstance(body, dict):
-        raise BadRequest("an object was expected")
+def method_request(body: object) -> MethodRequest:
+    """Read the body of a request for pictures or a map.
+
+    Args:
+        body: The JSON value that was sent.
+
+    Returns:
+        The request, to be completed by the service.
+
+    Raises:
+        BadRequest: A part is missing or of the wrong type.
+    """
+    kind, layer = part(body, "kind"), name(part(body, "layer"))
+    if not isinstance(body, dict) or kind not in KINDS:
+        raise BadRequest(f"the kinds of job that can be asked for are verify, {', '.join(KINDS)}")
+    units = numbers(part(body, "units")) if kind == "pictures" else [number(part(body, "unit"))]
     options, image = body.get("options") or {}, body.get("image")
     if not isinstance(options, dict) or len(options) > MOST_OPTIONS:
         raise BadRequest("options must be an object of names and values")
-    return {
-        "method": name(body.get("method") or ""),
-        "options": options,
-        "image": None if image is None else number(image),
-        "target": name(body.get("target") or ""),
-    }
+    return MethodRequest(
+        kind,
+        layer,
+        tuple(units),
+        name(body.get("method") or DEFAULT_PICTURE),
+        options=tuple(options.items()),
+        image=None if image is None else number(image),
+        target=name(body.get("target") or ""),
+    )
 
 
 def cancel_job(service: Service, key: str) -> Response:
@@ -106,7 +119,7 @@ def pictures(service: Service, study: str, layer: str) -> Response:
         BadRequest: The units are no numbers, or too many.
     """
     known_layer(service, study, layer)
-    given = [text for text in request.args.get("units", "").split(",") if text]
+    given = [text for text in flask.request.args.get("units", "").split(",") if text]
     if len(given) > MOST_TILES or not all(text.isascii() and text.isdigit() and len(text) < 10 for text in given):
         raise BadRequest(f"units must be at most {MOST_TILES} whole numbers, separated by commas")
     return answer(service.pictures(study, layer, [int(text) for text in given]))

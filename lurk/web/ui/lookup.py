@@ -3,7 +3,8 @@
 from lurk.errors import LurkError
 from lurk.records import LayerInfo
 from lurk.service.service import Service
-from lurk.service.unit_view import StudyView, UnitView
+from lurk.service.study_view import StudyView
+from lurk.service.unit_view import UnitView
 
 API = "/api/v1"
 

@@ -13,9 +13,10 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from lurk.errors import CacheError, DiskFullError, LurkError, NotAllowedError, QueueError, QueueFullError
+from lurk.service.urls import MEDIA, PREVIEW
 
 LOG = logging.getLogger("lurk.ui")
-JSON_PATHS = ("/api/", "/media/", "/preview/", "/_dash", "/readyz", "/metrics", "/healthz")
+JSON_PATHS = ("/api/", MEDIA, PREVIEW, "/_dash", "/readyz", "/metrics", "/healthz")
 WORDS = {
     404: "there is nothing at this address",
     405: "this address does not take that method",
@@ -75,10 +76,6 @@ def _users_mistake(mistake: LurkError) -> Response:
 
 def _no_part(_problem: Exception) -> Response:
     """What Dash raises for an address that names none of its packages."""
-    return error(WORDS[404], 404)
-
-
-def _no_such_script(_problem: DependencyException) -> Response:
     return error(WORDS[404], 404)
 
 

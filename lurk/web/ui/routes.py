@@ -10,8 +10,10 @@ from flask import Blueprint, Flask, Response, request, send_from_directory
 from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
+from lurk.service.grid_view import SORTS
 from lurk.service.service import Service
-from lurk.service.unit_view import SORTS, StudyView
+from lurk.service.study_view import StudyView
+from lurk.service.urls import MEDIA, PREVIEW
 from lurk.web.ui import job_routes
 from lurk.web.ui.login_routes import person
 from lurk.web.ui.lookup import API, known_layer, known_study, known_unit
@@ -77,8 +79,8 @@ def me(_service: Service) -> Response:
 
 def _others() -> dict[str, View]:
     return {
-        "/media/<path:key>": media,
-        "/preview/<key>": job_routes.preview,
+        f"{MEDIA}<path:key>": media,
+        f"{PREVIEW}<key>": job_routes.preview,
         "/healthz": health,
         "/readyz": ready,
         "/metrics": metrics,

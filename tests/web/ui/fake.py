@@ -8,10 +8,12 @@ import numpy as np
 from PIL import Image
 
 from lurk.errors import LurkError
+from lurk.jobs.method_request import MethodRequest
 from lurk.method_spec import MethodSpec
 from lurk.records import Hit, LayerInfo, UnitRecord
+from lurk.service.grid_view import SORTS
 from lurk.service.person import OWNER, Person
-from lurk.service.unit_view import SORTS, StudyView
+from lurk.service.study_view import StudyView
 from tests.web.ui import made_up_methods
 from tests.web.ui.fake_asks import FakeAsks
 from tests.web.ui.made_up import CLASSES, IMAGES, LAYERS, VIEW, picture, webp
@@ -26,7 +28,7 @@ def box_of(info: LayerInfo, row: int, col: int) -> tuple[int, int, int, int]:
 
 @dataclass
 class FakeUnit:
-    """What `views.UnitView` offers, made up."""
+    """What `UnitView` offers, made up."""
 
     info: LayerInfo
     record: UnitRecord
@@ -257,12 +259,11 @@ class FakeService:
         self._known(study)
         return self.asks.offers
 
-    def ask(
-        self, study: str, kind: str, layer: str, units: Sequence[int], person: Person = OWNER, **more: Any
-    ) -> dict[str, Any]:
-        which = {"units": list(units)} if kind == "pictures" else {"unit": units[0]}
-        given = {name: value for name, value in more.items() if value not in ("", None)}
-        return self.asks.ask({"kind": kind, "study": study, "layer": layer, **which, **given})
+    def ask(self, study: str, request: MethodRequest, person: Person = OWNER) -> dict[str, Any]:
+        units = {"units": list(request.units)} if request.kind == "pictures" else {"unit": request.units[0]}
+        of_map = {"image": request.image, "target": request.target} if request.is_map else {}
+        how = {"method": request.method, "options": dict(request.options)}
+        return self.asks.ask({"kind": request.kind, "study": study, "layer": request.layer, **units, **of_map, **how})
 
     def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
         return self.asks.pictures(units)

@@ -181,5 +181,5 @@ def test_no_script_of_the_page_is_inline_but_those_that_are_hashed(app, client):
 
 
 def test_the_page_never_loads_torch():
-    code = "import sys, lurk.ui; sys.exit('torch' in sys.modules)"
+    code = "import sys, lurk.web.ui.app; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

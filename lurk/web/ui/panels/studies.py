@@ -10,7 +10,7 @@ from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
 from lurk.service.service import Service
-from lurk.service.unit_view import StudyView
+from lurk.service.study_view import StudyView
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.page_address import write

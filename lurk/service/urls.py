@@ -1,0 +1,97 @@
+"""Addresses of images: the only place that writes and reads them.
+
+    /media/<index>/view/<image>                               an image as the network sees it
+    /media/<index>/patch/<image>/<row0>_<col0>_<row1>_<col1>  the part of it that one position sees
+    /media/<index>/sprite/<layer>/<page>/<content>            the tiles of 256 units
+    /media/<index>/picture/<result>/<number>                  a drawn picture; with `/tile` as small as a tile
+    /media/<index>/opacity/<result>/<number>                  how much each pixel of that picture matters
+    /media/<index>/map/<result>/<mode>/<boost>/<gamma>        a map in a display mode
+    /preview/<result>?<version>                               a picture that is still being drawn
+
+What a media address names never changes. `<content>` and `<version>` change with what is to be seen, so that a browser
+asks again.
+"""
+
+import re
+from dataclasses import dataclass
+
+from lurk.records import Box
+from lurk.service.colormaps import BOOSTS, GAMMAS, MODES
+
+MEDIA, PREVIEW = "/media/", "/preview/"
+
+_RESULT = r"([0-9a-f]{32})"
+_PATTERNS = {
+    "view": re.compile(r"view/(\d{1,10})"),
+    "patch": re.compile(r"patch/(\d{1,10})/(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})_(-?\d{1,6})"),
+    "sprite": re.compile(rf"sprite/(\d{{1,6}})/(\d{{1,6}})/{_RESULT}"),
+    "picture": re.compile(rf"picture/{_RESULT}/(\d{{1,3}})"),
+    "tile": re.compile(rf"picture/{_RESULT}/(\d{{1,3}})/tile"),
+    "opacity": re.compile(rf"opacity/{_RESULT}/(\d{{1,3}})"),
+    "map": re.compile(rf"map/{_RESULT}/({'|'.join(MODES)})/({'|'.join(BOOSTS)})/({'|'.join(GAMMAS)})"),
+}
+
+
+@dataclass(frozen=True)
+class Media:
+    """What a media address names.
+
+    Args:
+        index: Key of the index.
+        kind: `view`, `patch`, `sprite`, `picture`, `tile`, `opacity` or `map`.
+        parts: The rest of the address, in its order.
+    """
+
+    index: str
+    kind: str
+    parts: tuple[str, ...]
+
+
+def read_media(key: str) -> Media | None:
+    """Read a media address without its `/media/`; returns None if it has none of the forms above."""
+    index, _, rest = key.partition("/")
+    for kind, pattern in _PATTERNS.items():
+        match = pattern.fullmatch(rest)
+        if match and index.isalnum():
+            return Media(index, kind, match.groups())
+    return None
+
+
+def view_url(index: str, image: int) -> str:
+    """Address of an image as the network sees it."""
+    return f"{MEDIA}{index}/view/{image}"
+
+
+def patch_url(index: str, image: int, box: Box) -> str:
+    """Address of a patch of an image."""
+    return f"{MEDIA}{index}/patch/{image}/{'_'.join(str(side) for side in box)}"
+
+
+def sprite_url(index: str, layer: int, page: int, content: str) -> str:
+    """Address of the sprite of 256 units of a layer, by the layer's number and a hash of what is on the sprite."""
+    return f"{MEDIA}{index}/sprite/{layer}/{page}/{content}"
+
+
+def picture_url(index: str, result: str, number: int = 0) -> str:
+    """Address of a drawn picture."""
+    return f"{MEDIA}{index}/picture/{result}/{number}"
+
+
+def tile_url(index: str, result: str) -> str:
+    """Address of a drawn picture, as small as a tile of the grid."""
+    return picture_url(index, result) + "/tile"
+
+
+def opacity_url(index: str, result: str, number: int) -> str:
+    """Address of a drawn picture's opacity."""
+    return f"{MEDIA}{index}/opacity/{result}/{number}"
+
+
+def map_url(index: str, result: str) -> str:
+    """Address of a map, in which the scripts replace `{mode}`, `{boost}` and `{gamma}`."""
+    return f"{MEDIA}{index}/map/{result}/{{mode}}/{{boost}}/{{gamma}}"
+
+
+def preview_url(result: str, version: str) -> str:
+    """Address of a picture that is still being drawn."""
+    return f"{PREVIEW}{result}?{version}"

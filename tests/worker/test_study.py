@@ -1,0 +1,26 @@
+"""A request is about the model and the images of its index; if they have changed, the job fails and says so."""
+
+from PIL import Image
+
+from lurk.worker.model_cache import _images
+from tests.worker.conftest import NETWORK, Bench
+
+
+def test_changed_weights_are_said_and_nothing_is_drawn_with_them(bench, tmp_path):
+    other = Bench(tmp_path)
+    network = tmp_path / "net.py"
+    network.write_text(NETWORK.replace("SEED", "1"))
+    asked = other.submit("picture", units=(0,), options={"steps": 6})
+    other.work()
+    job = other.queue.get(asked["key"])
+    assert (job.state, job.error[0]) == ("failed", "WeightsError")
+    assert "sweep again" in job.error[1]
+
+
+def test_a_changed_image_set_is_said(tmp_path):
+    other = Bench(tmp_path)
+    Image.new("RGB", (16, 16)).save(tmp_path / "images" / "a" / "0.png")
+    _images.cache_clear()
+    answer = other.submit("map", units=(0,), method="gradient", image=0, target="map")
+    other.work()
+    assert "sweep again" in other.queue.get(answer["key"]).error[1]
