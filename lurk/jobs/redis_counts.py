@@ -6,7 +6,7 @@ from typing import Any
 
 import redis
 
-from lurk.config.queue_address import shown
+from lurk.config.queue_address import without_password
 from lurk.errors import QueueError
 from lurk.jobs.redis_texts import ANSWER_S
 
@@ -22,7 +22,7 @@ class RedisCounts:
         Args:
             url: Address of the Redis.
         """
-        self._where = shown(url)
+        self._where = without_password(url)
         self._redis: Any = redis.Redis.from_url(
             url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=None
         )

@@ -16,7 +16,7 @@ import redis
 from redis.backoff import ExponentialBackoff
 from redis.retry import Retry
 
-from lurk.config.queue_address import shown
+from lurk.config.queue_address import without_password
 from lurk.errors import QueueError
 
 LOCK_S = 3.0
@@ -65,7 +65,7 @@ class RedisTexts:
             url: Address of the Redis, whose database holds one queue and nothing else.
             told: Called after each transaction with the texts that it has put, None for those dropped.
         """
-        self._where, self._told = shown(url), told
+        self._where, self._told = without_password(url), told
         patience = Retry(ExponentialBackoff(cap=0.4, base=0.05), 3)
         self._redis: Any = redis.Redis.from_url(
             url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=patience

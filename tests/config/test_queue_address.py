@@ -2,7 +2,7 @@
 
 import pytest
 
-from lurk.config.queue_address import check_queue, shown
+from lurk.config.queue_address import check_queue, without_password
 from lurk.errors import LurkError
 
 
@@ -56,5 +56,5 @@ def test_no_message_shows_a_password():
             check_queue(where)
         assert "hush" not in str(told.value)
         assert "hu@sh" not in str(told.value)
-    assert shown("rediss://me:hush@redis.lab:1/0") == "rediss://redis.lab:1/0"
-    assert shown("redis://127.0.0.1") == "redis://127.0.0.1"
+    assert without_password("rediss://me:hush@redis.lab:1/0") == "rediss://redis.lab:1/0"
+    assert without_password("redis://127.0.0.1") == "redis://127.0.0.1"

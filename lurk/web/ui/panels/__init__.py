@@ -6,6 +6,7 @@ callbacks, `SECTIONS` the parts of a unit's modal: adding a panel is adding a fi
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import Literal
 
 from dash import Dash, html
@@ -63,3 +64,8 @@ def heading(title: str, explanation: str, *beside: Component) -> Component:
         [html.H2(title), html.Details([question, html.Div(words, className="help-words")], className="help"), *beside],
         className="heading",
     )
+
+
+def base_name(source: str) -> str:
+    """Name of a model or image source, without the folders in front of it."""
+    return PurePath(source).name or source

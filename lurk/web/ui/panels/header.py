@@ -1,7 +1,6 @@
 """The top bar: which study, how far its sweep is, and what nobody may miss. The poller's answers fill it."""
 
 from functools import partial
-from pathlib import PurePath
 
 import dash_bootstrap_components as dbc
 from dash import Dash, Input, Output, State, dcc, html
@@ -12,7 +11,7 @@ from lurk.web.ui import ids
 from lurk.web.ui.callback_input import name
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.login_routes import LOGOUT, may_leave, person
-from lurk.web.ui.panels import PANELS
+from lurk.web.ui.panels import PANELS, base_name
 
 
 def layout() -> Component:
@@ -85,14 +84,9 @@ def title(service: Service, study: object) -> Component | str:
     if view.label:
         words: list[Component | str] = [view.label, html.Span(f" {view.title}", className="on")]
     else:
-        model, on = html.Span(short(view.model), className="name"), html.Span(" on ", className="on")
-        words = [model, on, short(view.images)]
+        model, on = html.Span(base_name(view.model), className="name"), html.Span(" on ", className="on")
+        words = [model, on, base_name(view.images)]
     return html.H1(words, title=f"{view.model} on {view.images}")
-
-
-def short(source: str) -> str:
-    """Name of a model or image source, without the folders in front of it."""
-    return PurePath(source).name or source
 
 
 @PANELS.register("header")

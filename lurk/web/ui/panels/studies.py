@@ -14,8 +14,7 @@ from lurk.service.study_view import StudyView
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.page_address import write
-from lurk.web.ui.panels import PANELS
-from lurk.web.ui.panels.header import short
+from lurk.web.ui.panels import PANELS, base_name
 
 UNTRAINED = "untrained"
 STARTED_BY = "Write a [[study]] into the server's file, then: python -m lurk reload"
@@ -72,7 +71,9 @@ def _strip(view: StudyView) -> Component:
 
 
 def _title(view: StudyView) -> list[Component | str]:
-    return [view.label] if view.label else [html.Span(short(view.model), className="name"), f" on {short(view.images)}"]
+    if view.label:
+        return [view.label]
+    return [html.Span(base_name(view.model), className="name"), f" on {base_name(view.images)}"]
 
 
 def _badges(view: StudyView) -> Component:
@@ -125,7 +126,8 @@ def _facts(view: StudyView) -> list[Component]:
     size = [images, f"{view.layers:,} layers", f"{view.units:,} units"] if view.layers else []
     facts: list[tuple[str, str, str]] = []
     if view.label:
-        facts.append(("what", f"{short(view.model)} on {short(view.images)}", f"{view.model} on {view.images}"))
+        short = f"{base_name(view.model)} on {base_name(view.images)}"
+        facts.append(("what", short, f"{view.model} on {view.images}"))
     facts.append(("size", " · ".join(part for part in size if part), ""))
     facts.append(("swept", time_words(view.swept), ""))
     weights = f"{view.weights} · {view.weight_hash[:8]}" if view.weight_hash else view.weights

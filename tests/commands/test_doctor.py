@@ -1,7 +1,7 @@
 import pytest
 
-from lurk.commands import deployment
-from lurk.commands.deployment import findings
+from lurk.commands import doctor
+from lurk.commands.doctor import deployment
 from lurk.config.settings import Settings
 from lurk.jobs.open_queue import queue_at
 from lurk.jobs.record_queue import LocalQueue
@@ -13,7 +13,7 @@ from tests.web.ui.fake import FakeService
 
 
 def wrong(settings, cache):
-    return {name: problem for name, _, problem in findings(settings, cache) if problem}
+    return {name: problem for name, _, problem in deployment(settings, cache) if problem}
 
 
 @pytest.fixture
@@ -81,7 +81,7 @@ def test_a_port_that_somebody_else_has_is_told(cache):
 def test_a_server_of_ours_is_asked_how_it_is(cache, is_ready):
     with start(FakeService(is_ready=is_ready), Settings(port=0)) as server:
         port = int(server.url.rstrip("/").rpartition(":")[2])
-        found = {name: (value, problem) for name, value, problem in findings(Settings(port=port), cache)}
+        found = {name: (value, problem) for name, value, problem in deployment(Settings(port=port), cache)}
     value, problem = found["address"]
     assert "a server answers" in value
     assert bool(problem) is not is_ready
@@ -94,7 +94,7 @@ def test_an_open_address_is_told(cache):
 def test_little_memory_and_few_files_are_told(cache, monkeypatch):
     import resource
 
-    monkeypatch.setattr(deployment, "_memory", lambda: 10**9)
+    monkeypatch.setattr(doctor, "_memory", lambda: 10**9)
     monkeypatch.setattr(resource, "getrlimit", lambda _which: (256, 256))
     found = wrong(Settings(port=free_port()), cache)
     assert "1.0 GB" in found["memory"]
