@@ -14,18 +14,18 @@ help: ## list the targets
 run: $(RUN_STAMP) ## install what is needed and open the dashboard; ARGS="--model resnet18" passes options on
 	$(BIN)/python app.py $(ARGS)
 
-test: $(TEST_STAMP) ## install what is needed and run the tests; ARGS="-k sweep" passes options on
+test: $(TEST_STAMP) ## install what is needed and run the tests but for their slow forms; ARGS="-k sweep" passes options on
 	@sh .ci/browser
 	@sh .ci/redis
-	$(BIN)/python -m pytest $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
 
-check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import order, tests
+check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import order, all tests
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/pydoclint --quiet lurk app.py
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
-	$(MAKE) --no-print-directory test ARGS="--cov --cov-report=term:skip-covered $(ARGS)"
+	$(MAKE) --no-print-directory test ARGS='-m "" --cov --cov-report=term:skip-covered $(ARGS)'
 
 bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.sweep
