@@ -1,12 +1,15 @@
-"""What several tests need: a small finished index made without a model, and an empty Redis."""
+"""What several tests need: a small finished index made without a model, the demo set, and an empty Redis."""
 
+import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
+from lurk.images.load_images import load_images
 from lurk.records import LayerInfo, Provenance
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, write_index
@@ -79,6 +82,20 @@ def toy_index(tmp_path: Path) -> Index:
     with write_index(tmp_path, make_manifest(), entries) as writer:
         finish(writer)
         return Index(writer.folder)
+
+
+@pytest.fixture(scope="session")
+def put_demo_set(tmp_path_factory) -> Callable[[Path], Path]:
+    """Copies the demo set into a cache directory that has none yet; it is made once, which takes seconds."""
+    made = tmp_path_factory.mktemp("demo")
+    load_images("demo", cache=made)
+
+    def put(cache: Path) -> Path:
+        cache.mkdir(mode=0o700, exist_ok=True)
+        shutil.copytree(made / "demo", cache / "demo")
+        return cache
+
+    return put
 
 
 @pytest.fixture(scope="session")

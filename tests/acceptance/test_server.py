@@ -16,8 +16,6 @@ import pytest
 from lurk.cli import main
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive, real_server
 
-pytestmark = pytest.mark.slow
-
 
 def workers_of(server) -> list[int]:
     return [pid for pid in descendants(server.process.pid) if "lurk.worker.worker" in command_line(pid)]
@@ -27,9 +25,17 @@ def supervisor_of(server) -> list[int]:
     return [pid for pid in descendants(server.process.pid) if "lurk.worker.supervisor" in command_line(pid)]
 
 
+@pytest.fixture
+def folder(tmp_path, put_demo_set):
+    """A place for a server in whose cache the demo set is already."""
+    put_demo_set(tmp_path / "cache")
+    return tmp_path
+
+
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory):
+def demo(tmp_path_factory, put_demo_set):
     folder = tmp_path_factory.mktemp("demo")
+    put_demo_set(folder / "cache")
     with real_server(folder, "--sample", "4") as server:
         yield server
 
@@ -113,17 +119,17 @@ def test_health_and_metrics(demo):
     assert b"lurk_workers 1" in demo.fetch("/metrics")[1]
 
 
-def test_a_second_start_shows_the_finished_study_at_once(tmp_path):
-    with real_server(tmp_path, "--sample", "1") as server:
+def test_a_second_start_shows_the_finished_study_at_once(folder):
+    with real_server(folder, "--sample", "1") as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "done")
         before = server.json(f"studies/{study}/layers/_fc/units/7")
-    with real_server(tmp_path, "--sample", "1") as server:
+    with real_server(folder, "--sample", "1") as server:
         assert server.json(f"studies/{study}/layers/_fc/units/7") == before
 
 
-def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_path):
-    with real_server(tmp_path, "--sample", "4") as server:
+def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(folder):
+    with real_server(folder, "--sample", "4") as server:
         study = study_of(server)
         server.wait(study, lambda now: now["serial"] > 0)
         family = descendants(server.process.pid)
@@ -133,13 +139,13 @@ def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_pat
         while any(is_alive(pid) for pid in family) and time.monotonic() < end:
             time.sleep(0.1)
         assert not [command_line(pid) for pid in family if is_alive(pid)]
-    with real_server(tmp_path, "--sample", "4") as server:
+    with real_server(folder, "--sample", "4") as server:
         status = server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
         assert status["done"] == status["total"]
 
 
-def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path):
-    with real_server(tmp_path, "--sample", "5") as server:
+def test_supervisor_and_worker_killed_the_sweep_still_ends(folder):
+    with real_server(folder, "--sample", "5") as server:
         study = study_of(server)
         chance = random.Random(1)
         for victims in (workers_of, supervisor_of, workers_of):
@@ -151,8 +157,8 @@ def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path):
         server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
 
 
-def test_cancel_and_resume(tmp_path):
-    with real_server(tmp_path, "--sample", "20") as server:
+def test_cancel_and_resume(folder):
+    with real_server(folder, "--sample", "20") as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "running" and now["done"] > 0)
         server.post(f"studies/{study}/cancel")
@@ -163,8 +169,8 @@ def test_cancel_and_resume(tmp_path):
         assert resumed["done"] >= stopped["images_indexed"]
 
 
-def test_a_click_is_served_between_two_batches_of_a_sweep(tmp_path):
-    with real_server(tmp_path) as server:
+def test_a_click_is_served_between_two_batches_of_a_sweep(folder):
+    with real_server(folder) as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "running" and now["serial"] > 0)
         key = server.post("jobs", {"kind": "verify", "study": study, "layer": "_conv_stem", "unit": 3})["key"]
@@ -191,9 +197,9 @@ MISTAKES = {
 
 
 @pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_gets_one_line_and_status_2(name, tmp_path):
+def test_a_mistake_gets_one_line_and_status_2(name, folder):
     arguments, named = MISTAKES[name]
-    more = ["--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")]
+    more = ["--no-browser", "--port", "0", "--cache", str(folder / "cache")]
     run = subprocess.run(
         [sys.executable, "-m", "lurk", "serve", *arguments, *more],
         cwd=ROOT,
@@ -210,9 +216,9 @@ def test_a_mistake_gets_one_line_and_status_2(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", [name for name in MISTAKES if name != "remote host"])
-def test_a_mistake_gets_one_line_and_status_2_from_a_sweep_too(name, tmp_path, capsys):
+def test_a_mistake_gets_one_line_and_status_2_from_a_sweep_too(name, folder, capsys):
     arguments, named = MISTAKES[name]
-    assert main(["sweep", *arguments, "--cache", str(tmp_path / "cache")]) == 2
+    assert main(["sweep", *arguments, "--cache", str(folder / "cache")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert named in line
 
@@ -249,11 +255,11 @@ def test_an_unwritable_cache_is_named(tmp_path):
         assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_a_checkpoint_of_another_network_is_named(tmp_path):
+def test_a_checkpoint_of_another_network_is_named(folder):
     import torch
     from torchvision.models import resnet18
 
-    torch.save(resnet18(num_classes=7).state_dict(), tmp_path / "seven.pth")
+    torch.save(resnet18(num_classes=7).state_dict(), folder / "seven.pth")
     run = subprocess.run(
         [
             sys.executable,
@@ -263,11 +269,11 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path):
             "--model",
             "resnet50",
             "--weights",
-            str(tmp_path / "seven.pth"),
+            str(folder / "seven.pth"),
             "--sample",
             "1",
             "--cache",
-            str(tmp_path / "cache"),
+            str(folder / "cache"),
         ],
         cwd=ROOT,
         check=False,
@@ -280,8 +286,8 @@ def test_a_checkpoint_of_another_network_is_named(tmp_path):
     assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_the_printed_token_lets_in_and_nothing_else_does(tmp_path):
-    with real_server(tmp_path, "--sample", "1", "--auth", "token") as server:
+def test_the_printed_token_lets_in_and_nothing_else_does(folder):
+    with real_server(folder, "--sample", "1", "--auth", "token") as server:
         token = re.search(r"\?token=(\S+)", server.log.read_text())[1]
         assert len(token) * 6 >= 192
         assert server.fetch("/api/v1/studies")[0] == 401

@@ -96,9 +96,9 @@ def test_every_unit_equals_a_full_sort_of_all_activations_on_photographs(name, t
     compare_positions(model, forward, images, index)
 
 
-def test_resnet18_on_the_demo_images_equals_a_full_sort(tmp_path):
+def test_resnet18_on_the_demo_images_equals_a_full_sort(put_demo_set, tmp_path):
     model = lurk.load_model("resnet18", weights="random")
-    images = lurk.load_images("demo", sample=1, cache=tmp_path)
+    images = lurk.load_images("demo", sample=1, cache=put_demo_set(tmp_path))
     index = lurk.sweep(model, images, cache=tmp_path, batch_size=16)
     compare(model, reference.resnet18, images, index)
     compare_positions(model, reference.resnet18, images, index, count=2)

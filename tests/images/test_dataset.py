@@ -9,6 +9,7 @@ from torchvision.transforms import ToTensor
 import lurk
 from lurk.errors import ImagesError
 from lurk.images.load_images import load_images
+from lurk.images.torchvision_dataset import OPTIONS
 
 
 class Items:
@@ -101,6 +102,7 @@ def test_what_is_no_data_set_is_refused(source):
 
 
 def test_a_torchvision_data_set_by_name(monkeypatch):
+    monkeypatch.setitem(OPTIONS, "FakeData", {"size": 100})
     images = load_images("FakeData", sample=1)
     assert images.name == "FakeData"
     assert len(images) == 10

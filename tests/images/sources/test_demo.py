@@ -15,10 +15,8 @@ from lurk.images.sources.demo import EACH, pictures
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory) -> Path:
-    place = tmp_path_factory.mktemp("cache")
-    load_images("demo", cache=place)
-    return place
+def cache(tmp_path_factory, put_demo_set) -> Path:
+    return put_demo_set(tmp_path_factory.mktemp("cache"))
 
 
 def hashes(folder: Path) -> dict[str, str]:

@@ -56,8 +56,8 @@ def test_random_and_unknown_weights():
         lurk.load_model("efficientnet_lite0", weights="IMAGENET1K_V9")
 
 
-def test_it_knows_the_cat_of_the_demo_set(model, tmp_path):
-    images = lurk.load_images("demo", cache=tmp_path)
+def test_it_knows_the_cat_of_the_demo_set(model, put_demo_set, tmp_path):
+    images = lurk.load_images("demo", cache=put_demo_set(tmp_path))
     picture = images.read(images.paths.index("cat/00.jpg"))
     with torch.inference_mode():
         best = int(model.module(model.preprocess(picture)[None]).argmax())
