@@ -9,7 +9,7 @@ import pytest
 from tests.acceptance.server import ROOT, real_server
 from tests.browser.steps import path_is, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow]
+pytestmark = pytest.mark.browser
 
 LAYER = "_blocks.5._expand_conv"
 
@@ -21,8 +21,9 @@ def folder_of_pictures() -> Path:
 
 
 @pytest.mark.timeout(600)
-def test_from_the_first_page_to_a_units_page(tmp_path, open_page):
-    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "5")) as server:
+def test_from_the_first_page_to_a_units_page(put_demo_set, tmp_path, open_page):
+    put_demo_set(tmp_path / "cache")
+    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "2")) as server:
         watched = open_page()
         page = watched.page
         page.set_viewport_size({"width": 1280, "height": 720})
