@@ -9,7 +9,7 @@ from torchvision.transforms import ToTensor
 import lurk
 from lurk.errors import ImagesError
 from lurk.images.load_images import load_images
-from lurk.images.torchvision_dataset import OPTIONS
+from lurk.images.sources.torchvision_dataset import OPTIONS
 
 
 class Items:
