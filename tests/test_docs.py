@@ -1,6 +1,8 @@
-"""The README tells the truth: every option is in it, every command in it runs, its Python example too."""
+"""The README and docs tell the truth: options, commands, methods and modules exist, commands and examples run."""
 
+import ast
 import dataclasses
+import importlib
 import re
 import shlex
 import subprocess
@@ -14,6 +16,10 @@ from lurk.config.settings import Settings, flag
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md"))]
+TEXTS = [*PAGES, ROOT / "Dockerfile", ROOT / "compose.yaml"]
+PROGRAMS = sorted(file for folder in ("benchmarks", "docker", "docs") for file in (ROOT / folder).glob("*.py"))
+NO_MODULES = {"lurk.toml", "lurk.example.org", "lurk.pem", "lurk.key"}
 
 
 def option_rows() -> list[str]:
@@ -126,3 +132,36 @@ def test_the_pins_agree():
         assert f"\n{name.partition('[')[0]}=={version}" in "\n" + lock, name
     assert pins["torch"] == "2.14.1"
     assert pins["torchvision"] == "0.29.1"
+
+
+@pytest.mark.parametrize("file", TEXTS, ids=lambda file: file.name)
+def test_every_file_and_module_that_is_named_exists(file):
+    text = file.read_text()
+    shown = re.findall(r"^# (lurk/\S+\.py)$", text, re.MULTILINE)  # code that a reader is to add
+    for path in re.findall(r"(?<![\w/])lurk/[\w/]*\w(?:\.py)?", text):
+        assert path in shown or (ROOT / path).exists(), path
+    for name in set(re.findall(r"(?<![\w./])lurk(?:\.\w+)+", text)) - NO_MODULES:
+        if not any(name.replace(".", "/") + ".py" == path for path in shown):
+            assert _exists(name), name
+
+
+def _exists(name: str) -> bool:
+    """Whether a dotted name is a public name of `lurk`, a module, or a name in a module."""
+    module, _, last = name.rpartition(".")
+    if (ROOT / f"{name.replace('.', '/')}.py").is_file() or (ROOT / name.replace(".", "/")).is_dir():
+        return True
+    return hasattr(importlib.import_module(module), last)
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.name)
+def test_every_import_of_a_program_beside_the_package_exists(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("lurk"):
+            found = importlib.import_module(node.module)
+            assert [one.name for one in node.names if not hasattr(found, one.name)] == []
+
+
+@pytest.mark.parametrize("file", PROGRAMS, ids=lambda file: file.name)
+def test_every_module_that_a_program_names_exists(file):
+    for name in re.findall(r"""["'](lurk(?:\.\w+)+)["']""", file.read_text()):
+        assert _exists(name), name
