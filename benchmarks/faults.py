@@ -1,9 +1,9 @@
-"""What crowds, restarts and kills do to a real server of this machine: prints what was lost or doubled, and how long.
+"""Crowds, restarts and kills on a real server of this machine: prints lost and doubled jobs, and times.
 
 python -m benchmarks.faults [--people 20] [--waiting 1000] [--kills 100] [--sample 2]
 
 It starts `python app.py` on the demo images, kills its processes one after the other at random moments, starts it again
-as an init system would, and ends by itself. 0 leaves a part out.
+as an init system would, and ends by itself. An option of 0 leaves that part out.
 """
 
 import argparse
@@ -26,7 +26,7 @@ from pathlib import Path
 from benchmarks.load import Person, Seen, family, study_of
 from lurk.jobs.record_queue import LocalQueue
 
-LOOK_S = 0.3  # how often the page looks at a job that runs
+LOOK_S = 0.3  # how often the page polls a running job
 WHICH = ("server", "web", "web worker", "supervisor", "worker")
 MOST_KILLS, LONGEST_S = 1000, 60.0
 
@@ -50,7 +50,7 @@ class Lab:
             self.process = subprocess.Popen(self._command, stdout=out, stderr=out)
 
     def members(self) -> dict[str, list[int]]:
-        """Numbers of the processes that run, by what they are."""
+        """Process numbers, by the kind of process."""
         found: dict[str, list[int]] = {which: [] for which in WHICH}
         found["server"].append(self.process.pid)
         for pid in family(self.process.pid)[1:]:
@@ -69,7 +69,7 @@ class Lab:
         return found
 
     def kill(self, which: str, chance: random.Random) -> bool:
-        """Kill one of them; whether there was one. A server is started again at once, as an init system does it."""
+        """Kill a process of a kind, if there is one. A server is restarted at once, as by an init system."""
         victims = self.members()[which]
         if not victims:
             return False
@@ -80,7 +80,7 @@ class Lab:
         return True
 
     def keep(self) -> None:
-        """Start the server again where it has ended, as when its port was not free yet."""
+        """Start the server again if it has ended, for example because its port was not free yet."""
         if self.process.poll() is not None:
             self.start()
 
@@ -130,12 +130,12 @@ def picture(study: str, layer: str, unit: int, steps: int) -> dict:
 
 
 def crowd(running: Lab, body: dict, people: int) -> dict:
-    """Everybody asks for the same at once, and looks as often as the page does.
+    """Many people request the same job at once, and poll as often as the page does.
 
     Args:
         running: The server.
-        body: What is asked for.
-        people: How many ask.
+        body: The request.
+        people: How many people.
 
     Returns:
         `jobs`, `tries` and `answers` as numbers; `late_s`, seconds from the job's end to each answer; `errors`.
@@ -163,12 +163,12 @@ def crowd(running: Lab, body: dict, people: int) -> dict:
 
 
 def person_asks(person: Person, body: dict) -> dict:
-    """The job that somebody asks for."""
+    """Request a job; returns it."""
     return json.loads(person.ask("api", "/api/v1/jobs", body) or "{}")
 
 
 def restart(running: Lab, bodies: list[dict]) -> dict:
-    """Everything is killed while jobs wait, and started again.
+    """Kill everything while jobs wait, and start it again.
 
     Args:
         running: The server.
@@ -218,17 +218,17 @@ def progress(queue: LocalQueue) -> int:
 
 
 def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> dict:
-    """One process after the other is killed at a random moment, while jobs run.
+    """Kill one process after the other at random moments, while jobs run.
 
     Args:
         running: The server.
         bodies: The jobs.
         count: How many kills.
-        seed: Of the moments and victims.
+        seed: Seed of the random moments and victims.
 
     Returns:
-        `states` of the jobs, counted; `times`, by victim (seconds to an answer, seconds to a job's step) of each kill;
-        `results` on disk and those begun and `left`, as numbers.
+        `states`, the number of jobs in each state; `times`, for each kind of process the (seconds to an answer, seconds
+        to a job's step) of each kill; `results`, the number on disk; `left`, the number of unfinished ones on disk.
     """
     seen, chance, queue = Seen(), random.Random(seed), LocalQueue(running.cache)
     person = Person(running.url, seen, 0)

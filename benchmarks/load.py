@@ -1,9 +1,9 @@
-"""People on a server of this machine, walking pages as the page does; prints times, errors, memory and descriptors.
+"""Simulated people who click through the pages of a server; prints times, errors, memory and file descriptors.
 
 python -m benchmarks.load [--people 50] [--seconds 60] [--job] [--stalled 20] [--sample 5]
 
 Without --url it starts a server of its own on the demo images, waits for its sweep, and ends it afterwards.
-Only this machine's own addresses are asked, and it ends by itself.
+It sends requests to this machine only, and ends by itself.
 """
 
 import argparse
@@ -36,7 +36,7 @@ WEB = "lurk.web.server.gunicorn_app"
 
 @dataclass
 class Seen:
-    """What all people saw: seconds by kind of request, and what went wrong."""
+    """The answers of all people: seconds by kind of request, and errors."""
 
     seconds: dict[str, list[float]] = field(default_factory=lambda: defaultdict(list))
     errors: list[str] = field(default_factory=list)
@@ -57,7 +57,7 @@ class Seen:
 
 
 class Person:
-    """A browser's requests, one after the other over a kept connection; images that it has are not asked for again."""
+    """A browser's requests, one after the other over one connection; it requests each image once."""
 
     def __init__(self, url: str, seen: Seen, seed: int) -> None:
         parts = urlsplit(url)
@@ -68,7 +68,7 @@ class Person:
         self.outputs: dict[str, dict] = {}
 
     def ask(self, kind: str, path: str, body: object = None) -> bytes:
-        """One request, timed to the last byte of its answer; a connection that was closed while idle is opened anew."""
+        """Send a request, timed to the last byte of its answer; reopens a connection that was closed while idle."""
         headers = {"Accept-Encoding": "gzip", "Sec-Fetch-Site": "same-origin", "Origin": self.origin}
         text = None if body is None else json.dumps(body)
         if text is not None:
@@ -106,14 +106,14 @@ class Person:
             self.connection = None
 
     def open(self, path: str) -> None:
-        """What a browser asks for when it opens the page and has the scripts."""
+        """The requests of a browser that opens the page and has the scripts already."""
         self.ask("page", path)
         self.ask("page", "/_dash-layout")
         listed = json.loads(self.ask("page", "/_dash-dependencies") or "[]")
         self.outputs = {one["output"]: one for one in listed if not one.get("clientside_function")}
 
     def call(self, output: str, *values: object) -> str:
-        """A callback with the values of its inputs."""
+        """Send a callback with the values of its inputs."""
         known = self.outputs.get(output)
         if known is None:
             return ""
@@ -139,7 +139,7 @@ class Person:
 
 
 class Walk:
-    """What a person does with a study: opens it, looks at layers and units, and the page polls meanwhile."""
+    """A person's visit to a study: opens it, looks at layers and units, while the page polls."""
 
     def __init__(self, person: Person, study: str) -> None:
         self.person, self.study, self.place = person, study, f"/studies/{quote(study)}"
@@ -154,7 +154,7 @@ class Walk:
         self.layers = person.json(f"{self.place}/layers") or []
 
     def act(self) -> None:
-        """One click, with what it brings along."""
+        """One click, with all the requests that it causes."""
         person, study = self.person, self.study
         status = person.json(self.place) or {}
         if not self.layers or not person.outputs:
@@ -181,7 +181,7 @@ class Walk:
 
 
 def walk(url: str, study: str, *, people: int, seconds: float, think_s: tuple[float, float] = THINK_S) -> Seen:
-    """Let people walk for a while; all are gone when it returns."""
+    """Let people click for a while; all have left when it returns."""
     if urlsplit(url).hostname not in LOOPBACK:
         raise ValueError(f"only this machine's own addresses are asked, not {url}")
     if not (0 < people <= MOST_PEOPLE and 0 < seconds <= LONGEST_S):
@@ -223,7 +223,7 @@ def stalled(url: str, count: int):
 
 
 def family(pid: int) -> list[int]:
-    """A process and all below it."""
+    """The numbers of a process and of all its descendants."""
     children = []
     for task in Path(f"/proc/{pid}/task").glob("*/children"):
         with suppress(OSError):
@@ -232,7 +232,7 @@ def family(pid: int) -> list[int]:
 
 
 def measured(pid: int) -> tuple[float, int, int]:
-    """(megabytes of their own, descriptors, processes) of the web processes; mapped files of the index are left out."""
+    """(own megabytes, descriptors, processes) of the web processes, without the mapped files of the index."""
     kilobytes = descriptors = processes = 0
     for one in family(pid):
         with suppress(OSError):
@@ -273,7 +273,7 @@ def own_server(sample: int, more: list[str]):
 
 
 def study_of(url: str, state: str = "") -> str:
-    """The first study, empty where it is not in that state."""
+    """The first study's name, or an empty text if the study is not in that state."""
     person = Person(url, Seen(), 0)
     first = (person.json("/studies") or [{}])[0]
     person.leave()
@@ -282,7 +282,7 @@ def study_of(url: str, state: str = "") -> str:
 
 @contextmanager
 def heavy_job(url: str, study: str):
-    """A job that is always under way: pictures of many units, asked for again when they are done."""
+    """Keep a heavy job running: pictures of many units, requested again when they are finished."""
     over = threading.Event()
     done = []
 

@@ -1,11 +1,11 @@
-"""Gradient ascent beside torch-lucent's default, interleaved in one run: what the pictures reach, and what they take.
+"""Our gradient ascent and torch-lucent's, interleaved in one run: the values that the pictures reach, and their times.
 
 python -m benchmarks.pictures [--layers 6] [--units 4] [--steps 256] [--size 128] [--batch 16] [--threads N]
 
-Both draw a picture of the same side for the same units in the same number of steps, and both are judged on the clean
-picture, brought to the network's input size. torch-lucent draws unit by unit with its own defaults (render_vis: Adam
-0.05, Fourier and decorrelated colours, its standard transforms, shown at 224), told the model's own normalisation,
-and its objective is the mean of the very value that our layer is measured at. It is installed apart, see
+Both draw a picture of the same size for the same units in the same number of steps. Both are measured on the clean
+picture, resized to the network's input size. torch-lucent draws unit by unit with its own defaults (render_vis: Adam
+0.05, Fourier and decorrelated colours, its standard transforms, shown at 224), with the model's own
+normalisation, and maximises the mean of the same value at which our layer is measured. It is installed separately, see
 requirements-bench.txt; `--lucent FOLDER` says where (.bench by default).
 
 The second table is the cost of our step over the bare forward and backward pass to the same layer on the same batch.
@@ -34,7 +34,7 @@ from lurk.methods.gradient_ascent import OFFER, run
 from lurk.models.model import Model
 from lurk.worker.memory import keep_freed_memory
 
-# our layer -> the module whose output, cut to ReLU6's range where there is one, is what our layer is measured at
+# our layer -> the module whose output, cut to ReLU6's range if it has one, is the value that we measure
 LAYERS = {
     "_blocks.2._depthwise_conv": "_blocks_2__bn1",
     "_blocks.4._project_conv": "_blocks_4__bn2",
@@ -100,7 +100,7 @@ def ratio(ours: list, theirs: list) -> float:
 
 
 def compare(model: Model, plan: Plan, layer: str, given: argparse.Namespace, render: Callable) -> tuple:
-    """Half of their units, our batch, the other half: a machine that slows down meanwhile slows both."""
+    """Run half of their units, then our batch, then their other half, so that a machine that slows down slows both."""
     info = next(one for one in plan.layers if one.name == layer)
     order = torch.randperm(info.units, generator=torch.Generator().manual_seed(0)).tolist()
     units, rest = order[: given.units], order[: given.batch]
@@ -124,7 +124,7 @@ def compare(model: Model, plan: Plan, layer: str, given: argparse.Namespace, ren
 def lucent(folder: Path) -> Callable:
     """torch-lucent's render_vis, for one unit."""
     sys.path.append(str(folder))
-    for name in ("IPython", "IPython.display"):  # it shows pictures in notebooks with it; nothing is shown here
+    for name in ("IPython", "IPython.display"):  # torch-lucent shows pictures in notebooks with it
         sys.modules.setdefault(name, types.ModuleType(name))
     sys.modules["IPython"].display = sys.modules["IPython.display"]
     warnings.simplefilter("ignore")
@@ -152,7 +152,7 @@ def lucent(folder: Path) -> Callable:
             show_image=False,
             fixed_image_size=model.input_shape[1],
         )
-        for part in model.module.modules():  # its hooks stay otherwise, and the next unit runs them as well
+        for part in model.module.modules():  # else its hooks stay, and run for the next unit as well
             part._forward_hooks.clear()
         model.module.zero_grad(set_to_none=True)
         return torch.from_numpy(drawn[-1]).permute(0, 3, 1, 2)
@@ -161,7 +161,7 @@ def lucent(folder: Path) -> Callable:
 
 
 def overhead(model: Model, plan: Plan, layer: str, given: argparse.Namespace, steps: int = 8) -> tuple[float, float]:
-    """Seconds for a picture and step, bare and ours, medians of interleaved steps once those with help are over."""
+    """Seconds a picture and step, bare and ours: medians of interleaved steps after the first, helped ones."""
     units = tuple(range(given.batch))
     inputs = torch.rand(given.batch, *model.input_shape).contiguous(memory_format=torch.channels_last).requires_grad_()
     bare, ours, times, places = [], [], [], torch.tensor(units)

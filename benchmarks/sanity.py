@@ -2,12 +2,12 @@
 
 python -m benchmarks.sanity [--data demo] [--photographs 4] [--methods NAME …] [--full] [--cache cache]
 
-For each photograph four maps of EfficientNet-Lite0 with its real weights: the unit of an early, a middle and a late
-layer that is most active there, at its maximum, and the most probable class, at the late layer. Each is made again
-with the entries of every weight tensor in another order, and the two are compared by rank correlation, for a unit
-inside the box that it sees: 1 means that the map ignores the weights. Prints Markdown: the median of each method,
-from the lowest to the highest, then how far the three rules of the back-signal agree. Without --full the slowest
-methods run with fewer steps.
+For each photograph it makes four maps of EfficientNet-Lite0 with its real weights: for the most active unit of an
+early, a middle and a late layer, at its maximum, and for the most probable class, at the late layer. It makes each
+map again with the entries of every weight tensor shuffled, and compares the two by rank correlation; for a unit it
+compares inside the box that the unit sees. 1 means that the map ignores the weights. It prints Markdown: the median
+of each method, from the lowest to the highest, then how far the three rules of the back-signal agree. Without --full
+the slowest methods run with fewer steps.
 """
 
 import argparse
@@ -82,7 +82,7 @@ def arguments() -> argparse.Namespace:
 
 
 def photographs(model: Model, data: str, cache: str) -> list[Tensor]:
-    """An image of each class; of the demo set the photographs alone."""
+    """One image of each class; of the demo set only the photographs."""
     images = lurk.load_images(data, sample=1, cache=cache)
     names = [None if label is None or images.classes is None else images.classes[label] for label in images.labels]
     wanted = [names.index(name) for name in PHOTOGRAPHS] if data == "demo" else range(len(images))

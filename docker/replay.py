@@ -1,10 +1,10 @@
-"""Replays the Dockerfile's steps where no container engine runs: `sudo python docker/replay.py BASE FOLDER`.
+"""Follows the Dockerfile's steps without a container engine: `sudo python docker/replay.py BASE FOLDER`.
 
-BASE is a root file system that stands for the base image: `debootstrap --variant=minbase
+BASE is a root file system in place of the base image: `debootstrap --variant=minbase
 --include=python3,python3-venv,ca-certificates bookworm BASE`. Each stage is a copy of it; RUN runs in a chroot; CMD
 runs as the image's user, without capabilities, the root file system mounted read-only, /tmp in memory, until the health
-check is green; then it is stopped. All of it in mount namespaces of its own, which leave nothing behind but FOLDER. For
-RUN alone, the builder's own pip configuration is lent to the chroot.
+check is green; then it is stopped. Everything happens in mount namespaces of its own and leaves nothing behind but
+FOLDER. Only RUN sees the builder's own pip configuration.
 """
 
 import argparse
@@ -186,7 +186,7 @@ def run(stage: Stage, more: dict[str, str]) -> None:
 
 
 def report(pid: int) -> None:
-    """What the processes inside may do: users and capabilities, as the kernel says."""
+    """Users and capabilities of the processes inside, as the kernel reports them."""
     for inner in family(pid):
         status = Path(f"/proc/{inner}/status").read_text()
         found = dict(re.findall(r"^(Uid|CapEff|CapBnd|NoNewPrivs|VmRSS):\s*(.*)$", status, re.MULTILINE))
