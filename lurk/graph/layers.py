@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import proven
+from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
 from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, located
 from lurk.graph.plan import Plan, Tap
@@ -110,9 +111,8 @@ def _nothing(found: list[_Found], expression: str | None) -> str:
 
 
 def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    weight = next((w for w in module.parameters() if w.is_floating_point()), torch.zeros(1))
     noise = torch.randn(IMAGES, *input_shape, generator=torch.Generator().manual_seed(seed))
-    return noise.to(weight.device, weight.dtype)
+    return noise.to(device_of(module), dtype_of(module))
 
 
 def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:

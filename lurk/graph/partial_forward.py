@@ -5,10 +5,11 @@ from contextlib import contextmanager, suppress
 from typing import cast
 
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, fx
 from torch.fx.node import Argument
 
 from lurk.errors import LayerError, ModelError
+from lurk.graph.device import dtype_of
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.layout import Layout
 from lurk.graph.plan import Plan, Tap
@@ -145,15 +146,11 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     layouts = {name: tap.layout for name, tap in taps.items()}
 
     def reach(batch: Tensor) -> Reached:
-        kept, output = run(batch.to(_dtype(plan.module), copy=True))
+        kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         return Reached(values, layouts, len(batch), output)
 
     return reach
-
-
-def _dtype(module: nn.Module) -> torch.dtype:
-    return next((weight.dtype for weight in module.parameters() if weight.is_floating_point()), torch.float32)
 
 
 class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
@@ -176,7 +173,7 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
 
         output = None
         with suppress(_Enough), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
-            output = plan.module(batch.to(_dtype(plan.module), copy=True))
+            output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
 

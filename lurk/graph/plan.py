@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, fx, nn
 
+from lurk.graph.device import device_of
 from lurk.graph.layout import Layout
 from lurk.records import LayerInfo
 
@@ -48,8 +49,7 @@ class Plan:
         """Return the module, weight, buffer or constant that the graph calls by a dotted name."""
         if target not in self.constants:
             return attribute(self.module, target)
-        weight = next(self.module.parameters(), None)
-        return self.constants[target].to(weight.device if weight is not None else "cpu")
+        return self.constants[target].to(device_of(self.module))
 
 
 def attribute(root: nn.Module, target: str) -> object:

@@ -12,6 +12,7 @@ Paper: Selvaraju et al., 2017, arXiv 1610.02391; Springenberg et al., 2015, arXi
 
 import torch
 
+from lurk.graph.device import device_of
 from lurk.graph.plan import Plan
 from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
@@ -63,8 +64,7 @@ def run(request: MapRequest) -> Map:
 def refuse(model: Model, plan: Plan) -> str:
     """Say why guided backprop is not defined for a model; empty where it is."""
     last = plan.layers[-1]
-    device = next((weight.device for weight in model.module.parameters()), torch.device("cpu"))
-    batch = torch.zeros(1, *plan.input_shape, device=device, dtype=model.dtype).requires_grad_()
+    batch = torch.zeros(1, *plan.input_shape, device=device_of(model.module), dtype=model.dtype).requires_grad_()
     with explaining(plan, Target(last.name, 0)) as forward:
         return refusal(forward(batch)[0])
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
+from lurk.graph.device import device_of
 from lurk.graph.plan import Plan
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
@@ -88,8 +89,7 @@ def _bounds(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
 
 def refuse(model: Model, plan: Plan) -> str:
     """Say why no relevance can be had for a model, neither for its last layer nor for its first; empty where it can."""
-    device = next((weight.device for weight in model.module.parameters()), torch.device("cpu"))
-    image = torch.zeros(plan.input_shape, device=device, dtype=model.dtype)
+    image = torch.zeros(plan.input_shape, device=device_of(model.module), dtype=model.dtype)
     last, first = (refusal(plan, Target(plan.layers[at].name, 0), image) for at in (-1, 0))
     return last and first
 

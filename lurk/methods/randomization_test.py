@@ -20,6 +20,7 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lurk.errors import LurkError
+from lurk.graph.device import device_of
 from lurk.graph.hooks import frozen
 from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
@@ -119,11 +120,10 @@ def _calibrate(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtyp
     for side in (2, 4, 8, 16, 32):
         coarse = torch.randn(CALIBRATING, shape[0], side, side, generator=generator)
         noise += functional.interpolate(coarse, shape[1:], mode="bilinear") / 5**0.5
-    device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
     with frozen(module), torch.no_grad():
         for part in norms:
             part.momentum, part.training = 1.0, True
-        module(noise.to(device, dtype))
+        module(noise.to(device_of(module), dtype))
     for part, momentum in zip(norms, kept, strict=True):
         part.momentum = momentum
 

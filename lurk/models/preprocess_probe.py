@@ -10,6 +10,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from lurk.errors import ModelError
+from lurk.graph.device import device_of
 from lurk.graph.hooks import undisturbed
 from lurk.models.preprocess import Preprocess, Transform
 
@@ -219,10 +220,9 @@ def _taken(module: nn.Module) -> tuple[int, int, int]:
 
 def _refusal(module: nn.Module, shape: tuple[int, int, int]) -> str:
     """Why a network does not take an input shape; empty where it does."""
-    first = next(module.parameters(), torch.zeros(0))
     try:
         with torch.no_grad(), undisturbed(module):
-            module(torch.zeros(2, *shape, device=first.device))
+            module(torch.zeros(2, *shape, device=device_of(module)))
     except Exception as error:  # the user's own code: it may raise anything
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ""

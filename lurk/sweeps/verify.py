@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import ImagesError
+from lurk.graph.device import device_of
 from lurk.graph.hooks import tapped
 from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
@@ -93,8 +94,7 @@ def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], o
     except ImagesError as error:
         return f"the image cannot be read: {error}"
     tensor = read if isinstance(read, Tensor) else model.preprocess(read)
-    place = next(iter(model.module.parameters()), torch.zeros(0)).device
-    forward(tensor[None].to(place, model.dtype).contiguous())
+    forward(tensor[None].to(device_of(model.module), model.dtype).contiguous())
     return ""
 
 

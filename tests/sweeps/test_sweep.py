@@ -9,8 +9,7 @@ from PIL import Image
 from torch import nn
 
 import lurk
-from lurk.errors import Cancelled, ImagesError, ModelError
-from lurk.graph.device import choose_device
+from lurk.errors import Cancelled, ImagesError
 from lurk.storage.index import Index
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics
@@ -281,11 +280,6 @@ def test_partial_results_can_be_read_while_it_runs(model, folder, tmp_path):
     assert not index.manifest.complete
     assert index.manifest.done == 8
     assert len(index.unit("conv1", 0).hits_max) == 8
-
-
-def test_an_unknown_device_is_named():
-    with pytest.raises(ModelError, match="--device"):
-        choose_device("warp")
 
 
 def test_a_deviation_far_smaller_than_the_mean_is_right(folder, tmp_path):

@@ -25,6 +25,7 @@ from torch import Tensor
 from torch.autograd.graph import Node
 
 from lurk.errors import LurkError
+from lurk.graph.device import device_of
 from lurk.graph.hooks import Alter, altered
 from lurk.graph.partial_forward import reaching
 from lurk.graph.plan import Plan
@@ -102,9 +103,8 @@ def unfit(plan: Plan) -> str:
     layer = plan.layers[-1].name
     try:
         with reaching(plan, [layer], to_the_end=True) as reach:
-            weight = next(plan.module.parameters(), torch.zeros(0))
             noise = torch.randn(1, *plan.input_shape, generator=torch.Generator().manual_seed(0))
-            reached = reach(noise.to(weight.device).requires_grad_())
+            reached = reach(noise.to(device_of(plan.module)).requires_grad_())
             return refusal(reached[layer], *tensors_in(reached.output))
     except Exception as error:  # the model is the user's code
         return f"it fails on an image of noise: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"

@@ -61,6 +61,7 @@ def figures(
     """
     import torch
 
+    from lurk.graph.device import device_of
     from lurk.graph.partial_forward import reaching
     from lurk.methods.feature_vis.transforms import resized
 
@@ -71,12 +72,10 @@ def figures(
     farthest = torch.tensor([[min(FARTHEST, height // 4), min(FARTHEST, width // 4)]])
     drawn = ((torch.rand(SHIFTS // 2, 2, generator=chance) * 2 - 1) * (farthest + 0.5)).round().int()
     shifts = [(0, 0), *drawn.tolist(), *(-drawn).tolist()]  # each with its opposite, so that no side is favoured
-    weight = next(model.module.parameters(), None)
-    device = pictures.device if weight is None else weight.device
     found = []
     with reaching(plan, [layer] if layer else [], to_the_end=not layer) as reach, torch.no_grad():
         for start in range(0, len(pictures), AT_ONCE):
-            shown = resized(pictures[start : start + AT_ONCE].to(device).float(), (height, width))
+            shown = resized(pictures[start : start + AT_ONCE].to(device_of(model.module)).float(), (height, width))
             numbers = list(unit_numbers[start : start + AT_ONCE])
             inputs = model.normalised(shown).to(model.dtype)
             found.append(torch.stack([_measured(reach(_shifted(inputs, *shift)), layer, numbers) for shift in shifts]))
