@@ -101,7 +101,6 @@ def test_make_knows_the_readmes_two_commands():
     assert all(f"\n{target}:" in makefile for target in ("run", "test", "check", "bench"))
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(200)
 def test_the_python_example_of_the_readme_runs(tmp_path):
     example = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)

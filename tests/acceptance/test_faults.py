@@ -11,10 +11,9 @@ from lurk.records import JobSpec
 from lurk.worker.supervisor import Supervisor
 from tests.waiting import wait_for
 
-KILLS = 5
 LONGEST_S = 15.0
 TASKS = "tests.toy_tasks:run"
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")]
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc")
 
 
 def spec(name: str, kind: str = "count", **parameters) -> JobSpec:
@@ -22,21 +21,22 @@ def spec(name: str, kind: str = "count", **parameters) -> JobSpec:
 
 
 @pytest.mark.timeout(600)
-def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_nothing():
+@pytest.mark.parametrize(("jobs", "waiting", "count"), [(3, 10, 2), pytest.param(10, 40, 5, marks=pytest.mark.slow)])
+def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_nothing(jobs, waiting, count):
     """In short what `python -m benchmarks.faults` does at length; docs/load.md has its figures."""
     with lab(1) as (running, study, layers):
         units = [(layer["name"], unit) for layer in layers for unit in range(8)]
         asked = crowd(running, picture(study, *units.pop(), steps=16), 10)
         assert (asked["jobs"], asked["tries"], asked["answers"], asked["errors"]) == (1, 1, 10, [])
 
-        started = restart(running, [picture(study, *units.pop(), steps=16) for _ in range(40)])
+        started = restart(running, [picture(study, *units.pop(), steps=16) for _ in range(waiting)])
         assert started["waiting"] > 0
         assert (started["lost"], started["errors"]) == (0, [])
 
         before = len(list(running.cache.glob("index/*/results/*/*/result.json")))
-        ended = kills(running, [picture(study, *units.pop(0), steps=48) for _ in range(10)], KILLS, seed=1)
-    assert ended["states"] == {"done": 10}
-    assert (ended["results"] - before, ended["left"]) == (10, 0)
+        ended = kills(running, [picture(study, *units.pop(0), steps=48) for _ in range(jobs)], count, seed=1)
+    assert ended["states"] == {"done": jobs}
+    assert (ended["results"] - before, ended["left"]) == (jobs, 0)
 
 
 def test_a_job_that_never_ends_is_failed_with_its_reason_and_the_next_one_runs(tmp_path):

@@ -52,13 +52,13 @@ def arrays(index: Index) -> dict[str, np.ndarray]:
     return {file.stem: index.array(file.stem) for file in folder.glob("*.npy")}
 
 
-@pytest.mark.slow
 @pytest.mark.timeout(600)
-def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: Path):
+@pytest.mark.parametrize("kills", [2, pytest.param(KILLS, marks=pytest.mark.slow)])
+def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: Path, kills: int):
     source = tmp_path / "net.py"
     source.write_text(NETWORK)
     generator = np.random.default_rng(0)
-    for number in range(45 * KILLS):
+    for number in range(45 * kills):
         place = tmp_path / "images" / f"class{number % 5}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(place / f"{number}.jpg")
@@ -67,7 +67,7 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
     with real_server(tmp_path, *arguments) as server:
         study = server.json("studies")[0]["name"]
         seen = 0
-        while killed < KILLS:
+        while killed < kills:
             status = server.wait(study, lambda now: now["state"] in ("running", "done") and now["done"] > 0)
             if status["state"] == "done":
                 break
@@ -79,7 +79,7 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
                 killed += 1
             server.wait(study, lambda now: now["state"] != "running" or now["done"] == 0 or not_alive(server))
         server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
-    assert killed >= KILLS
+    assert killed >= kills
     folder = study_index(tmp_path / "cache", study)
     images = lurk.load_images(tmp_path / "images")
     model = lurk.load_model(f"{source}:make")

@@ -46,7 +46,6 @@ IMAGES = 41
 KILLS = 10 if os.environ.get("LURK_LONG") else 1
 
 pytestmark = [
-    pytest.mark.slow,
     pytest.mark.timeout(600),
     pytest.mark.skipif(sys.platform != "linux", reason="looks for processes in /proc"),
     # of a connection that a killed Redis has cut off, left to the garbage collector by the client

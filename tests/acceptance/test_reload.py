@@ -5,14 +5,11 @@ import sys
 from pathlib import Path
 
 import numpy as np
-import pytest
 import torch
 from PIL import Image
 
 from tests.acceptance.server import ROOT, RealServer, real_server
 from tests.commands.conftest import NETWORK
-
-pytestmark = pytest.mark.slow
 
 
 class Lab:

@@ -142,7 +142,6 @@ def test_scripts_in_the_names_of_studies_jobs_and_persons_are_text(watched):
     settle(watched, "jobs")
 
 
-@pytest.mark.slow
 def test_scripts_in_the_names_of_layers_classes_paths_and_messages_are_text(watched):
     page = watched.page
     for name, text in zip(NAMES, PAYLOADS, strict=True):

@@ -73,13 +73,13 @@ def test_stop_gives_the_job_back_and_forgets_the_worker(tmp_path, queue):
     assert not children("lurk.")
 
 
-@pytest.mark.slow
-def test_twenty_kills_of_the_worker_lose_nothing(tmp_path, queue, supervisor):
+@pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
+def test_kills_of_the_worker_lose_nothing(tmp_path, queue, supervisor, kills):
     specs = [JobSpec("count", name, (("steps", 40),)) for name in "abc"]
     for spec in specs:
         queue.submit(spec, 2)
     chance = random.Random(0)
-    for _ in range(20):
+    for _ in range(kills):
         for pid in wait_for(lambda: children("lurk.worker.worker")):
             os.kill(pid, signal.SIGKILL)
         time.sleep(chance.random() * 0.8)
@@ -120,7 +120,6 @@ def test_whatever_ends_the_parent_leaves_no_orphan_and_the_job_waits(tmp_path, q
     assert queue.workers_alive() == 0
 
 
-@pytest.mark.slow
 def test_worker_supervisor_and_parent_killed_at_once_the_next_start_goes_on(tmp_path, queue):
     spec = JobSpec("count", "a", (("steps", 30),))
     queue.submit(spec, 2)
