@@ -22,6 +22,7 @@ WITHOUT_A_MODULE = {
     "methods/test_contract.py": "runs every method on every small network",
     "service/test_service_people.py": "sees the jobs of a service as several people do",
     "web/server/test_hostile.py": "sends hostile requests to both real servers",
+    "web/ui/test_fake.py": "compares the fake service of the tests with the real one",
     "web/ui/test_refusals.py": "sends wrong requests to every route",
 }
 

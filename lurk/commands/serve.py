@@ -64,7 +64,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
         if isinstance(web, Web):
             web.wait(stop.is_set)
         if not stop.is_set():
-            entrance = access.address(web.url) if access else web.url
+            entrance = access.start_url(web.url) if access else web.url
             print(f"torchlurk shows {_what(settings, service)}: {entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
             if settings.queue != LOCAL and not service.queue.workers_alive():
                 print("lurk: no worker is there yet; start some with: python -m lurk worker --queue …", file=sys.stderr)  # noqa: T201 - what is waited for

@@ -1,4 +1,4 @@
-"""The ways in, as `--auth` names them: a token, a password file, or the header of a trusted proxy. No Flask."""
+"""Who may use the server, by `--auth`: a token, a password file, or the header of a trusted proxy. No Flask."""
 
 import hashlib
 import hmac
@@ -15,14 +15,14 @@ from lurk.web.auth.keys import shared_keys
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
-WAYS = "none, token, password:FILE or header:NAME@PROXY-ADDRESSES"
+AUTH_VALUES = "none, token, password:FILE or header:NAME@PROXY-ADDRESSES"
 
 
 class Access:
-    """Who is let in; each way in is a class below this one.
+    """How people log in; each value of `--auth` is a subclass.
 
     Args:
-        signing: Signs cookies.
+        signing: The key that signs cookies.
     """
 
     kind = ""
@@ -31,32 +31,32 @@ class Access:
         self.signing = signing
 
     def by_token(self, token: str) -> Person | None:
-        """Who a token lets in."""
+        """The person of a token; None if the token is wrong."""
         return None
 
     def by_password(self, name: str, password: str) -> Person | None:
-        """Who a name and a password let in."""
+        """The person of a name and password; None if they are wrong."""
         return None
 
     def by_header(self, peer: str, value: str) -> Person | None:
-        """Who the proxy at an address says that it is."""
+        """The person whom the proxy at an address names in its header; None if it is no trusted proxy."""
         return None
 
     def stamp(self, person: Person) -> str:
-        """What a cookie says beside the person; one with another stamp no longer holds."""
+        """A digest that a person's cookie carries; a cookie with another one is no longer valid."""
         return ""
 
-    def still(self, name: str, role: str, stamp: str) -> Person | None:
-        """The person of a cookie, as they now are; None where they are no longer let in."""
+    def by_cookie(self, name: str, role: str, stamp: str) -> Person | None:
+        """The person of a cookie, with the role that they have now; None if the cookie is no longer valid."""
         return None
 
-    def address(self, url: str) -> str:
-        """What to open, told once at the start."""
+    def start_url(self, url: str) -> str:
+        """The address to open, printed when the server starts."""
         return url
 
 
 class TokenAccess(Access):
-    """One random token lets members in, another one admins; each browser is a person of its own."""
+    """One random token for members, another for admins; each browser is a person of its own."""
 
     kind = "token"
 
@@ -65,8 +65,8 @@ class TokenAccess(Access):
         self._token, self._admin = token, admin
 
     def by_token(self, token: str) -> Person | None:
-        """Who a token lets in."""
-        is_member, is_admin = _same(token, self._token), _same(token, self._admin)
+        """The person of a token; None if the token is wrong."""
+        is_member, is_admin = _equal(token, self._token), _equal(token, self._admin)
         if is_admin or is_member:
             return Person(f"guest-{secrets.token_hex(4)}", "admin" if is_admin else "member")
         return None
@@ -75,18 +75,18 @@ class TokenAccess(Access):
         """A digest of the token."""
         return _digest(self._admin if person.is_admin else self._token)
 
-    def still(self, name: str, role: str, stamp: str) -> Person | None:
-        """The person, while the token is the same."""
+    def by_cookie(self, name: str, role: str, stamp: str) -> Person | None:
+        """The person, as long as the token is the same."""
         person = Person(name, "admin" if role == "admin" else "member")
-        return person if _same(stamp, self.stamp(person)) else None
+        return person if _equal(stamp, self.stamp(person)) else None
 
-    def address(self, url: str) -> str:
+    def start_url(self, url: str) -> str:
         """The page's address with the token."""
         return f"{url}?token={self._token}\nas an admin: {url}?token={self._admin}"
 
 
 class PasswordAccess(Access):
-    """Names and passwords in a file; a change to the file holds at once."""
+    """Names and passwords in a file, which is read again when it has changed."""
 
     kind = "password"
 
@@ -99,12 +99,12 @@ class PasswordAccess(Access):
             found = self._file.stat()
             if (found.st_mtime_ns, found.st_size) != self._seen:
                 self._entries, self._seen = passwords.read(self._file), (found.st_mtime_ns, found.st_size)
-        except (OSError, LurkError):  # being written just now, or spoilt: nobody is let in by it
+        except (OSError, LurkError):  # it is being written or is damaged: nobody can log in
             return None
         return self._entries.get(name)
 
     def by_password(self, name: str, password: str) -> Person | None:
-        """Who a name and a password let in."""
+        """The person of a name and password; None if they are wrong."""
         return passwords.check(self._entry(name), password)
 
     def stamp(self, person: Person) -> str:
@@ -112,14 +112,14 @@ class PasswordAccess(Access):
         entry = self._entry(person.name)
         return _digest(entry.hash) if entry else ""
 
-    def still(self, name: str, role: str, stamp: str) -> Person | None:
-        """The person as the file now has them, while the password is the same."""
+    def by_cookie(self, name: str, role: str, stamp: str) -> Person | None:
+        """The person as the file has them now, as long as the password is the same."""
         entry = self._entry(name)
-        return entry.person if entry and _same(stamp, _digest(entry.hash)) else None
+        return entry.person if entry and _equal(stamp, _digest(entry.hash)) else None
 
 
 class HeaderAccess(Access):
-    """A proxy that has checked who asks, and says so in a header; nobody else's header counts."""
+    """A proxy that has identified the person and names them in a header; only trusted proxies are believed."""
 
     kind = "header"
 
@@ -128,7 +128,7 @@ class HeaderAccess(Access):
         self.header, self._proxies, self._admins = header, tuple(proxies), frozenset(admins)
 
     def by_header(self, peer: str, value: str) -> Person | None:
-        """Who the proxy at an address says that it is."""
+        """The person whom the proxy at an address names in its header; None if it is no trusted proxy."""
         try:
             address = ipaddress.ip_address(peer)
         except ValueError:
@@ -141,17 +141,17 @@ class HeaderAccess(Access):
 
 
 def open_access(settings: Settings, cache: Path) -> Access | None:
-    """The way in that the options name.
+    """How people log in, by the options.
 
     Args:
         settings: `auth` and `admins`.
-        cache: The cache directory, where the keys lie.
+        cache: The cache directory, where the keys are.
 
     Returns:
-        The way in; None where everyone who reaches the server is let in.
+        How they log in; None if the server has no log-in.
 
     Raises:
-        LurkError: There is no such way, or its file or keys cannot be used.
+        LurkError: `--auth` has no such value, or its file or the keys cannot be used.
     """
     kind, _, rest = (settings.auth or "none").partition(":")
     if (kind, rest) == ("none", ""):
@@ -165,7 +165,7 @@ def open_access(settings: Settings, cache: Path) -> Access | None:
         header, _, addresses = rest.partition("@")
         admins = [name.strip() for name in (settings.admins or "").split(",") if name.strip()]
         return HeaderAccess(keys.signing, _header(header), _networks(addresses), admins)
-    raise LurkError(f"--auth is {WAYS}, not {(settings.auth or '')[:80]!r}")
+    raise LurkError(f"--auth is {AUTH_VALUES}, not {(settings.auth or '')[:80]!r}")
 
 
 def _header(name: str) -> str:
@@ -187,13 +187,13 @@ def _networks(addresses: str) -> list[Network]:
 
 
 def check_open(settings: Settings) -> None:
-    """Refuse to serve others than this machine without a log-in, or with debugging; one small function, for any server.
+    """Refuse to serve other machines without a log-in, or with debugging.
 
     Args:
         settings: `host`, `auth` and `debug`.
 
     Raises:
-        LurkError: The address is open to others.
+        LurkError: Other machines could reach the server in such a way.
     """
     if settings.host in LOOPBACK:
         return
@@ -212,6 +212,6 @@ def _digest(secret: str) -> str:
     return hashlib.sha256(secret.encode()).hexdigest()[:32]
 
 
-def _same(one: str, other: str) -> bool:
-    """Whether two texts are the same, found out in a time that does not tell."""
+def _equal(one: str, other: str) -> bool:
+    """Whether two texts are the same, compared in a time that does not depend on them."""
     return hmac.compare_digest(one.encode(errors="surrogatepass"), other.encode(errors="surrogatepass"))

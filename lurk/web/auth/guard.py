@@ -1,4 +1,4 @@
-"""The WSGI guard around the app: who may ask, how much they may send, and the headers that every answer carries."""
+"""The WSGI guard around the app: it refuses foreign hosts, other sites and large bodies, and sets security headers."""
 
 import ipaddress
 import re
@@ -7,7 +7,7 @@ from typing import Any
 
 LARGEST_BODY = 12 * 1024 * 1024
 HEALTH = "/healthz"
-READING = ("GET", "HEAD")
+SAFE_METHODS = ("GET", "HEAD")
 
 Environ = dict[str, Any]
 Headers = list[tuple[str, str]]
@@ -15,7 +15,7 @@ StartResponse = Callable[..., Callable[[bytes], object]]
 Application = Callable[[Environ, StartResponse], Iterable[bytes]]
 
 
-def policy(hashes: Sequence[str]) -> str:
+def content_security_policy(hashes: Sequence[str]) -> str:
     """Content security policy of the page.
 
     Args:
@@ -51,7 +51,7 @@ def security_headers(hashes: Sequence[str]) -> Headers:
         (name, value) pairs.
     """
     return [
-        ("Content-Security-Policy", policy(hashes)),
+        ("Content-Security-Policy", content_security_policy(hashes)),
         ("X-Content-Type-Options", "nosniff"),
         ("Referrer-Policy", "same-origin"),
         ("Cross-Origin-Opener-Policy", "same-origin"),
@@ -66,20 +66,20 @@ class Guard:
         """Put a guard around an application.
 
         Args:
-            app: What answers a request that passes.
+            app: The application that answers what is not refused.
             hashes: Hashes of the page's inline scripts.
-            allowed_hosts: Host names beside loopback under which the page may be asked for, without a port.
+            allowed_hosts: Host names, without a port, under which the page answers beside those of loopback.
         """
         self._app = app
         self._headers = security_headers(hashes)
-        self._set = {name.lower() for name, _ in self._headers} | {"server"}
-        self._allowed = {_name(host) for host in allowed_hosts}
+        self._replaced = {name.lower() for name, _ in self._headers} | {"server"}
+        self._allowed = {_host_name(host) for host in allowed_hosts}
 
     def __call__(self, environ: Environ, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
 
         def start(status: str, headers: Headers, *more: object) -> Callable[[bytes], object]:
-            kept = [pair for pair in headers if pair[0].lower() not in self._set]
+            kept = [pair for pair in headers if pair[0].lower() not in self._replaced]
             return start_response(status, kept + self._headers, *more)
 
         refused = self._refusal(environ)
@@ -97,20 +97,20 @@ class Guard:
                 "403 Forbidden",
                 "This page answers on this machine only. To let another name in, start it with --allowed-host NAME.\n",
             )
-        if environ["REQUEST_METHOD"] not in READING and not is_own_page(environ):
+        if environ["REQUEST_METHOD"] not in SAFE_METHODS and not is_same_origin(environ):
             return "403 Forbidden", "Another site may not send this.\n"
         return _too_large(environ)
 
     def _is_known_host(self, environ: Environ) -> bool:
-        name = _name(environ.get("HTTP_HOST") or "")
+        name = _host_name(environ.get("HTTP_HOST") or "")
         return bool(name) and (name in self._allowed or is_loopback(name))
 
 
 _HOST = re.compile(r"(?:\[([0-9a-f:.]+)\]|([^\s:@/\\\[\]]+))(?::[0-9]{1,5})?")
 
 
-def _name(host: str) -> str:
-    """Host name of a Host header: lower case, without port, last dot and brackets; empty for one that is none."""
+def _host_name(host: str) -> str:
+    """Host name in a Host header: lower case, without port, last dot and brackets; empty if it is malformed."""
     host = host.strip().lower()
     if host.count(":") > 1 and not host.startswith("["):
         return host
@@ -128,11 +128,11 @@ def is_loopback(name: str) -> bool:
         return False
 
 
-def is_own_page(environ: Environ) -> bool:
-    """Whether a request that changes something comes from our own page, or from no web page at all.
+def is_same_origin(environ: Environ) -> bool:
+    """Whether a request comes from our own page, or from no web page at all.
 
-    A browser says where a request comes from: `Sec-Fetch-Site`, or, an old one, `Origin`. What says neither is a script
-    on its own account, which no other site can send.
+    A browser says where a request comes from, in `Sec-Fetch-Site` or, if it is old, in `Origin`. A request with neither
+    comes from a script outside of a browser, so no other site can have sent it.
     """
     site = environ.get("HTTP_SEC_FETCH_SITE")
     if site is not None:
@@ -142,7 +142,7 @@ def is_own_page(environ: Environ) -> bool:
 
 
 def _too_large(environ: Environ) -> tuple[str, str] | None:
-    """Refuse by the length that is announced; the app's own limit holds while a body without one is read."""
+    """Refuse by the announced length; the app itself limits a body without one."""
     length = environ.get("CONTENT_LENGTH") or "0"
     if not (length.isascii() and length.isdigit()):
         return "400 Bad Request", "The length of the body is no number.\n"

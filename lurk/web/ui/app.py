@@ -15,15 +15,15 @@ from lurk.service.service import Service
 from lurk.web.auth.access import Access
 from lurk.web.auth.guard import LARGEST_BODY, Guard
 from lurk.web.ui import (
-    callback_input,
     compression,
     ids,
     login_routes,
+    request_body,
     responses,
     routes,
 )
+from lurk.web.ui.addresses import read
 from lurk.web.ui.clientside import bind
-from lurk.web.ui.page_address import read
 from lurk.web.ui.panels import (
     PANELS,
     grid,
@@ -101,7 +101,7 @@ def create_app(
     routes.register(app.server, service)
     responses.register(app.server)
     compression.register(app.server)
-    callback_input.register(app)
+    request_body.register(app)
     _bind(app)
     for panel in PANELS:
         PANELS[panel](app, service)

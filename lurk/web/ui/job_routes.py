@@ -11,9 +11,9 @@ from lurk.jobs.method_request import DEFAULT_PICTURE, KINDS, MethodRequest
 from lurk.logs import event
 from lurk.service.service import Service
 from lurk.storage.webp import MIMETYPE
-from lurk.web.ui.callback_input import name, number, numbers, part, read_json
+from lurk.web.ui.addresses import find_layer, find_study, find_unit
 from lurk.web.ui.login_routes import person
-from lurk.web.ui.lookup import known_layer, known_study, known_unit
+from lurk.web.ui.request_body import name, number, numbers, part, read_json
 from lurk.web.ui.responses import answer
 
 MOST_OPTIONS, MOST_TILES = 64, 4096
@@ -51,12 +51,12 @@ def submit(service: Service) -> Response:
     kind, study, layer = part(body, "kind"), name(part(body, "study")), name(part(body, "layer"))
     if kind == "verify":
         unit = number(part(body, "unit"))
-        known_unit(service, study, layer, unit)
+        find_unit(service, study, layer, unit)
         key = service.verify(study, layer, unit, person())
         event("job asked for", job=key, kind=kind, study=study)
         return answer(service.job(key) or {"key": key}, 202)
     request = method_request(body)
-    known_layer(service, study, layer)
+    find_layer(service, study, layer)
     found = service.ask(study, request, person())
     event("job asked for", job=found["key"], kind=kind, study=study, state=found["state"])
     return answer(found, 200 if found["state"] == "done" else 202)
@@ -100,7 +100,7 @@ def cancel_job(service: Service, key: str) -> Response:
 
 def methods(service: Service, study: str) -> Response:
     """What each method offers for a study's model."""
-    known_study(service, study)
+    find_study(service, study)
     return answer([offer.to_json() for offer in service.methods(study)])
 
 
@@ -118,7 +118,7 @@ def pictures(service: Service, study: str, layer: str) -> Response:
     Raises:
         BadRequest: The units are no numbers, or too many.
     """
-    known_layer(service, study, layer)
+    find_layer(service, study, layer)
     given = [text for text in flask.request.args.get("units", "").split(",") if text]
     if len(given) > MOST_TILES or not all(text.isascii() and text.isdigit() and len(text) < 10 for text in given):
         raise BadRequest(f"units must be at most {MOST_TILES} whole numbers, separated by commas")

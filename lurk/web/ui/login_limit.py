@@ -1,4 +1,4 @@
-"""How often somebody may try to log in: a few times a minute, each web process counting for itself."""
+"""How often somebody may try to log in: ten times a minute; each web process counts for itself."""
 
 import threading
 import time
@@ -10,15 +10,15 @@ MOST_OF_NAME, MOST_OF_ADDRESS = 10, 50
 MOST_KEPT = 10_000
 
 
-class Tries:
-    """Counts what failed, by address and by address and name."""
+class LoginLimit:
+    """Counts failed log-ins within a minute: at most 10 of an address and name, and 50 of an address."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock, self._lock = clock, threading.Lock()
         self._failed: dict[tuple[str, ...], deque[float]] = {}
 
     def wait_s(self, address: str, name: str) -> float:
-        """Seconds until the next try is heard; 0 for at once."""
+        """Seconds until the next attempt is allowed; 0 for at once."""
         with self._lock:
             waits = [self._wait_s((address,), MOST_OF_ADDRESS), self._wait_s((address, name), MOST_OF_NAME)]
         return max(waits)
@@ -31,8 +31,8 @@ class Tries:
             self._failed.pop(who, None)
         return 0.0 if len(times) < most else WITHIN_S - (now - times[0])
 
-    def failed(self, address: str, name: str) -> None:
-        """Note a try that failed."""
+    def count_failure(self, address: str, name: str) -> None:
+        """Count a failed log-in."""
         with self._lock:
             while len(self._failed) > MOST_KEPT:
                 self._failed.pop(next(iter(self._failed)))

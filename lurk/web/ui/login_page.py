@@ -1,4 +1,4 @@
-"""The page on which one logs in: a plain form without a script, in HTML of its own."""
+"""The login page: a plain form without scripts, in HTML of its own."""
 
 from html import escape
 
@@ -45,9 +45,9 @@ def page(kind: str, next_: str, trouble: str = "") -> str:
     """The page's HTML.
 
     Args:
-        kind: The way in: `token`, `password` or `header`.
+        kind: How people log in: `token`, `password` or `header`.
         next_: Where to go afterwards, a path of this server.
-        trouble: What went wrong; empty otherwise.
+        trouble: Why the last attempt failed; empty on the first.
 
     Returns:
         HTML.
@@ -58,7 +58,7 @@ def page(kind: str, next_: str, trouble: str = "") -> str:
 
 
 def local_path(text: object) -> str:
-    """A path of this server that an address names; `/` for anything that could lead elsewhere.
+    """A path of this server, as given; `/` for anything that could lead to another server.
 
     >>> local_path("/s/birds?x=1"), local_path("//evil.example"), local_path("https://evil.example")
     ('/s/birds?x=1', '/', '/')

@@ -1,4 +1,4 @@
-"""The door: who asks, found out before anything is answered, and the pages on which one logs in and out."""
+"""Logging in and out: every request is given its person before anything else looks at it, or is turned away."""
 
 import hashlib
 import math
@@ -12,31 +12,30 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from lurk.service.person import OWNER, Person
 from lurk.web.auth.access import Access
-from lurk.web.auth.guard import HEALTH, READING
+from lurk.web.auth.guard import HEALTH, SAFE_METHODS
 from lurk.web.ui import login_page
-from lurk.web.ui.login_limit import Tries
-from lurk.web.ui.lookup import API
+from lurk.web.ui.addresses import API
+from lurk.web.ui.login_limit import LoginLimit
 from lurk.web.ui.responses import JSON_PATHS, error
 
 LOGIN, LOGIN_STYLE, LOGOUT = "/login", "/login.css", "/logout"
 OPEN_PATHS = (HEALTH, LOGIN, LOGIN_STYLE)
-LASTS_S = 12 * 3600
-NOT_IN = "log in first"
+COOKIE_S = 12 * 3600
 
 
 def person() -> Person:
-    """Who asks; whoever sits at the server where there is no log-in."""
+    """Who sent the request; the owner if the server has no log-in."""
     found = g.get("person", OWNER) if has_request_context() else OWNER
     return found if isinstance(found, Person) else OWNER
 
 
-def may_leave() -> bool:
-    """Whether who asks has logged in here, and so can log out."""
-    return bool(has_request_context() and g.get("may_leave"))
+def can_log_out() -> bool:
+    """Whether the person has logged in on this page, and not at a proxy."""
+    return bool(has_request_context() and g.get("can_log_out"))
 
 
 def register(server: Flask, access: Access | None, assets: Path) -> None:
-    """Put the door into an app, before anything else that looks at a request.
+    """Add the log-in to an app, before anything else that looks at a request.
 
     Args:
         server: The app.
@@ -45,39 +44,39 @@ def register(server: Flask, access: Access | None, assets: Path) -> None:
     """
     if access is None:
         return
-    door = Door(access, assets)
-    server.before_request(door.check)
-    server.add_url_rule(LOGIN, "lurk login", door.show, methods=["GET"])
-    server.add_url_rule(LOGIN, "lurk log in", door.log_in, methods=["POST"])
-    server.add_url_rule(LOGIN_STYLE, "lurk login style", door.style)
-    server.add_url_rule(LOGOUT, "lurk log out", door.log_out, methods=["POST"])
+    login = Login(access, assets)
+    server.before_request(login.check)
+    server.add_url_rule(LOGIN, "lurk login", login.show, methods=["GET"])
+    server.add_url_rule(LOGIN, "lurk log in", login.log_in, methods=["POST"])
+    server.add_url_rule(LOGIN_STYLE, "lurk login style", login.style)
+    server.add_url_rule(LOGOUT, "lurk log out", login.log_out, methods=["POST"])
 
 
-class Door:
-    """Finds out who asks, by a signed cookie, a token or a proxy's header."""
+class Login:
+    """Identifies the person of each request by a signed cookie, a token or a proxy's header."""
 
-    def __init__(self, access: Access, assets: Path, tries: Tries | None = None) -> None:
-        self._access, self._tries = access, tries or Tries()
+    def __init__(self, access: Access, assets: Path) -> None:
+        self._access, self._limit = access, LoginLimit()
         self._style = (assets / "login.css").read_bytes()
         self._signer = URLSafeTimedSerializer(access.signing, salt=f"lurk {access.kind}")
         self._cookie = f"lurk-{hashlib.sha256(access.signing.encode()).hexdigest()[:8]}"  # ports share their cookies
 
     def check(self) -> Response | None:
-        """Let a request in, or answer it: 401 to a program, the login page to a person."""
-        found = self._who()
+        """Let a request through, or answer it: 401 to a program, the login page to a person."""
+        found = self._person()
         if found is not None:
-            g.person, g.may_leave = found, self._access.kind != "header"
+            g.person, g.can_log_out = found, self._access.kind != "header"
             return self._refusal(found)
         if request.path in OPEN_PATHS:
             return None
-        if "token" in request.args and request.method in READING and not request.path.startswith(JSON_PATHS):
+        if "token" in request.args and request.method in SAFE_METHODS and not request.path.startswith(JSON_PATHS):
             return self._enter(request.args["token"], request.path)
-        if request.path.startswith(JSON_PATHS) or request.method not in READING:
-            return error(NOT_IN, 401)
-        shown = request.full_path.rstrip("?")
-        return _to(f"{LOGIN}?next={quote(login_page.local_path(shown), safe='/')}", 302)
+        if request.path.startswith(JSON_PATHS) or request.method not in SAFE_METHODS:
+            return error("log in first", 401)
+        next_ = login_page.local_path(request.full_path.rstrip("?"))
+        return _redirect(f"{LOGIN}?next={quote(next_, safe='/')}", 302)
 
-    def _who(self) -> Person | None:
+    def _person(self) -> Person | None:
         access, kind = self._access, self._access.kind
         if kind == "header":
             return access.by_header(request.remote_addr or "", request.headers.get(getattr(access, "header", ""), ""))
@@ -85,31 +84,31 @@ class Door:
         if kind == "token" and scheme.lower() == "bearer":
             found = access.by_token(token.strip())
             return found and Person("script", found.role)
-        return self._of_cookie(request.cookies.get(self._cookie))
+        return self._by_cookie(request.cookies.get(self._cookie))
 
-    def _of_cookie(self, text: str | None) -> Person | None:
+    def _by_cookie(self, text: str | None) -> Person | None:
         try:
-            name, role, stamp = self._signer.loads(text or "", max_age=LASTS_S)
+            name, role, stamp = self._signer.loads(text or "", max_age=COOKIE_S)
         except (BadSignature, ValueError, TypeError):
             return None
-        return self._access.still(str(name), str(role), str(stamp))
+        return self._access.by_cookie(str(name), str(role), str(stamp))
 
     def _refusal(self, found: Person) -> Response | None:
-        if found.role == "viewer" and request.method not in READING and request.path.startswith(API):
+        if found.role == "viewer" and request.method not in SAFE_METHODS and request.path.startswith(API):
             return error("you may look at everything here, but not ask for jobs; a member may", 403)
         if "token" in request.args and request.method == "GET" and not request.path.startswith(JSON_PATHS):
-            return _to(request.path)  # the token leaves the address bar
+            return _redirect(request.path)  # the token leaves the address bar
         return None
 
     def show(self) -> Response:
-        """The login page; one that carries the token lets in at once."""
+        """The login page; with the token in its address it logs in at once."""
         next_ = login_page.local_path(request.args.get("next"))
         if "token" in request.args:
             return self._enter(request.args["token"], next_)
-        return self._page(next_) if "person" not in g else _to(next_)
+        return self._page(next_) if "person" not in g else _redirect(next_)
 
     def log_in(self) -> Response:
-        """Take the login page's form."""
+        """Log in with the form of the login page."""
         next_ = login_page.local_path(request.form.get("next"))
         if self._access.kind == "token":
             return self._enter(request.form.get("token", "").strip(), next_)
@@ -123,7 +122,7 @@ class Door:
 
     def _try(self, find: Callable[[], Person | None], name: str, next_: str, trouble: str) -> Response:
         address = request.remote_addr or ""
-        wait_s = self._tries.wait_s(address, name)
+        wait_s = self._limit.wait_s(address, name)
         if wait_s > 0:
             seconds = math.ceil(wait_s)
             answer = self._page(next_, f"Too many tries; the next one is heard in {seconds} s.", 429)
@@ -131,21 +130,21 @@ class Door:
             return answer
         found = find()
         if found is None:
-            self._tries.failed(address, name)
+            self._limit.count_failure(address, name)
             return self._page(next_, trouble[:1].upper() + trouble[1:] + ".", 401)
-        answer = _to(next_)
+        answer = _redirect(next_)
         text = self._signer.dumps([found.name, found.role, self._access.stamp(found)])
-        answer.set_cookie(self._cookie, str(text), max_age=LASTS_S, **self._attributes())
+        answer.set_cookie(self._cookie, str(text), max_age=COOKIE_S, **self._cookie_attributes())
         return answer
 
-    def _attributes(self) -> dict[str, Any]:
+    def _cookie_attributes(self) -> dict[str, Any]:
         is_https = "https" in (request.scheme, request.headers.get("X-Forwarded-Proto", "").strip().lower())
         return {"httponly": True, "samesite": "Lax", "secure": is_https, "path": "/"}
 
     def log_out(self) -> Response:
         """Forget the cookie."""
-        answer = _to(LOGIN)
-        answer.delete_cookie(self._cookie, **self._attributes())
+        answer = _redirect(LOGIN)
+        answer.delete_cookie(self._cookie, **self._cookie_attributes())
         return answer
 
     def style(self) -> Response:
@@ -157,7 +156,7 @@ class Door:
         return Response(text, status, {"Cache-Control": "no-store"}, mimetype="text/html")
 
 
-def _to(path: str, status: int = 303) -> Response:
+def _redirect(path: str, status: int = 303) -> Response:
     answer = redirect(path, status)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]  # Flask's own redirect gives its response

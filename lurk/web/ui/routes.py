@@ -15,8 +15,8 @@ from lurk.service.service import Service
 from lurk.service.study_view import StudyView
 from lurk.service.urls import MEDIA, PREVIEW
 from lurk.web.ui import job_routes
+from lurk.web.ui.addresses import API, find_layer, find_study, find_unit
 from lurk.web.ui.login_routes import person
-from lurk.web.ui.lookup import API, known_layer, known_study, known_unit
 from lurk.web.ui.responses import answer
 
 STYLE = "/vendor/bootstrap.min.css"
@@ -114,24 +114,24 @@ def studies(service: Service) -> Response:
 
 def study(service: Service, study: str) -> Response:
     """One study and the state of its sweep: what the page polls."""
-    return answer(study_json(service, known_study(service, study)))
+    return answer(study_json(service, find_study(service, study)))
 
 
 def skipped(service: Service, study: str) -> Response:
     """The images that could not be used."""
-    known_study(service, study)
+    find_study(service, study)
     return answer(service.skipped(study))
 
 
 def layers(service: Service, study: str) -> Response:
     """Layers of a study."""
-    known_study(service, study)
+    find_study(service, study)
     return answer(service.layers(study))
 
 
 def units(service: Service, study: str, layer: str) -> Response:
     """Units of a layer in the order asked for, with their sprites."""
-    known_layer(service, study, layer)
+    find_layer(service, study, layer)
     sort = request.args.get("sort", "unit")
     if sort not in SORTS:
         raise BadRequest(f"cannot sort by {sort!r}; sort by one of {', '.join(SORTS)}")
@@ -149,19 +149,19 @@ def _count(argument: str) -> int | None:
 
 def unit(service: Service, study: str, layer: str, unit: int) -> Response:
     """All that is known of a unit."""
-    return answer(known_unit(service, study, layer, unit).to_json() | {"study": study})
+    return answer(find_unit(service, study, layer, unit).to_json() | {"study": study})
 
 
 def cancel(service: Service, study: str) -> Response:
     """Stop a study's sweep."""
-    view = known_study(service, study)
+    view = find_study(service, study)
     service.cancel(study, person())
     return answer(study_json(service, view), 202)
 
 
 def resume(service: Service, study: str) -> Response:
     """Go on with a study's sweep."""
-    view = known_study(service, study)
+    view = find_study(service, study)
     service.resume(study, person())
     return answer(study_json(service, view), 202)
 

@@ -95,9 +95,9 @@ def test_the_token_lets_members_in_and_the_other_one_admins(cache):
     assert way.by_token(keys.token).name != member.name
     for wrong in ("", "x", keys.token[:-1], keys.token + "a", keys.signing, "ü\udc80"):
         assert way.by_token(wrong) is None
-    assert way.still(member.name, "member", way.stamp(member)) == member
-    assert way.still(member.name, "admin", way.stamp(member)) is None
-    assert way.address("http://h/").splitlines()[0] == f"http://h/?token={keys.token}"
+    assert way.by_cookie(member.name, "member", way.stamp(member)) == member
+    assert way.by_cookie(member.name, "admin", way.stamp(member)) is None
+    assert way.start_url("http://h/").splitlines()[0] == f"http://h/?token={keys.token}"
 
 
 @pytest.fixture
@@ -126,16 +126,16 @@ def test_the_password_file_says_who_is_let_in_as_what(cache, people):
 def test_a_change_of_the_file_holds_at_once(cache, people):
     way = access(cache, auth=f"password:{people}")
     ann, stamp = Person("ann", "admin"), way.stamp(Person("ann", "admin"))
-    assert way.still("ann", "admin", stamp) == ann
+    assert way.by_cookie("ann", "admin", stamp) == ann
     kept = people.read_text()
     people.write_text(kept.replace("ann admin", "ann viewer"))
-    assert way.still("ann", "admin", stamp) == Person("ann", "viewer")
+    assert way.by_cookie("ann", "admin", stamp) == Person("ann", "viewer")
     people.write_text(passwords.line("ann", "admin", "another one") + "\n")
-    assert way.still("ann", "admin", stamp) is None
+    assert way.by_cookie("ann", "admin", stamp) is None
     people.write_text("spoilt")
-    assert way.still("ann", "admin", stamp) is None
+    assert way.by_cookie("ann", "admin", stamp) is None
     people.write_text(kept)
-    assert way.still("ann", "admin", stamp) == ann
+    assert way.by_cookie("ann", "admin", stamp) == ann
 
 
 @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def client(request, cache):
     server, auth = request.param.split()
     settings = Settings(port=0, cache=str(cache), name=NAME, auth=None if auth == "open" else "token")
     access = open_access(settings, cache)
-    token = parse_qs(urlsplit(access.address("http://localhost").split()[0]).query)["token"][0] if access else ""
+    token = parse_qs(urlsplit(access.start_url("http://localhost").split()[0]).query)["token"][0] if access else ""
     if server == "gunicorn":
         with Web(settings) as web:
             web.wait(lambda: False)

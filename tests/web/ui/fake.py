@@ -78,7 +78,7 @@ class FakeUnit:
             for label in np.argsort(-means)[:20]
         ]
 
-    def overall(self, kind: str) -> float:
+    def overall(self, kind: str) -> float | None:
         return float((self.record.class_max if kind == "max" else self.record.class_mean).mean())
 
     def to_json(self) -> dict[str, Any]:
@@ -146,6 +146,7 @@ class FakeService:
             "ahead": 2 if self.state == "waiting" else 0,
             "message": self.message,
             "serial": self.serial,
+            "images_indexed": self.done,
             "skipped": self.skipped_images,
             "notice": self.notice,
             "stale": self.stale,

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from lurk.web.ui.app import create_app
-from lurk.web.ui.callback_input import problem
+from lurk.web.ui.request_body import problem
 from tests.web.ui.fake import FakeService
 
 GRID = {

@@ -1,4 +1,4 @@
-"""The door: every route is behind it, cookies hold what they promise, and no form leads elsewhere."""
+"""Log-in: every route needs it, cookies hold what they promise, and no form leads to another server."""
 
 import re
 import time
@@ -12,7 +12,7 @@ from lurk.web.auth.access import HeaderAccess, open_access
 from lurk.web.auth.keys import shared_keys
 from lurk.web.ui import login_routes
 from lurk.web.ui.app import create_app
-from lurk.web.ui.login_limit import MOST_OF_ADDRESS, MOST_OF_NAME, WITHIN_S, Tries
+from lurk.web.ui.login_limit import MOST_OF_ADDRESS, MOST_OF_NAME, WITHIN_S, LoginLimit
 from lurk.web.ui.login_page import local_path
 from tests.web.ui.fake import FakeService
 
@@ -158,7 +158,7 @@ def test_a_cookie_ends_after_12_hours_and_with_its_signature(make, people, monke
     good = {"Cookie": f"{name}={value}"}
     assert client.get("/api/v1/me", headers=good).status_code == 200
     now = time.time()
-    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + login_routes.LASTS_S + 2)
+    monkeypatch.setattr("itsdangerous.timed.time.time", lambda: now + login_routes.COOKIE_S + 2)
     assert client.get("/api/v1/me", headers=good).status_code == 401
 
 
@@ -256,16 +256,16 @@ def test_tries_are_limited_by_name_and_by_address(make, people, monkeypatch):
 
 def test_a_try_is_heard_again_when_its_time_has_come():
     now = [0.0]
-    tries = Tries(lambda: now[0])
+    limit = LoginLimit(lambda: now[0])
     for number in range(MOST_OF_ADDRESS):
-        assert tries.wait_s("a", f"n{number}") == 0
-        tries.failed("a", f"n{number}")
-    assert tries.wait_s("a", "new") == WITHIN_S
-    assert tries.wait_s("b", "new") == 0
+        assert limit.wait_s("a", f"n{number}") == 0
+        limit.count_failure("a", f"n{number}")
+    assert limit.wait_s("a", "new") == WITHIN_S
+    assert limit.wait_s("b", "new") == 0
     now[0] = WITHIN_S - 1
-    assert tries.wait_s("a", "new") == 1
+    assert limit.wait_s("a", "new") == 1
     now[0] = WITHIN_S
-    assert tries.wait_s("a", "new") == 0
+    assert limit.wait_s("a", "new") == 0
 
 
 def test_behind_a_proxy_only_its_header_counts(make):
@@ -284,4 +284,4 @@ def test_a_header_way_in_has_no_password_or_token():
     way = HeaderAccess("key", "X-User", [], [])
     assert way.by_token("") is None
     assert way.by_password("", "") is None
-    assert way.still("ann", "admin", "") is None
+    assert way.by_cookie("ann", "admin", "") is None

@@ -1,12 +1,21 @@
 """What a panel is, and the tables of them; a panel is one file of this folder.
 
-A panel's logic is plain functions `(service, *inputs) -> component`. `PANELS` holds what binds them to an app's
-callbacks, `SECTIONS` the parts of a unit's modal: adding a panel is adding a file that enters itself in one of them.
+A panel's logic is plain functions `(service, *inputs) -> component`. `PANELS` holds the functions that bind them to an
+app's callbacks, `SECTIONS` the parts of a unit's modal: to add a panel, add a file that enters itself in one of them. A
+panel imports no other panel.
+
+Inputs come from the page, so a panel checks their type. Those that several panels take are
+
+    study   name of the study that is shown, None on other pages
+    place   the layer that is shown, `{"study", "layer"}`, or the unit in the modal, with `"unit"` too; None without one
+    kind    which of a unit's scores rank the images: `max`, its highest value in an image, or `mean`
+    serial  number of the sweep's last checkpoint   }
+    ready   whether the study has an index          }  when one of these changes, the panel is drawn again
+    tick    number of the page's last poll          }
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Literal
 
 from dash import Dash, html
@@ -64,8 +73,3 @@ def heading(title: str, explanation: str, *beside: Component) -> Component:
         [html.H2(title), html.Details([question, html.Div(words, className="help-words")], className="help"), *beside],
         className="heading",
     )
-
-
-def base_name(source: str) -> str:
-    """Name of a model or image source, without the folders in front of it."""
-    return PurePath(source).name or source

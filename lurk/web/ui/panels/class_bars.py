@@ -20,15 +20,7 @@ LONGEST = 26
 
 
 def bars(view: UnitView, kind: Kind) -> Component:
-    """The bars of a unit.
-
-    Args:
-        view: The unit.
-        kind: `max` or `mean`.
-
-    Returns:
-        The section; says why where there are no classes.
-    """
+    """The bars of a unit, or why there are none."""
     found = view.bars(kind) if not view.no_classes else []
     if not found:
         why = view.no_classes or "no image of any class has been seen yet"

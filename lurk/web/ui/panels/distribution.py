@@ -26,15 +26,7 @@ STATES = {
 
 
 def distribution(view: UnitView, _kind: Kind) -> Component:
-    """The distribution of a unit's values.
-
-    Args:
-        view: The unit.
-        _kind: `max` or `mean`; the distribution is the same.
-
-    Returns:
-        The section.
-    """
+    """The distribution of a unit's values, whichever kind of score is chosen."""
     record, counts = view.record, view.histogram["counts"]
     if not record.count or not any(counts):
         shown: list[Component] = [html.P("No value has been seen yet.", className="why")]

@@ -11,9 +11,9 @@ from werkzeug.exceptions import BadRequest
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
+from lurk.web.ui.request_body import name
 
 ORDERS = {
     "unit": "unit number",
@@ -65,20 +65,7 @@ def layout() -> Component:
 
 
 def data(service: Service, place: object, sort: object, serial: object) -> dict[str, Any] | None:
-    """What the scripts draw the grid from.
-
-    Args:
-        service: Who knows it.
-        place: `{"study", "layer"}` as the page sent it, None where no layer is shown.
-        sort: Order of the units, a name in `ORDERS`.
-        serial: Number of the checkpoint that the page has heard of.
-
-    Returns:
-        The service's grid with study, sort and serial; None where there is nothing to draw yet.
-
-    Raises:
-        BadRequest: The order is none that there is.
-    """
+    """What the scripts draw the grid from: the service's grid with study, sort and serial; None without a grid."""
     if name(sort) not in ORDERS:
         raise BadRequest(f"the units cannot be put in order by {str(sort)[:40]!r}")
     if not isinstance(place, dict):

@@ -1,4 +1,4 @@
-"""The top bar: which study, how far its sweep is, and what nobody may miss. The poller's answers fill it."""
+"""The top bar: the study, the progress of its sweep and its warnings, filled from what the page polls."""
 
 from functools import partial
 
@@ -8,10 +8,11 @@ from dash.development.base_component import Component
 
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name
 from lurk.web.ui.clientside import attributes, bind
-from lurk.web.ui.login_routes import LOGOUT, may_leave, person
-from lurk.web.ui.panels import PANELS, base_name
+from lurk.web.ui.login_routes import LOGOUT, can_log_out, person
+from lurk.web.ui.panels import PANELS
+from lurk.web.ui.request_body import name
+from lurk.web.ui.words import base_name
 
 
 def layout() -> Component:
@@ -42,7 +43,7 @@ def layout() -> Component:
                     html.Button(
                         "Theme: ", id=ids.THEME, className="theme", type="button", title="Light, dark or as the system"
                     ),
-                    *_who(),
+                    *_person(),
                 ],
                 **attributes("Pages"),
             ),
@@ -58,26 +59,18 @@ def layout() -> Component:
     )
 
 
-def _who() -> list[Component]:
-    """Who is logged in, and the way out; nothing where there is no log-in."""
+def _person() -> list[Component]:
+    """The name of who is logged in, and a button to log out; nothing if the server has no log-in."""
     found = person()
     if not found.name:
         return []
     shown = html.Span(found.name, className="who", title=f"You are {found.name}, {found.role}")
     out = html.Form(html.Button("Log out", type="submit", className="worded"), action=LOGOUT, method="POST")
-    return [shown, out] if may_leave() else [shown]
+    return [shown, out] if can_log_out() else [shown]
 
 
 def title(service: Service, study: object) -> Component | str:
-    """Model and image set of a study.
-
-    Args:
-        service: Who knows it.
-        study: Name of the study as the page sent it, None where no study is shown.
-
-    Returns:
-        What stands in the bar.
-    """
+    """Model and image set of a study."""
     view = service.study(name(study)) if study is not None else None
     if view is None:
         return ""

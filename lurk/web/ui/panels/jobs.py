@@ -1,7 +1,6 @@
-"""The page of jobs: what is asked for, how far it is, and what went wrong."""
+"""The page of jobs: what each is for, its progress, and the error of those that failed."""
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -10,10 +9,11 @@ from dash.development.base_component import Component
 
 from lurk.service.service import Service
 from lurk.web.ui import ids
+from lurk.web.ui.addresses import write
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.login_routes import person
-from lurk.web.ui.page_address import write
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.words import moment
 
 OPEN = ("queued", "running")
 KINDS = {
@@ -30,16 +30,7 @@ MOST = 200
 
 
 def table(service: Service, _tick: object, shown: object) -> Component | None:
-    """One's own jobs; all of them for an admin.
-
-    Args:
-        service: Who knows them.
-        _tick: Number of the poller's answer; a new one draws the table anew.
-        shown: Name of the page that is shown.
-
-    Returns:
-        A table; None on another page.
-    """
+    """The user's own jobs, or everybody's for an admin; None on other pages than that of the jobs."""
     if shown != "jobs":
         return None
     asking = person()
@@ -74,7 +65,7 @@ def _row(job: Mapping[str, Any], with_people: bool) -> Component:
             html.Td(_what(job["spec"])),
             html.Td([state, *_trouble(job)]),
             html.Td(progress_words(job), className="number"),
-            html.Td(time_words(job.get("submitted")), className="number"),
+            html.Td(moment(job.get("submitted"), "%Y-%m-%d %H:%M:%S UTC"), className="number"),
             *([html.Td(people_words(job))] if with_people else []),
             html.Td(buttons),
         ]
@@ -96,11 +87,10 @@ def _what(spec: Mapping[str, Any]) -> list[Component | str]:
 
 
 def units_of(spec: Mapping[str, Any]) -> list[int]:
-    """The units that a job is about: its `unit`, or its `units`, numbers or a text of them with commas."""
+    """The units that a job is about: its `unit`, or its `units`, a text of numbers with commas."""
     if spec.get("unit") is not None:
         return [int(spec["unit"])]
-    units = spec.get("units") or ()
-    return [int(unit) for unit in (units.split(",") if isinstance(units, str) else units)]
+    return [int(unit) for unit in str(spec.get("units") or "").split(",") if unit]
 
 
 def state_words(job: Mapping[str, Any]) -> str:
@@ -123,13 +113,6 @@ def progress_words(job: Mapping[str, Any]) -> str:
     if job["state"] == "running" and job.get("rate"):
         words += f" · {job['rate']:,.0f} a second"
     return words or (str(job.get("note") or "") if job["state"] == "running" else "")
-
-
-def time_words(moment: object) -> str:
-    """A moment as the jobs page writes it: seconds since 1970 or ISO text, in UTC."""
-    if isinstance(moment, int | float):
-        return datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
-    return str(moment or "").replace("T", " ")[:19]
 
 
 @PANELS.register("jobs")

@@ -9,9 +9,9 @@ from dash.development.base_component import Component
 from lurk.records import LayerInfo
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
+from lurk.web.ui.request_body import name
 
 HELP = (
     "A layer is a step of the network. Those on the left of the slider are close to the image's pixels, those on the "
@@ -62,16 +62,7 @@ def layout() -> Component:
 
 
 def known(service: Service, study: object, _ready: object) -> dict[str, Any]:
-    """The layers of a study, as the scripts use them.
-
-    Args:
-        service: Who knows them.
-        study: Name of the study as the page sent it, None where no study is shown.
-        _ready: Whether the study has an index; a change looks anew.
-
-    Returns:
-        `study`, and `layers`, each with `name` and number of `units`.
-    """
+    """Name and number of units of each layer, for the scripts."""
     if study is None or service.study(name(study)) is None:
         return {"study": None, "layers": []}
     found = service.layers(name(study))
@@ -79,16 +70,7 @@ def known(service: Service, study: object, _ready: object) -> dict[str, Any]:
 
 
 def options(service: Service, study: object, _ready: object) -> list[dict[str, Any]]:
-    """The dropdown's options: name, type and number of units of each layer.
-
-    Args:
-        service: Who knows the layers.
-        study: Name of the study as the page sent it, None where no study is shown.
-        _ready: Whether the study has an index; a change looks anew.
-
-    Returns:
-        Options in the order of execution.
-    """
+    """The dropdown's options in the order of the forward pass: name, type, number of units and shape of each layer."""
     if study is None or service.study(name(study)) is None:
         return []
     return [
@@ -108,16 +90,7 @@ def options(service: Service, study: object, _ready: object) -> list[dict[str, A
 
 
 def facts(service: Service, place: object, _ready: object) -> Component | None:
-    """Type, units, output and receptive field of a layer.
-
-    Args:
-        service: Who knows it.
-        place: `{"study", "layer"}` as the page sent it, None where no layer is shown.
-        _ready: Whether the study has an index; a change looks anew.
-
-    Returns:
-        A list of facts.
-    """
+    """Type, units, output and receptive field of a layer."""
     if not isinstance(place, dict):
         return None
     study, layer = name(place.get("study")), name(place.get("layer"))

@@ -8,49 +8,30 @@ from dash.development.base_component import Component
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name
-from lurk.web.ui.lookup import known_layer, known_study, known_unit
-from lurk.web.ui.page_address import Place, read, write
+from lurk.web.ui.addresses import Place, find_layer, find_study, find_unit, read, write
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.request_body import name
 
 
 def trouble(service: Service, place: Place) -> str:
-    """Why a place cannot be shown.
-
-    Args:
-        service: Who knows what there is.
-        place: What an address asks for.
-
-    Returns:
-        The reason in words; empty where it can be shown, now or when its study's sweep has begun.
-    """
+    """Why an address cannot be shown; empty if it can, now or once its study's sweep has begun."""
     if place.page == "missing":
         return "there is nothing at this address"
     if place.study is None:
         return ""
     try:
-        is_ready = known_study(service, place.study).ready
+        is_ready = find_study(service, place.study).ready
         if is_ready and place.unit is not None and place.layer is not None:
-            known_unit(service, place.study, place.layer, place.unit)
+            find_unit(service, place.study, place.layer, place.unit)
         elif is_ready and place.layer is not None:
-            known_layer(service, place.study, place.layer)
+            find_layer(service, place.study, place.layer)
     except LurkError as error:
         return str(error)
     return ""
 
 
 def message(service: Service, path: object, _ready: object, _studies: object) -> tuple[Component | None, bool]:
-    """The message for an address.
-
-    Args:
-        service: Who knows what there is.
-        path: Path of the address as the page sent it.
-        _ready: Whether the study has an index; a change looks anew.
-        _studies: Names of the studies; a change looks anew.
-
-    Returns:
-        The message, and whether the rest of the page stands below it.
-    """
+    """The message for an address, and whether it is hidden because the page can show the address."""
     place = read(name(path or "/"))
     why = trouble(service, place)
     if not why:

@@ -19,15 +19,7 @@ HELP = (
 
 
 def wants(view: UnitView, _kind: Kind) -> Component:
-    """Room for the picture of a unit.
-
-    Args:
-        view: The unit.
-        _kind: `max` or `mean`; the picture is the same.
-
-    Returns:
-        The section, to be filled by the scripts.
-    """
+    """Room for the picture of a unit, to be filled by the scripts."""
     record = view.record
     which = attributes(data_layer=record.layer, data_unit=str(record.unit), data_seen=str(view.seen))
     room = html.Div(className="wants-room", **which)

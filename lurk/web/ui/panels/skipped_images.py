@@ -9,8 +9,8 @@ from dash.development.base_component import Component
 
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.request_body import name
 
 MOST = 1000
 
@@ -30,16 +30,7 @@ def layout() -> Component:
 
 
 def listed(service: Service, clicks: object, study: object) -> tuple[bool, Component | str]:
-    """The skipped images of a study.
-
-    Args:
-        service: Who knows them.
-        clicks: How often the button was pressed.
-        study: Name of the study as the page sent it.
-
-    Returns:
-        Whether the list is open, and what it holds.
-    """
+    """Whether the list is open, and what is in it."""
     if not clicks or study is None:
         return False, ""
     return True, table(service.skipped(name(study)))

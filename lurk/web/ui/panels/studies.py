@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from functools import partial
 from typing import Any
 
@@ -12,9 +11,10 @@ from dash.development.base_component import Component
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView
 from lurk.web.ui import ids
+from lurk.web.ui.addresses import write
 from lurk.web.ui.clientside import attributes
-from lurk.web.ui.page_address import write
-from lurk.web.ui.panels import PANELS, base_name
+from lurk.web.ui.panels import PANELS
+from lurk.web.ui.words import base_name, moment
 
 UNTRAINED = "untrained"
 STARTED_BY = "Write a [[study]] into the server's file, then: python -m lurk reload"
@@ -23,16 +23,7 @@ STRIP_TILE = 56
 
 
 def cards(service: Service, _tick: object, shown: object) -> Component | None:
-    """A card for each study.
-
-    Args:
-        service: Who knows them.
-        _tick: Number of the poller's answer; a new one draws the cards anew.
-        shown: Name of the page that is shown.
-
-    Returns:
-        The cards; None on another page.
-    """
+    """A card for each study; None on other pages than the front page."""
     if shown != "home":
         return None
     found = service.studies()
@@ -71,9 +62,11 @@ def _strip(view: StudyView) -> Component:
 
 
 def _title(view: StudyView) -> list[Component | str]:
-    if view.label:
-        return [view.label]
-    return [html.Span(base_name(view.model), className="name"), f" on {base_name(view.images)}"]
+    return (
+        [view.label]
+        if view.label
+        else [html.Span(base_name(view.model), className="name"), f" on {base_name(view.images)}"]
+    )
 
 
 def _badges(view: StudyView) -> Component:
@@ -126,10 +119,9 @@ def _facts(view: StudyView) -> list[Component]:
     size = [images, f"{view.layers:,} layers", f"{view.units:,} units"] if view.layers else []
     facts: list[tuple[str, str, str]] = []
     if view.label:
-        short = f"{base_name(view.model)} on {base_name(view.images)}"
-        facts.append(("what", short, f"{view.model} on {view.images}"))
+        facts.append(("what", f"{base_name(view.model)} on {base_name(view.images)}", f"{view.model} on {view.images}"))
     facts.append(("size", " · ".join(part for part in size if part), ""))
-    facts.append(("swept", time_words(view.swept), ""))
+    facts.append(("swept", moment(view.swept), ""))
     weights = f"{view.weights} · {view.weight_hash[:8]}" if view.weight_hash else view.weights
     facts.append(("weights", weights, f"SHA-256 {view.weight_hash}" if view.weight_hash else ""))
     facts.append(("input", cut(view.preprocessing), view.preprocessing))
@@ -147,11 +139,6 @@ def cut(words: str) -> str:
     if len(words) <= LONGEST_PREPROCESSING:
         return words
     return words[:LONGEST_PREPROCESSING].rpartition(" ")[0].rstrip(",;") + " …"
-
-
-def time_words(moment: float | None) -> str:
-    """A moment to the minute, in UTC."""
-    return "" if moment is None else datetime.fromtimestamp(moment, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 @PANELS.register("studies")

@@ -35,15 +35,7 @@ WHOLE = (
 
 
 def hits(view: UnitView, kind: Kind) -> Component:
-    """The top images of a unit.
-
-    Args:
-        view: The unit.
-        kind: `max` or `mean`.
-
-    Returns:
-        The section.
-    """
+    """The top images of a unit."""
     found = view.hits(kind)
     is_whole = bool(found) and all(hit["whole"] for hit in found)
     words = WHOLE if is_whole else HELP[kind]

@@ -10,10 +10,10 @@ from werkzeug.exceptions import BadRequest
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.callback_input import name, number
+from lurk.web.ui.addresses import find_unit
 from lurk.web.ui.clientside import attributes, bind
-from lurk.web.ui.lookup import known_unit
 from lurk.web.ui.panels import PANELS, sections
+from lurk.web.ui.request_body import name, number
 
 STATES = {
     "dead": ("dead", "never above 0 on any image"),
@@ -74,22 +74,13 @@ def _button(id_: str, text: str, words: str) -> Component:
 
 
 def title(service: Service, place: object, serial: object) -> list[Component]:
-    """Name and state of a unit.
-
-    Args:
-        service: Who knows it.
-        place: `{"study", "layer", "unit"}` as the page sent it, None where no modal is open.
-        serial: Number of the checkpoint that the page has heard of.
-
-    Returns:
-        What stands in the modal's top left.
-    """
+    """Name and state of a unit, for the modal's top left."""
     if not isinstance(place, dict):
         return []
     study, layer, unit = name(place.get("study")), name(place.get("layer")), number(place.get("unit"))
     parts: list[Component] = [html.H2([html.Span(layer, className="name"), f" unit {unit}"])]
     try:
-        view = known_unit(service, study, layer, unit)
+        view = find_unit(service, study, layer, unit)
     except LurkError:
         return parts
     if view.record.state in STATES:
@@ -101,27 +92,14 @@ def title(service: Service, place: object, serial: object) -> list[Component]:
 
 
 def body(service: Service, place: object, kind: object, _serial: object) -> Component | None:
-    """The modal's sections for a unit.
-
-    Args:
-        service: Who knows it.
-        place: `{"study", "layer", "unit"}` as the page sent it, None where no modal is open.
-        kind: `max` or `mean`.
-        _serial: Number of the checkpoint that the page has heard of; a new one draws the sections anew.
-
-    Returns:
-        The sections, or why there are none.
-
-    Raises:
-        BadRequest: The kind is neither.
-    """
+    """The modal's three columns for a unit, or why there are none."""
     if not isinstance(place, dict):
         return None
     if kind not in ("max", "mean"):
         raise BadRequest("images are ranked by 'max' or by 'mean'")
     study, layer, unit = name(place.get("study")), name(place.get("layer")), number(place.get("unit"))
     try:
-        view = known_unit(service, study, layer, unit)
+        view = find_unit(service, study, layer, unit)
     except LurkError as error:
         return html.P(str(error)[:1].upper() + str(error)[1:] + ".", className="why")
     columns = [

@@ -6,8 +6,8 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import BadRequest
 
+from lurk.web.ui.addresses import Place
 from lurk.web.ui.figures import text
-from lurk.web.ui.page_address import Place
 from lurk.web.ui.panels import (
     PANELS,
     SECTIONS,

@@ -1,4 +1,7 @@
-"""What a callback's request may look like: anything else is answered with 400 before Dash sees it."""
+"""What a request may carry: a callback's body is checked before Dash sees it, and values are read with their type.
+
+Everything else is answered with 400.
+"""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -10,6 +13,7 @@ from werkzeug.exceptions import BadRequest
 from lurk.jobs.method_request import MOST_UNITS
 
 LONGEST_NAME = 1000
+LARGEST_NUMBER = 10**9
 
 
 def register(app: Dash) -> None:
@@ -18,8 +22,7 @@ def register(app: Dash) -> None:
 
     def check() -> None:
         if request.path == path and request.method == "POST":
-            body = read_json()
-            wrong = problem(body, app.callback_map)
+            wrong = problem(read_json(), app.callback_map)
             if wrong:
                 raise BadRequest(f"not a callback of this page: {wrong}")
 
@@ -27,7 +30,7 @@ def register(app: Dash) -> None:
 
 
 def read_json() -> object:
-    """The JSON value that a request carries; None where it carries none, or one that is nested without end."""
+    """The JSON value of the request; None if it has none, or one that is nested too deeply to be read."""
     try:
         return request.get_json(silent=True)
     except RecursionError:
@@ -38,28 +41,31 @@ def problem(body: object, callbacks: Mapping[str, Mapping[str, Any]]) -> str:
     """What is wrong with the body of a callback request.
 
     Args:
-        body: The JSON value that was sent, None where it was none.
+        body: The JSON value of the request.
         callbacks: Dash's table of callbacks.
 
     Returns:
-        What is wrong in words; empty where the body is one that the page could have sent.
+        The problem in words; empty if the page could have sent this body.
     """
     if not isinstance(body, dict):
         return "the body is no JSON object"
     output = body.get("output")
     if not isinstance(output, str) or output not in callbacks:
         return "it names no output that there is"
-    known = callbacks[output]
+    callback = callbacks[output]
     changed = body.get("changedPropIds", [])
     if not isinstance(changed, list) or not all(isinstance(name, str) for name in changed):
         return "changedPropIds is no list of names"
-    if not _are(body.get("inputs"), known["inputs"]) or not _are(body.get("state", []), known["state"]):
+    if not _match(body.get("inputs"), callback["inputs"]) or not _match(body.get("state", []), callback["state"]):
         return "its inputs are not those of the output"
-    return "" if _names_output(body.get("outputs"), known) else "its outputs do not match"
+    declared, given = callback["output"], body.get("outputs")
+    outputs, given = (declared, given) if isinstance(declared, list | tuple) else ([declared], [given])
+    names = [{"id": one.component_id, "property": one.component_property} for one in outputs]
+    return "" if _match(given, names) else "its outputs do not match"
 
 
-def _are(given: object, declared: Sequence[Mapping[str, str]]) -> bool:
-    """Whether inputs are those that were declared, in their order."""
+def _match(given: object, declared: Sequence[Mapping[str, str]]) -> bool:
+    """Whether the inputs or outputs of a request are those that the callback declares, in their order."""
     if not isinstance(given, list) or len(given) != len(declared):
         return False
     return all(
@@ -68,77 +74,29 @@ def _are(given: object, declared: Sequence[Mapping[str, str]]) -> bool:
     )
 
 
-def _names_output(given: object, known: Mapping[str, Any]) -> bool:
-    output = known["output"]
-    if isinstance(output, list | tuple):
-        return _are(given, [{"id": one.component_id, "property": one.component_property} for one in output])
-    return _are([given], [{"id": output.component_id, "property": output.component_property}])
-
-
 def name(value: object) -> str:
-    """A name that the page sent.
-
-    Args:
-        value: What it sent.
-
-    Returns:
-        The name.
-
-    Raises:
-        BadRequest: It is no text, or too long for a name.
-    """
+    """A name that the page sent; raises BadRequest if it is no text or too long."""
     if not isinstance(value, str) or len(value) > LONGEST_NAME:
         raise BadRequest("a name was expected")
     return value
 
 
 def number(value: object) -> int:
-    """A whole number of 0 or more that the page sent.
-
-    Args:
-        value: What it sent.
-
-    Returns:
-        The number.
-
-    Raises:
-        BadRequest: It is none.
-    """
-    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 10**9:
+    """A whole number of 0 or more that the page sent; raises BadRequest for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < LARGEST_NUMBER:
         raise BadRequest("a whole number was expected")
     return value
 
 
 def numbers(value: object) -> list[int]:
-    """Whole numbers of 0 or more that the page sent.
-
-    Args:
-        value: What it sent.
-
-    Returns:
-        The numbers.
-
-    Raises:
-        BadRequest: It is no list of such, or too long.
-    """
+    """A list of 1 to 64 whole numbers that the page sent; raises BadRequest for anything else."""
     if not isinstance(value, list) or not 1 <= len(value) <= MOST_UNITS:
         raise BadRequest(f"a list of 1 to {MOST_UNITS} whole numbers was expected")
     return [number(item) for item in value]
 
 
 def part(value: object, key: str) -> object:
-    """A part of a JSON object that the page sent.
-
-    Args:
-        value: The object.
-        key: Name of the part.
-
-    Returns:
-        The part.
-
-    Raises:
-        BadRequest: It is no object, or has no such part.
-    """
+    """A part of a JSON object that the page sent; raises BadRequest if it is missing."""
     if not isinstance(value, dict) or key not in value:
         raise BadRequest(f"an object with {key!r} was expected")
     return value[key]

@@ -1,8 +1,17 @@
-"""The addresses of the page: a path is read into a place, a place is written as a path."""
+"""The addresses of the page and of the JSON API: written, read, and looked up in the service."""
 
 from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, unquote
+
+from lurk.errors import LurkError
+from lurk.records import LayerInfo
+from lurk.service.service import Service
+from lurk.service.study_view import StudyView
+from lurk.service.unit_view import UnitView
+
+API = "/api/v1"
+LONGEST_NUMBER = 9
 
 
 @dataclass(frozen=True)
@@ -13,7 +22,7 @@ class Place:
         page: `home`, `study`, `jobs`, or `missing` for an address that the page does not have.
         study: Name of the study.
         layer: Name of the layer, None for the study's first.
-        unit: Channel number, None where no modal is open.
+        unit: Channel number, None if no modal is open.
     """
 
     page: Literal["home", "study", "jobs", "missing"]
@@ -23,7 +32,6 @@ class Place:
 
 
 MISSING = Place("missing")
-LONGEST_NUMBER = 9
 
 
 def read(path: str) -> Place:
@@ -36,7 +44,7 @@ def read(path: str) -> Place:
         path: Path of the address, its parts percent-encoded.
 
     Returns:
-        What it shows; nothing is said of whether it exists.
+        What it shows; whether that exists is not checked.
     """
     parts = [unquote(part) for part in path.strip("/").split("/")]
     if parts == [""]:
@@ -61,3 +69,29 @@ def write(study: str, layer: str | None = None, unit: int | None = None) -> str:
     """
     parts = [study] if layer is None else [study, layer] if unit is None else [study, layer, str(unit)]
     return "/s/" + "/".join(quote(part, safe="") for part in parts)
+
+
+def find_study(service: Service, study: str) -> StudyView:
+    """The study of that name; raises a LurkError that lists the studies if there is none."""
+    found = service.study(study)
+    if found is None:
+        names = ", ".join(view.name for view in service.studies()) or "none"
+        raise LurkError(f"no study is called {study!r}; known are: {names}")
+    return found
+
+
+def find_layer(service: Service, study: str, layer: str) -> LayerInfo:
+    """The layer of that name; raises a LurkError if there is no such study or layer."""
+    find_study(service, study)
+    found = {info.name: info for info in service.layers(study)}
+    if layer not in found:
+        raise LurkError(f"study {study!r} has no layer called {layer!r}; {API}/studies/{study}/layers lists them")
+    return found[layer]
+
+
+def find_unit(service: Service, study: str, layer: str, unit: int) -> UnitView:
+    """The unit of that number; raises a LurkError if there is no such study, layer or unit."""
+    info = find_layer(service, study, layer)
+    if not 0 <= unit < info.units:
+        raise LurkError(f"layer {layer!r} has units 0 to {info.units - 1}, not {unit}")
+    return service.unit(study, layer, unit)
