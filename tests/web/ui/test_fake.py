@@ -1,4 +1,4 @@
-"""The fake service of the page's tests against the real one: both have the same methods, which take and give the same."""
+"""The fake service of the page's tests against the real one: the same methods, which take and give the same."""
 
 import ast
 import inspect
