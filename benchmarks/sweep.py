@@ -43,7 +43,6 @@ def main() -> None:
                 measurement.begin(images)
                 forward(batch)
                 measurement.unusable()
-                measurement.add_to(totals.sketch)
                 totals.add(measurement.batch(images % given.classes))
 
     ratios, rates = [], []

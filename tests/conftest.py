@@ -16,6 +16,7 @@ from lurk.storage.index_writer import IndexWriter, write_index
 from lurk.storage.manifest import Manifest
 from lurk.storage.webp import encode_view
 from lurk.sweeps.reducers import Batch
+from lurk.sweeps.sketch import bin_values
 from lurk.sweeps.statistics import Statistics
 from tests.real_redis import real_redis
 
@@ -55,16 +56,15 @@ def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
         maximum=maximum,
         position=torch.arange(images, dtype=torch.int32)[:, None].repeat(1, 5)
         * torch.tensor([1, 1, 1, 0, 0], dtype=torch.int32),
-        mean=maximum / 2,
-        total=maximum.double() / 2 * torch.tensor([16, 16, 16, 1, 1]),
-        square=maximum.double() ** 2 * 16,
+        mean=maximum.double() / 2,
+        squares=maximum.double() ** 2 * 16,
         positive=torch.tensor([7.0, 0, 8, 1, 1]).repeat(images, 1),
         bounded=torch.tensor([0.0, 0, 8, 0, 0]).repeat(images, 1),
         positions=torch.tensor([16, 16, 16, 1, 1]),
+        bins=(bin_values(maximum),),
     )
     statistics = Statistics(5, 4, 3)
     statistics.add(batch)
-    statistics.sketch.add(maximum)
     return statistics, batch
 
 
@@ -72,7 +72,7 @@ def finish(writer: IndexWriter, images: int = 6) -> None:
     statistics, _ = make_statistics(images)
     for image in range(images):
         writer.put_view(image, encode_view(np.full((8, 8, 3), 10 * image, np.uint8)))
-    writer.checkpoint(statistics.states(), done=images, complete=True, skipped=())
+    writer.finish(statistics.state(), done=images, skipped=())
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""How an index is read: memory-mapped, a unit from its own rows alone.
+"""How an index is read: memory-mapped, so that a unit costs the reading of its own rows only.
 
 Axes: u units, k hits, y classes.
 """
@@ -16,7 +16,9 @@ import numpy as np
 from lurk.errors import IndexFormatError, LayerError
 from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
 from lurk.storage.bins import SIDE, bin_edges, quantiles
+from lurk.storage.class_profile import class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
+from lurk.storage.stored_array import Array
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 ALWAYS_ON = 0.999
@@ -25,11 +27,10 @@ SMALL_BYTES = 4096
 
 ARRAYS = (
     *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "position")),
-    *("classes_count", "classes_sums", "distribution_counts", "distribution_sums", "sketch_counts", "sketch_top"),
+    *("classes_count", "distribution_counts", "distribution_moments", "sketch_counts", "sketch_top"),
 )
 
 Kind = Literal["max", "mean"]
-Array = np.ndarray[Any, np.dtype[Any]]
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Index:
         return self._layers[name]
 
     def array(self, name: str) -> Array:
-        """A reducer's state, memory-mapped, units first; `<reducer>_<tensor>`."""
+        """An array of a reducer, memory-mapped, units first; it is called `<reducer>_<array>`."""
         if name not in self._arrays:
             file = generation_folder(self.folder, self.manifest.generation) / f"{name}.npy"
             try:
@@ -101,24 +102,34 @@ class Index:
         return self._arrays[name]
 
     def open_all(self) -> "Index":
-        """Map every array now, so that a later checkpoint cannot take it away.
+        """Map every array now, so that a later checkpoint, which removes the files, does not disturb this reader.
 
         Returns:
-            The index itself.
+            The index itself; the newer one if a checkpoint has replaced it since it was opened.
 
         Raises:
             IndexFormatError: A part is missing, cut short, or not of the size that the manifest says.
         """
+        try:
+            self._check_arrays()
+        except IndexFormatError:
+            if read_manifest(self.folder).generation == self.manifest.generation:
+                raise
+            return Index(self.folder).open_all()
+        self._check_images()
+        return self
+
+    def _check_arrays(self) -> None:
         if self.manifest.generation:
-            for file in generation_folder(self.folder, self.manifest.generation).glob("*.npy"):
-                self.array(file.stem)
             units = sum(layer.units for layer in self.manifest.layers)
-            for name in ARRAYS:
+            for name in (*ARRAYS, self._classes_array):
                 rows = len(self.manifest.classes or ()) if name == "classes_count" else units
                 if len(self.array(name)) != rows:
                     raise IndexFormatError(f"{self.folder} holds {name} of another size; sweep again to replace it")
-        self._check_images()
-        return self
+
+    @property
+    def _classes_array(self) -> str:
+        return "classes_profile" if self.manifest.complete else "classes_moments"
 
     def _check_images(self) -> None:
         try:
@@ -132,7 +143,7 @@ class Index:
             raise IndexFormatError(f"the list of images in {self.folder} is cut short; sweep again to replace it")
 
     def before(self) -> "Index | None":
-        """The index as of the checkpoint before this one, which stays on the disk; None where there is none."""
+        """The index as of the checkpoint before this one, None before the second; of a finished index `best` alone."""
         number = self.manifest.generation - 1
         if number < 1 or not generation_folder(self.folder, number).is_dir():
             return None
@@ -178,13 +189,17 @@ class Index:
         row = first + unit
         count, mean, std, positive, bounded = self._distribution(row)
         hits_max = self._hits(info, "max", row)
-        classes = self._class_profile(row)
+        classes = self._profile(slice(row, row + 1))[0]
         return UnitRecord(
             layer=layer,
             unit=unit,
             hits_max=hits_max,
             hits_mean=self._hits(info, "mean", row),
-            **classes,
+            class_count=np.array(self.array("classes_count"), np.int64),
+            class_max=classes[:, 0, 0],
+            class_mean=classes[:, 1, 0],
+            class_max_std=classes[:, 0, 1],
+            class_mean_std=classes[:, 1, 1],
             count=count,
             mean=mean,
             std=std,
@@ -195,11 +210,10 @@ class Index:
 
     def _distribution(self, row: int) -> tuple[int, float, float, int, int]:
         count, positive, bounded = (int(n) for n in self.array("distribution_counts")[row])
-        total, square = self.array("distribution_sums")[row].sum(-1)
         if not count:
             return 0, math.nan, math.nan, 0, 0
-        mean = float(total) / count
-        return count, mean, math.sqrt(max(float(square) / count - mean * mean, 0.0)), positive, bounded
+        mean, squares = self.array("distribution_moments")[row].tolist()
+        return count, mean, math.sqrt(squares / count), positive, bounded
 
     def _hits(self, info: LayerInfo, kind: Kind, row: int) -> tuple[Hit, ...]:
         parts = (self.array(f"top_{kind}_{part}")[row].tolist() for part in ("image", "score", "position"))
@@ -212,20 +226,12 @@ class Index:
                 hits.append(Hit(image, path, label, score, spot[0], spot[1], box))
         return tuple(hits)
 
-    def _class_profile(self, row: int) -> dict[str, Any]:
-        count = np.array(self.array("classes_count"), np.int64)
-        sums = self.array("classes_sums")[row].sum(-1)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            means = sums / count[:, None]
-            spread = np.maximum(sums[:, 1::2] - count[:, None] * means[:, 0::2] ** 2, 0) / (count[:, None] - 1)
-        std = np.sqrt(np.where(count[:, None] > 1, spread, np.nan))
-        return {
-            "class_count": count,
-            "class_max": means[:, 0],
-            "class_mean": means[:, 2],
-            "class_max_std": std[:, 0],
-            "class_mean_std": std[:, 1],
-        }
+    def _profile(self, rows: slice) -> Floats:
+        """Class profiles of consecutive units, as `class_profile` gives them."""
+        stored = self.array(self._classes_array)[rows]
+        if self.manifest.complete:
+            return np.asarray(stored, np.float64)
+        return class_profile(stored, self.array("classes_count"))
 
     def _quantiles(self, row: int, hits: Sequence[Hit]) -> dict[float, float]:
         counts, top = self.array("sketch_counts")[row], int(self.array("sketch_top")[row])
@@ -291,17 +297,7 @@ class Index:
         info, first = self._place(layer)
         if not self.manifest.generation:
             return np.full(info.units, np.nan)
-        count = np.asarray(self.array("classes_count"), np.int64)
-        seen = count > 0
-        if seen.sum() < 2:
-            return np.full(info.units, np.nan)
-        sums = self.array("classes_sums")[first : first + info.units]
-        means = sums[:, seen, 0].sum(-1) / count[seen]
-        best = means.max(1)
-        rest = (means.sum(1) - best) / (seen.sum() - 1)
-        size = np.abs(best) + np.abs(rest)
-        index: Floats = np.divide(best - rest, size, out=np.zeros_like(size), where=size > 0)
-        return index
+        return selectivity(self._profile(slice(first, first + info.units))[:, :, 0, 0])
 
 
 def unit_state(count: int, positive: int, bounded: int) -> UnitState:

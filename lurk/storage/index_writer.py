@@ -10,14 +10,16 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
 from filelock import FileLock, Timeout
 
 from lurk.errors import BusyError, CacheError, IndexFormatError
 from lurk.storage.atomic_files import replace_file, write_file
+from lurk.storage.class_profile import rounded_profile
 from lurk.storage.index import Index
 from lurk.storage.manifest import (
     FORMAT,
@@ -29,9 +31,8 @@ from lurk.storage.manifest import (
     study_file,
     view_file,
 )
+from lurk.storage.stored_array import Array, Conversion, StoredArray, stored_arrays, write_array
 
-Array = np.ndarray[Any, np.dtype[Any]]
-SLICE_BYTES = 1 << 24
 KEPT = ("sweep.lock", "results")
 
 
@@ -47,43 +48,64 @@ class IndexWriter:
     def __init__(self, folder: Path, manifest: Manifest, views: Path | None = None) -> None:
         self.folder, self._views = folder, views or folder
         self.manifest = manifest
-        self._is_anew = False
 
     def begin_anew(self) -> None:
-        """Forget what is there; readers see it until the next checkpoint."""
-        self._is_anew = True
+        """Forget the last checkpoint; readers see it until the next one."""
         self.manifest = replace(self.manifest, done=0, skipped=(), shards=1)
 
-    def load(self) -> dict[str, Array]:
-        """Reducers' states of the last checkpoint, copied into memory; empty before the first."""
-        if not self.manifest.generation or self._is_anew:
+    def load(self) -> dict[str, StoredArray]:
+        """The arrays of the last checkpoint; empty if there is none to go on from."""
+        if not (self.manifest.generation and self.manifest.done):
             return {}
-        folder = generation_folder(self.folder, self.manifest.generation)
-        return {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
+        return stored_arrays(generation_folder(self.folder, self.manifest.generation))
 
-    def checkpoint(self, states: Mapping[str, Array], **progress: Any) -> None:
-        """Publish the reducers' states.
+    def checkpoint(self, state: Mapping[str, Array], **progress: Any) -> None:
+        """Publish what the reducers have seen, so that a later run can go on from there.
 
         Args:
-            states: Arrays by `<reducer>_<tensor>`, units first.
-            **progress: What changes in the manifest: `done`, `complete`, `skipped`.
+            state: Arrays by `<reducer>_<array>`, units first.
+            **progress: What changes in the manifest: `done`, `complete`, `skipped`, `shards`.
         """
+        self._publish({name: (array, np.asarray) for name, array in state.items()}, progress)
+
+    def finish(self, state: Mapping[str, Array], **progress: Any) -> None:
+        """Publish the finished index: it keeps class means and deviations as float32, and no moments to add to.
+
+        Args:
+            state: Arrays by `<reducer>_<array>`, units first.
+            **progress: What else changes in the manifest: `done`, `skipped`, `shards`.
+        """
+        parts: dict[str, tuple[Array, Conversion]] = {name: (array, np.asarray) for name, array in state.items()}
+        moments, _ = parts.pop("classes_moments")
+        parts["classes_profile"] = (moments, partial(rounded_profile, count=state["classes_count"]))
+        self._publish(parts, {**progress, "complete": True})
+
+    def _publish(self, parts: Mapping[str, tuple[Array, Conversion]], progress: Mapping[str, Any]) -> None:
+        """Write each array, converted slice by slice, as the next generation, and let the manifest point to it."""
         number = self.manifest.generation + 1
         folder = generation_folder(self.folder, number)
         shutil.rmtree(folder, ignore_errors=True)
         try:
             folder.mkdir()
-            for name, array in states.items():
+            for name, (array, convert) in parts.items():
                 with replace_file(folder / f"{name}.npy", is_synced=True) as file:
-                    _write_array(file, array)
+                    write_array(file, array, convert)
         except OSError:
             shutil.rmtree(folder, ignore_errors=True)  # half a checkpoint would keep a full disk full
             raise
         self.manifest = replace(self.manifest, generation=number, **progress)
         _write_manifest(self.folder, self.manifest)
+        self._drop_earlier(number)
+
+    def _drop_earlier(self, number: int) -> None:
+        """Remove all generations but the last two; once complete, of the earlier one all but the lists on the page."""
         for old in self.folder.glob("generation-*"):
             if int(old.name.rpartition("-")[2]) not in (number, number - 1):
                 shutil.rmtree(old, ignore_errors=True)
+        if self.manifest.complete:
+            for file in generation_folder(self.folder, number - 1).glob("*.npy"):
+                if not file.name.startswith("top_max_"):
+                    file.unlink(missing_ok=True)
 
     def put_view(self, image: int, data: bytes) -> None:
         """Keep the preprocessed view of an image."""
@@ -225,7 +247,7 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
         for path, label in images:
             starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
     with replace_file(folder / "images_at.npy", is_synced=True) as file:
-        _write_array(file, np.array(starts, np.int64))
+        write_array(file, np.array(starts, np.int64))
     (folder / "views").mkdir(exist_ok=True)
     _write_manifest(folder, manifest)
 
@@ -233,15 +255,6 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     value = {"format": FORMAT} | asdict(manifest)
     write_file(folder / "manifest.json", json.dumps(value, indent=1), is_synced=True)
-
-
-def _write_array(file: IO[bytes], array: Array) -> None:
-    """Write an array as .npy, a slice at a time: the class moments of a large network fill a gigabyte."""
-    layout = {"descr": np.lib.format.dtype_to_descr(array.dtype), "fortran_order": False, "shape": array.shape}
-    np.lib.format.write_array_header_1_0(file, layout)
-    rows = max(1, SLICE_BYTES // max(array[:1].nbytes, 1))
-    for start in range(0, len(array), rows):
-        file.write(np.ascontiguousarray(array[start : start + rows]).tobytes())
 
 
 def open_index(cache: Path, manifest: Manifest) -> Index | None:

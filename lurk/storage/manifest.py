@@ -5,7 +5,7 @@ With `index` and `index_writer` all that knows of files there:
     <cache>/studies/<study>.json              which index a study shows
     <cache>/index/<key>/manifest.json         format, provenance, layers, classes, how far the sweep is
     <cache>/index/<key>/images.jsonl          a line [path, label] an image; images_at.npy says where each line begins
-    <cache>/index/<key>/generation-<n>/*.npy  the reducers' states, memory-mapped, units first
+    <cache>/index/<key>/generation-<n>/*.npy  what the reducers have seen after checkpoint n, units first
     <cache>/index/<key>/views/<a>/<image>.webp the preprocessed view of every hit image
     <cache>/index/<key>/shards/<name>/        manifest.json and generations of a shard, until all are merged
 """
@@ -18,7 +18,7 @@ from typing import Any
 from lurk.errors import CacheError, IndexFormatError
 from lurk.records import LayerInfo, Provenance
 
-FORMAT = 1
+FORMAT = 2
 
 
 def index_folder(cache: Path, key: str) -> Path:

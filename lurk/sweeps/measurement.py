@@ -10,7 +10,7 @@ from torch.nn import functional
 from lurk.errors import ModelError
 from lurk.records import LayerInfo
 from lurk.sweeps.reducers import Batch
-from lurk.sweeps.sketch import Sketch, bin_values, sample, sampled_positions
+from lurk.sweeps.sketch import bin_values, sample, sampled_positions
 
 CHUNK = 1 << 18
 
@@ -26,9 +26,7 @@ class Measurement:
             set_size: Number of images in the whole set; it decides how densely positions are sampled.
         """
         self._layers = layers
-        ends = torch.tensor([layer.units for layer in layers]).cumsum(0).tolist()
-        self._starts = [end - layer.units for end, layer in zip(ends, layers, strict=True)]
-        self.units = int(ends[-1])
+        self.units = sum(layer.units for layer in layers)
         self.positions = torch.cat(
             [torch.full((layer.units,), layer.grid[0] * layer.grid[1], dtype=torch.int64) for layer in layers]
         )
@@ -65,8 +63,8 @@ class Measurement:
         """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
         found: dict[int, str] = {}
         for number in sorted(self._parts):
-            maximum, _, mean, square, *_ = self._parts[number]
-            finite = (torch.isfinite(maximum) & torch.isfinite(mean) & torch.isfinite(square)).all(1)
+            maximum, _, mean, squares, *_ = self._parts[number]
+            finite = (torch.isfinite(maximum) & torch.isfinite(mean) & torch.isfinite(squares)).all(1)
             for image in self._images[~finite].tolist():
                 found.setdefault(image, self._layers[number].name)
         return found
@@ -87,44 +85,39 @@ class Measurement:
             if number not in self._parts:
                 raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
         parts = [self._parts[number] for number in range(len(self._layers))]
-        maximum, position, mean, square, positive, bounded = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-        total = mean * self.positions
+        maximum, position, mean, squares, positive, bounded = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         return Batch(
             images=self._images,
             labels=labels,
             maximum=maximum,
             position=position,
-            mean=mean.float(),
-            total=total,
-            square=square,
+            mean=mean,
+            squares=squares,
             positive=positive,
             bounded=bounded,
             positions=self.positions,
+            bins=tuple(self._bins[number] for number in range(len(self._layers))),
         )
-
-    def add_to(self, sketch: Sketch) -> None:
-        """Count the sampled values of the batch."""
-        for number, (counts, top) in self._bins.items():
-            sketch.merge_block(counts, top, self._starts[number])
 
 
 def _sums(rows: Tensor, bound: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Per image and channel: mean, sum of squares, positions above 0, positions at the bound.
+    """Per image and channel: mean, squared differences from it, positions above 0, positions at the bound.
 
     Values are summed in float64: a signed unit's may cancel, a large one's squares overflow. Rows are taken in pieces
-    that stay in the cache.
+    that stay in the processor's cache.
     """
     n, positions, channels = rows.shape
-    mean, square = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
+    mean, squares = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
     positive, bounded = rows.new_empty((n, channels)), rows.new_zeros((n, channels))
     step = max(1, CHUNK // (positions * channels))
     scratch = torch.empty_like(rows[:step])
     for start in range(0, n, step):
         piece, part = rows[start : start + step], slice(start, start + step)
         buffer, precise = scratch[: len(piece)], piece.double()
-        torch.sum(precise, 1, out=mean[part])
-        torch.sum(precise.mul_(precise), 1, out=square[part])
+        torch.mean(precise, 1, out=mean[part])
+        precise.sub_(mean[part, None])
+        torch.sum(precise.mul_(precise), 1, out=squares[part])
         torch.sum(torch.gt(piece, 0, out=buffer), 1, out=positive[part])
         if bound is not None:
             torch.sum(torch.ge(piece, bound, out=buffer), 1, out=bounded[part])
-    return mean.div_(positions), square, positive, bounded
+    return mean, squares, positive, bounded

@@ -1,54 +1,54 @@
-"""A sweep in shards as seen by the worker that plans it, takes part and merges: the index is that of one worker."""
+"""The worker that cuts a sweep into shards: it runs some of them itself, and merges all of them into one index."""
 
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
-
 from lurk.errors import BusyError, IndexFormatError
-from lurk.graph.device import choose_device
 from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
-from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index
+from lurk.storage.index_writer import IndexWriter
 from lurk.storage.manifest import generation_folder, read_manifest, shard_folder
-from lurk.sweeps.loop import none_usable, usual_batch
-from lurk.sweeps.shards import Options, Shard, cut, is_complete, sweep_shard
-from lurk.sweeps.statistics import Array, Statistics
-from lurk.sweeps.sweep import describe
+from lurk.storage.stored_array import stored_arrays
+from lurk.sweeps.loop import none_usable
+from lurk.sweeps.options import SweepOptions
+from lurk.sweeps.shards import Shard, cut, is_complete, sweep_shard
+from lurk.sweeps.statistics import Statistics
+from lurk.sweeps.sweep import describe, make_index
 
 WAIT_S = 0.5
 FIRST_MERGE_S = 5.0
 MERGE_COST = 0.05
+Skipped = tuple[tuple[int, str, str], ...]
 
 
-class Helpers(Protocol):
-    """The other workers, as far as the one that merges knows of them."""
+class OtherWorkers(Protocol):
+    """The queue, as the worker that merges uses it: other workers run shards that it asks for."""
 
     def ask(self, index: str, shard: Shard) -> None:
-        """Ask for a shard of an index, by its key."""
+        """Ask for a shard of the index of that key."""
 
     def done(self, index: str, shard: Shard) -> int | None:
-        """Images of a shard that another worker runs just now; None where none does."""
+        """Images done of a shard that another worker is running now; None if no worker is."""
 
     def report(self, done: int, total: int, note: str, rate: float) -> None:
-        """Tell the progress of the whole; may raise Cancelled."""
+        """Report the progress of the whole sweep; may raise Cancelled."""
 
     def give_way(self) -> None:
         """Let more urgent work run now; may raise Cancelled."""
 
 
-def sweep_in_shards(  # noqa: PLR0913 - a sweep's parts, and who helps
+def sweep_in_shards(  # noqa: PLR0913 - a sweep's parts, and who else runs it
     model: Model,
     images: ImageSet,
     *,
-    shards: int,
     cache: str | Path,
-    options: Options,
-    helpers: Helpers,
+    options: SweepOptions,
+    shards: int,
+    others: OtherWorkers,
     began: Callable[[Path], object] = str,
 ) -> Index:
     """Sweep in shards together with other workers, and merge.
@@ -56,40 +56,32 @@ def sweep_in_shards(  # noqa: PLR0913 - a sweep's parts, and who helps
     Args:
         model: The model.
         images: The image set.
-        shards: How many shards.
         cache: The cache directory, which all workers see.
         options: The options of the sweep.
-        helpers: The other workers.
+        shards: How many shards.
+        others: The other workers.
         began: Called with the index's folder as soon as it can be opened.
 
     Returns:
-        The complete index, as one worker's sweep would leave it.
+        The finished index: the top lists and counts of one worker's sweep, and its means and deviations but for
+        rounding.
 
     Raises:
         none_usable: An ImagesError: not one image could be used.
         BusyError: Another process is sweeping into the same index.
     """
-    cache = prepare_cache(cache)
-    manifest = describe(model, images, model.plan(options.layers), top=options.top, layers=options.layers)
-    ready = open_index(cache, manifest)
-    if ready is not None:
-        began(ready.folder)
-        return ready
-    entries = zip(images.paths, images.labels, strict=True)
-    with write_index(cache, manifest, entries) as writer:
-        began(writer.folder)
-        if not writer.manifest.complete:
-            size = options.batch_size or usual_batch(choose_device(options.device))
-            parts = cut(len(images), size, shards)
-            whole = _Whole(model, images, writer, parts, options, helpers)
-            whole.sweep()
-            whole.merge()
-            drop_shards(writer.folder)
-    return Index(writer.folder)
+
+    def fill(writer: IndexWriter) -> None:
+        parts = cut(len(images), options.images_a_batch(), shards)
+        sweep = _ShardedSweep(model, images, writer, parts, options, others)
+        sweep.run()
+        sweep.merge()
+
+    return make_index(prepare_cache(cache), describe(model, images, options), images, fill, began)
 
 
-class _Whole:
-    """A sweep in shards, as the worker sees it that plans it, takes part in it, and merges."""
+class _ShardedSweep:
+    """A sweep in shards, seen from the worker that merges."""
 
     def __init__(
         self,
@@ -97,123 +89,114 @@ class _Whole:
         images: ImageSet,
         writer: IndexWriter,
         shards: Sequence[Shard],
-        options: Options,
-        helpers: Helpers,
+        options: SweepOptions,
+        others: OtherWorkers,
     ) -> None:
         self._model, self._images, self._writer = model, images, writer
-        self._shards, self._options, self._helpers = shards, options, helpers
-        self._began = self._merged = self._told = time.monotonic()
+        self._shards, self._options, self._others = shards, options, others
+        self._began = self._last_merge = self._last_report = time.monotonic()
         self._interval_s = FIRST_MERGE_S
-        self._mine: tuple[Shard, int] | None = None
-        self._first = sum(self._done(shard) for shard in shards)
+        self._running: tuple[Shard, int] | None = None
+        self._done_before = self._images_done()
 
-    def sweep(self) -> None:
-        """Ask for every shard, and take those that nobody has begun, from the last on, until all are through."""
-        for shard in self._shards:
-            if not self._is_done(shard):
-                self._helpers.ask(self._writer.folder.name, shard)
-        while left := [shard for shard in self._shards if not self._is_done(shard)]:
-            free = [shard for shard in left if self._helpers.done(self._writer.folder.name, shard) is None]
-            if not (free and self._take(free[-1])):
+    def run(self) -> None:
+        """Ask for every shard, and run those that nobody has begun, the last one first, until all are complete."""
+        for shard in self._unfinished():
+            self._others.ask(self._writer.folder.name, shard)
+        while left := self._unfinished():
+            free = [shard for shard in left if self._others.done(self._writer.folder.name, shard) is None]
+            if not (free and self._run_shard(free[-1])):
                 self._report(0)
                 time.sleep(WAIT_S)
 
-    def _take(self, shard: Shard) -> bool:
-        """Sweep a shard here, unless another process does."""
+    def _unfinished(self) -> list[Shard]:
+        return [shard for shard in self._shards if not is_complete(self._folder(shard))]
 
-        def told(done: int) -> None:
-            self._mine = (shard, done)
+    def _folder(self, shard: Shard) -> Path:
+        return shard_folder(self._writer.folder, shard.name)
+
+    def _run_shard(self, shard: Shard) -> bool:
+        """Run a shard here; returns False if another process is running it."""
+
+        def progress(done: int) -> None:
+            self._running = (shard, done)
             self._report(WAIT_S)
 
         try:
-            sweep_shard(self._model, self._images, self._writer.folder, shard, self._options, told)
+            sweep_shard(self._model, self._images, self._writer.folder, shard, self._options, progress)
         except BusyError:
             return False
         finally:
-            self._mine = None
+            self._running = None
         return True
 
-    def _is_done(self, shard: Shard) -> bool:
-        return is_complete(shard_folder(self._writer.folder, shard.name))
+    def _images_done(self) -> int:
+        return sum(self._done(shard) for shard in self._shards)
 
     def _done(self, shard: Shard) -> int:
-        """Images of a shard that are dealt with."""
-        if self._mine and self._mine[0] == shard:
-            return self._mine[1]
+        """Images done of a shard, by whoever runs it."""
+        if self._running and self._running[0] == shard:
+            return self._running[1]
         try:
-            kept = read_manifest(shard_folder(self._writer.folder, shard.name)).done - shard.first
+            kept = read_manifest(self._folder(shard)).done - shard.first
         except IndexFormatError:
             kept = 0
         if kept == shard.last - shard.first:
             return kept
-        return max(kept, self._helpers.done(self._writer.folder.name, shard) or 0)
+        return max(kept, self._others.done(self._writer.folder.name, shard) or 0)
 
     def _report(self, pause_s: float) -> None:
-        """Tell the progress, unless it was told just now; from time to time, show what there is."""
-        self._helpers.give_way()
+        """Report the progress unless that was done within the last `pause_s`; now and then, show what there is."""
+        self._others.give_way()
         now = time.monotonic()
-        if now - self._told < pause_s:
+        if now - self._last_report < pause_s:
             return
-        self._told = now
-        done = sum(self._done(shard) for shard in self._shards)
-        through = sum(self._is_done(shard) for shard in self._shards)
-        rate = (done - self._first) / max(now - self._began, 1e-6)
-        self._helpers.report(done, len(self._images), f"{through} of {len(self._shards)} shards are through", rate)
-        if now - self._merged >= self._interval_s:
+        self._last_report = now
+        through = len(self._shards) - len(self._unfinished())
+        note = f"{through} of {len(self._shards)} shards are through"
+        done = self._images_done()
+        self._others.report(done, len(self._images), note, self._rate(done))
+        if now - self._last_merge >= self._interval_s:
             self._show()
-            self._merged = time.monotonic()
-            self._interval_s = max(1.5 * self._interval_s, (self._merged - now) / MERGE_COST)
+            self._last_merge = time.monotonic()
+            self._interval_s = max(1.5 * self._interval_s, (self._last_merge - now) / MERGE_COST)
+
+    def _rate(self, done: int) -> float:
+        return (done - self._done_before) / max(time.monotonic() - self._began, 1e-6)
 
     def _show(self) -> None:
-        """Publish what the shards have on disk, so that the page shows something true meanwhile."""
+        """Publish what the shards have on disk, so that the page shows something true while the sweep runs."""
         try:
-            found = self._states()
+            statistics, done, skipped = self._merged()
         except (OSError, IndexFormatError, KeyError):  # a shard has just put a newer checkpoint in its place
             return
-        if found is not None:
-            statistics, done, skipped = found
-            self._writer.checkpoint(statistics.states(), done=done, skipped=skipped, shards=len(self._shards))
+        if done:
+            self._writer.checkpoint(statistics.state(), done=done, skipped=skipped, shards=len(self._shards))
 
     def merge(self) -> None:
-        """Write the index that the shards make together."""
-        found = self._states()
-        if found is None or found[1] != len(self._images):
+        """Write the index that the shards make together; an ImagesError if not one image could be used."""
+        statistics, done, skipped = self._merged()
+        if done != len(self._images):
             raise IndexFormatError(f"the shards of {self._writer.folder} are gone; sweep again")
-        statistics, total, skipped = found
-        self._helpers.report(total, total, "", (total - self._first) / max(time.monotonic() - self._began, 1e-6))
+        self._others.report(done, done, "", self._rate(done))
         self._writer.keep_views(statistics.hit_images())
-        usable = len(skipped) < total
-        if usable:
-            statistics.settle()
-        self._writer.checkpoint(statistics.states(), done=total, complete=usable, skipped=skipped, shards=1)
-        if not usable:
-            raise none_usable(skipped, total)
+        if len(skipped) == done:
+            self._writer.checkpoint(statistics.state(), done=done, skipped=skipped, shards=1)
+            raise none_usable(skipped, done)
+        self._writer.finish(statistics.state(), done=done, skipped=skipped, shards=1)
 
-    def _states(self) -> tuple[Statistics, int, tuple[tuple[int, str, str], ...]] | None:
-        """The shards' statistics as one, images done, images skipped; None before any shard's first checkpoint."""
-        merged: Statistics | None = None
-        done = 0
-        skipped: list[tuple[int, str, str]] = []
+    def _merged(self) -> tuple[Statistics, int, Skipped]:
+        """The last checkpoints of all shards as one, the number of images done, and the images skipped."""
+        statistics, done = Statistics.for_index(self._writer.manifest), 0
+        skipped: Skipped = ()
         for shard in self._shards:
-            folder = shard_folder(self._writer.folder, shard.name)
+            folder = self._folder(shard)
             try:
                 manifest = read_manifest(folder)
             except IndexFormatError:
                 continue
             if manifest.generation:
-                found = self._loaded(generation_folder(folder, manifest.generation))
-                if merged is None:
-                    merged = found
-                else:
-                    merged.merge(found)
+                statistics.merge(stored_arrays(generation_folder(folder, manifest.generation)))
                 done += manifest.done - shard.first
                 skipped += manifest.skipped
-        return None if merged is None else (merged, done, tuple(skipped))
-
-    def _loaded(self, folder: Path) -> Statistics:
-        kept = min(self._writer.manifest.top, max(len(self._images), 1))
-        units = sum(layer.units for layer in self._writer.manifest.layers)
-        statistics = Statistics(units, kept, len(self._images.classes or ()))
-        arrays: dict[str, Array] = {file.stem: np.load(file, allow_pickle=False) for file in folder.glob("*.npy")}
-        statistics.load(arrays)
-        return statistics
+        return statistics, done, skipped

@@ -1,24 +1,24 @@
 """A bounded-memory, exactly mergeable sketch of every unit's distribution.
 
-The bins are those of `bins.py`. Counts are integers and the window of a unit depends only on the largest magnitude
-that it has seen: any order of adding and merging ends with the same state.
+The bins are those of `bins.py`. Counts are integers, and a unit's window depends on the largest magnitude that it has
+seen and on nothing else, so any order of adding and merging gives the same state.
 
 Axes: u units, p sampled positions, c units of one layer.
 """
-
-from collections.abc import Mapping
 
 import torch
 from torch import Tensor
 
 from lurk.storage.bins import BINS, SHIFT, SIDE
+from lurk.storage.stored_array import Array
+from lurk.sweeps.reducers import Batch, State
 
 SAMPLES = 1 << 16
 LEAST_SAMPLES = 64
 
 
 def sampled_positions(positions: int, images: int) -> int:
-    """How many positions an image gives: all, or enough for 65,536 values a unit, at least 64 an image."""
+    """Number of positions sampled of each image: enough for 65,536 values a unit, at least 64, at most all."""
     return min(positions, max(LEAST_SAMPLES, -(-SAMPLES // max(images, 1))))
 
 
@@ -45,7 +45,7 @@ def sample(values: Tensor, images: Tensor, count: int) -> Tensor:
 
 
 class Sketch:
-    """Bin counts of a block of units.
+    """Bin counts of every unit.
 
     `counts` is int32 (u, BINS): SIDE bins below 0 (largest magnitude first), one for 0, SIDE bins above. `top` is int32
     (u,), the number of the highest bin of the window, never below SIDE.
@@ -55,27 +55,19 @@ class Sketch:
         self.counts = torch.zeros((units, BINS), dtype=torch.int32)
         self.top = torch.full((units,), SIDE, dtype=torch.int32)
 
-    def add(self, values: Tensor, first: int = 0) -> None:
-        """Count finite values of the units from `first` on.
+    def add(self, batch: Batch) -> None:
+        """Count the sampled values of every layer."""
+        first = 0
+        for counts, top in batch.bins:
+            self._merge_block(counts, top, first)
+            first += len(top)
 
-        Args:
-            values: float32 (p, c).
-            first: Number of the first of the c units.
-        """
-        self.merge_block(*bin_values(values), first)
+    def merge(self, state: State) -> None:
+        """Add stored counts."""
+        self._merge_block(torch.from_numpy(state["counts"][:]), torch.from_numpy(state["top"][:]), 0)
 
-    def merge(self, other: "Sketch") -> None:
-        """Take in all that another sketch of as many units has counted."""
-        self.merge_block(other.counts, other.top, 0)
-
-    def merge_block(self, counts: Tensor, top: Tensor, first: int) -> None:
-        """Add counts whose windows end at `top` to the units from `first` on.
-
-        Args:
-            counts: integers (c, BINS).
-            top: int32 (c,).
-            first: Number of the first of the c units.
-        """
+    def _merge_block(self, counts: Tensor, top: Tensor, first: int) -> None:
+        """Add counts (c, BINS) in windows that end at `top` (c,) to the units from `first` on."""
         mine, mine_top = self.counts[first : first + len(top)], self.top[first : first + len(top)]
         highest = torch.maximum(mine_top, top)
         grown = torch.nonzero(highest > mine_top).squeeze(1)
@@ -88,13 +80,9 @@ class Sketch:
         mine += counts
         mine_top.copy_(highest)
 
-    def state(self) -> dict[str, Tensor]:
+    def state(self) -> dict[str, Array]:
         """`counts` int32 (u, BINS) and `top` int32 (u,)."""
-        return {"counts": self.counts, "top": self.top}
-
-    def load(self, state: Mapping[str, Tensor]) -> None:
-        """Restore stored counts."""
-        self.counts, self.top = state["counts"], state["top"]
+        return {"counts": self.counts.numpy(), "top": self.top.numpy()}
 
 
 def bin_values(values: Tensor) -> tuple[Tensor, Tensor]:
@@ -119,7 +107,7 @@ def bin_values(values: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def _slide(counts: Tensor, by: Tensor) -> Tensor:
-    """Move windows up by some bins; what falls out below is counted as 0."""
+    """Move windows up by some bins; values that fall out at the lower end are counted as 0."""
     places = torch.arange(BINS) - SIDE
     source = torch.where(places > 0, places + by[:, None].clamp(max=SIDE), places - by[:, None].clamp(max=SIDE))
     inside = (source.abs() <= SIDE) & (places != 0)

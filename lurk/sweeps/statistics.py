@@ -1,66 +1,54 @@
-"""All running statistics of a sweep as one, and their form on disk."""
+"""All running statistics of a sweep: a reducer that is made of reducers."""
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Self
 
-import numpy as np
-import torch
-
-from lurk.sweeps.reducers import Batch, ClassMoments, Distribution, Reducer, TopK
+from lurk.storage.manifest import Manifest
+from lurk.storage.stored_array import Array
+from lurk.sweeps.moments import ClassMoments, Distribution
+from lurk.sweeps.reducers import Batch, Reducer, State
 from lurk.sweeps.sketch import Sketch
-
-Array = np.ndarray[Any, np.dtype[Any]]
+from lurk.sweeps.top_k import TopK
 
 
 class Statistics:
-    """All running statistics of a sweep, as one."""
+    """All running statistics of a sweep; its arrays are called `<reducer>_<array>`."""
 
     def __init__(self, units: int, top: int, classes: int) -> None:
-        self.top_max = TopK(units, top, "maximum")
-        self.top_mean = TopK(units, top, "mean")
-        self.sketch = Sketch(units)
-        self._classes, self._distribution = ClassMoments(units, classes), Distribution(units)
-        self._parts: dict[str, Reducer] = {
-            "top_max": self.top_max,
-            "top_mean": self.top_mean,
-            "classes": self._classes,
-            "distribution": self._distribution,
+        self._lists = {"top_max": TopK(units, top, "maximum"), "top_mean": TopK(units, top, "mean")}
+        self._reducers: dict[str, Reducer] = {
+            **self._lists,
+            "classes": ClassMoments(units, classes),
+            "distribution": Distribution(units),
+            "sketch": Sketch(units),
         }
 
-    def add(self, batch: Batch) -> set[int]:
-        """Take in a batch; returns the images of it that entered some top list."""
-        for part in self._parts.values():
-            part.add(batch)
-        return set(self.top_max.entered.tolist()) | set(self.top_mean.entered.tolist())
+    @classmethod
+    def for_index(cls, manifest: Manifest) -> Self:
+        """Empty statistics of the sizes that an index has."""
+        units = sum(layer.units for layer in manifest.layers)
+        return cls(units, min(manifest.top, max(manifest.images, 1)), len(manifest.classes or ()))
 
-    def merge(self, other: "Statistics") -> None:
-        """Take in all that another shard has seen."""
-        for name, part in self._parts.items():
-            part.merge(other._parts[name])
-        self.sketch.merge(other.sketch)
+    def add(self, batch: Batch) -> None:
+        """Take in a batch."""
+        for reducer in self._reducers.values():
+            reducer.add(batch)
 
-    def settle(self) -> None:
-        """Give what does not depend on the order in which it was added, to the last bit; nothing is added any more."""
-        self._classes.settle()
-        self._distribution.settle()
+    def merge(self, state: State) -> None:
+        """Take in all that another sweep of the same layers and classes has seen."""
+        for name, reducer in self._reducers.items():
+            prefix = f"{name}_"
+            reducer.merge({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
 
-    def states(self) -> dict[str, Array]:
-        """Arrays by `<reducer>_<tensor>`, units first."""
-        parts = {**{name: part.state() for name, part in self._parts.items()}, "sketch": self.sketch.state()}
-        return {f"{name}_{key}": tensor.numpy() for name, part in parts.items() for key, tensor in part.items()}
+    def state(self) -> dict[str, Array]:
+        """Arrays by `<reducer>_<array>`, units first but for `classes_count`."""
+        return {
+            f"{name}_{key}": array for name, reducer in self._reducers.items() for key, array in reducer.state().items()
+        }
 
-    def load(self, arrays: Mapping[str, Array]) -> None:
-        """Restore what `states` gave."""
-        tensors = {name: torch.from_numpy(array) for name, array in arrays.items()}
-        parts: dict[str, Reducer | Sketch] = {**self._parts, "sketch": self.sketch}
-        for name, part in parts.items():
-            part.load(
-                {key.removeprefix(f"{name}_"): value for key, value in tensors.items() if key.startswith(f"{name}_")}
-            )
+    def entered(self) -> set[int]:
+        """The images of the last batch that entered some top list."""
+        return {image for top in self._lists.values() for image in top.entered.tolist()}
 
     def hit_images(self) -> set[int]:
-        """Images that are in some top list."""
-        images = np.unique(
-            np.concatenate([top.state()["image"].numpy().ravel() for top in (self.top_max, self.top_mean)])
-        )
-        return {int(image) for image in images if image >= 0}
+        """The images that are in some top list."""
+        return {image for top in self._lists.values() for image in top.images()}

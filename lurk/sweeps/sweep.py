@@ -1,7 +1,7 @@
 """The sweep: one pass of an image set through a model, all layers at once, into an index. It knows no queue.
 
-A sweep is cut into batches of consecutive images. What is on disk after a checkpoint is all that a later run needs:
-killed at any moment, it goes on from there and ends with the index that an undisturbed run leaves.
+A sweep is cut into batches of consecutive images. A sweep that is killed goes on from its last checkpoint and ends with
+the same index as one that was left alone.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from pathlib import Path
 from torch import nn
 
 from lurk.errors import LurkError
-from lurk.graph.device import choose_device
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
@@ -20,9 +19,10 @@ from lurk.models.model import Model
 from lurk.records import VERSION, Provenance
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
-from lurk.storage.index_writer import drop_shards, open_index, write_index
-from lurk.storage.manifest import Manifest, index_folder
-from lurk.sweeps.loop import Progress, run_through, usual_batch
+from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index
+from lurk.storage.manifest import Manifest
+from lurk.sweeps.loop import Progress, run_images
+from lurk.sweeps.options import SweepOptions
 
 METHOD_VERSION = 1
 
@@ -40,11 +40,11 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     progress: Progress | None = None,
     began: Callable[[Path], object] = str,
 ) -> Index:
-    """Run an image set through a model and keep what each unit answered to; a sweep begun earlier is resumed.
+    """Run an image set through a model and keep what each unit answers to; a sweep that was cut short is resumed.
 
     Args:
-        model: What `load_model` gives, or what it takes.
-        images: What `load_images` gives, or what it takes.
+        model: A loaded model, or anything that `load_model` takes.
+        images: A loaded image set, or anything that `load_images` takes.
         top: Length of the top lists.
         cache: The cache directory; the index goes below it.
         layers: Regular expression that narrows or widens the default layers.
@@ -56,7 +56,7 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         began: Called with the index's folder as soon as it can be opened.
 
     Returns:
-        The complete index; at once when it is there already.
+        The finished index; at once if it is there already.
 
     Raises:
         ModelError: The model cannot be run on the images.
@@ -65,27 +65,51 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         Cancelled: `progress` raised it; what was done is kept.
     """
     _check_numbers(top=top, batch_size=batch_size, workers=workers)
-    cache, place = prepare_cache(cache), choose_device(device)
+    options = SweepOptions(top, layers, batch_size, workers, device)
+    options.place()  # an unknown device is an error even if the index is finished
+    cache = prepare_cache(cache)
     if not isinstance(images, ImageSet):
         images = load_images(images, cache=cache)
     if not isinstance(model, Model):
         model = load_model(model)
-    plan = model.plan(layers)
-    manifest = describe(model, images, plan, top=top, layers=layers)
+
+    def fill(writer: IndexWriter) -> None:
+        if writer.manifest.shards > 1:
+            writer.begin_anew()  # its checkpoint is merged of shards, each of which had got somewhere else
+        run_images(writer, model, images, options, progress=progress)
+
+    return make_index(cache, describe(model, images, options), images, fill, began)
+
+
+def make_index(
+    cache: Path,
+    manifest: Manifest,
+    images: ImageSet,
+    fill: Callable[[IndexWriter], None],
+    began: Callable[[Path], object],
+) -> Index:
+    """Open a finished index, or make it.
+
+    Args:
+        cache: The cache directory.
+        manifest: The manifest of the sweep, as `describe` makes it.
+        images: The image set.
+        fill: Called with the writer of an index that is not finished; it finishes it.
+        began: Called with the index's folder as soon as it can be opened.
+
+    Returns:
+        The finished index.
+    """
     ready = open_index(cache, manifest)
     if ready is not None:
         began(ready.folder)
         return ready
-    entries = zip(images.paths, images.labels, strict=True)
-    with write_index(cache, manifest, entries) as writer:
+    with write_index(cache, manifest, zip(images.paths, images.labels, strict=True)) as writer:
         began(writer.folder)
-        if writer.manifest.shards > 1 and not writer.manifest.complete:
-            writer.begin_anew()  # what it holds is of several shards, each as far as it is
         if not writer.manifest.complete:
-            size = batch_size or usual_batch(place)
-            run_through(writer, model, images, place, batch_size=size, workers=workers, progress=progress)
+            fill(writer)
             drop_shards(writer.folder)
-    return Index(index_folder(cache, manifest.provenance.key))
+    return Index(writer.folder)
 
 
 def _check_numbers(**numbers: int | None) -> None:
@@ -94,19 +118,18 @@ def _check_numbers(**numbers: int | None) -> None:
             raise LurkError(f"{name} must be 1 or more, not {number}")
 
 
-def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: str | None) -> Manifest:
+def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
     """The manifest of a sweep that has not begun.
 
     Args:
         model: The model.
         images: The image set.
-        plan: The model's layers.
-        top: Length of the top lists.
-        layers: The layer expression.
+        options: Which layers, and how long the top lists are.
 
     Returns:
         A manifest whose provenance is the identity of the index.
     """
+    plan = model.plan(options.layers)
     provenance = Provenance(
         weight_hash=model.weight_hash,
         model=model.source,
@@ -115,7 +138,7 @@ def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: st
         image_set=images.fingerprint,
         method="sweep",
         method_version=METHOD_VERSION,
-        parameters=(("layers", layers), ("top", top)),
+        parameters=(("layers", options.layers), ("top", options.top)),
         software=software(),
     )
     return Manifest(
@@ -126,13 +149,13 @@ def describe(model: Model, images: ImageSet, plan: Plan, *, top: int, layers: st
         image_set=images.name,
         images=len(images),
         input_shape=plan.input_shape,
-        top=top,
+        top=options.top,
         notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
     )
 
 
 def software() -> tuple[tuple[str, str], ...]:
-    """(package, version) of what results depend on, sorted by name but for this package, which is last."""
+    """(package, version) of each package that results depend on, sorted by name; this package comes last."""
     packages = ("numpy", "pillow", "torch", "torchvision")
     return (*((name, version(name)) for name in packages), ("torchlurk", VERSION))
 

@@ -17,8 +17,9 @@ from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.results import publish_offers
+from lurk.sweeps.options import SweepOptions
 from lurk.sweeps.shard_merge import sweep_in_shards
-from lurk.sweeps.shards import Options, is_done, sweep_shard
+from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import sweep
 from lurk.sweeps.verify import verify
 from lurk.worker.map_tasks import draw_map, draw_sanity
@@ -67,7 +68,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
     options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}
     if settings.shards > 1 and context.queue is not None:
         helpers = Helpers(spec, context, context.queue)
-        whole = partial(sweep_in_shards, shards=settings.shards, options=Options(**options), helpers=helpers)
+        whole = partial(sweep_in_shards, shards=settings.shards, options=SweepOptions(**options), others=helpers)
         with helpers:
             index = _patiently(context, whole, model, images, cache=settings.cache, began=show)
     else:
@@ -121,7 +122,7 @@ def _shard(spec: JobSpec, context: Context) -> Result:
         context.report(done, shard.last - shard.first, "", done / max(time.monotonic() - began, 1e-6))
         context.give_way()
 
-    options = Options(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+    options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
     with suppress(BusyError):
         sweep_shard(model, images, folder, shard, options, progress)
     return {"images": shard.last - shard.first}

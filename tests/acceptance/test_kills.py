@@ -17,6 +17,7 @@ import lurk
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
 from tests.acceptance.server import command_line, descendants, real_server
+from tests.index_equality import assert_identical
 
 NETWORK = """
 import torch
@@ -44,12 +45,6 @@ KILLS = int(os.environ.get("LURK_KILLS", "8"))
 
 def workers_of(pid: int) -> list[int]:
     return [child for child in descendants(pid) if "lurk.worker.worker" in command_line(child)]
-
-
-def arrays(index: Index) -> dict[str, np.ndarray]:
-    index.open_all()
-    folder = index.folder / f"generation-{index.manifest.generation:06d}"
-    return {file.stem: index.array(file.stem) for file in folder.glob("*.npy")}
 
 
 @pytest.mark.timeout(600)
@@ -85,9 +80,7 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
     model = lurk.load_model(f"{source}:make")
     undisturbed = lurk.sweep(model, images, cache=tmp_path / "undisturbed", batch_size=2)
     assert folder.name == undisturbed.key
-    expected = arrays(undisturbed)
-    for name, array in arrays(Index(folder)).items():
-        assert np.array_equal(array, expected[name], equal_nan=array.dtype.kind == "f"), name
+    assert_identical(Index(folder).open_all(), undisturbed)
     views = [sorted(file.name for file in (place / "views").glob("*/*")) for place in (folder, undisturbed.folder)]
     assert views[0] == views[1]
 

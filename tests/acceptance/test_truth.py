@@ -30,12 +30,11 @@ def compare_lists(index, kind, rows, scores, scale):
 
 
 def compare_classes(index, rows, scores, labels, place, scale):
-    """The class means of a layer's units; `place` 0 for the spatial max and 2 for the spatial mean."""
-    counts = index.array("classes_count")
-    sums = index.array("classes_sums")[rows].sum(-1)[:, :, place]
-    for label in range(len(counts)):
+    """The class means of a layer's units; `place` 0 for the spatial max and 1 for the spatial mean."""
+    means = index.array("classes_profile")[rows][:, :, place, 0]
+    for label in range(len(index.classes)):
         expected = scores[labels == label].mean(0).numpy()
-        assert (np.abs(sums[:, label] / counts[label] - expected) <= RELATIVE * scale).all()
+        assert (np.abs(means[:, label] - expected) <= RELATIVE * scale).all()
 
 
 def compare(model, forward, images, index, batch=20):
@@ -55,7 +54,7 @@ def compare(model, forward, images, index, batch=20):
         compare_lists(index, "max", rows, maximum, scale)
         compare_lists(index, "mean", rows, mean, scale)
         compare_classes(index, rows, maximum, labels, 0, scale)
-        compare_classes(index, rows, mean, labels, 2, scale)
+        compare_classes(index, rows, mean, labels, 1, scale)
         record = index.unit(layer.name, layer.units // 2)
         assert [hit.image for hit in record.hits_max] == index.array("top_max_image")[rows][layer.units // 2].tolist()
         assert abs(record.class_max[0] - maximum[labels == 0, layer.units // 2].mean().item()) <= RELATIVE * scale.max()

@@ -180,14 +180,15 @@ def test_more_studies_than_indexes_are_kept_open_without_opening_them_again(tmp_
 
 def test_an_address_from_before_the_last_checkpoint_holds_in_a_process_that_never_saw_it(tmp_path):
     """Web workers are stateless: one gives an address out, another is asked for the image."""
-    states = make_statistics()[0].states()
+    states = make_statistics()[0].state()
     given = []
     with write_index(tmp_path, make_manifest(), [(f"cat/{image}.png", 0) for image in range(6)]) as writer:
         for image in range(6):
             writer.put_view(image, encode_view(np.full((8, 8, 3), 10 * image, np.uint8)))
         for checkpoint in range(3):
             states["top_max_image"] = (states["top_max_image"] + checkpoint) % 6
-            writer.checkpoint(states, done=6, complete=True, skipped=())
+            write = writer.finish if checkpoint == 2 else writer.checkpoint
+            write(states, done=6, skipped=())
             given.append(grid(Index(writer.folder), "conv")["sprites"][0].removeprefix("/media/"))
             fresh = Service({}, tmp_path, LocalQueue(tmp_path), Renders(tmp_path / f"renders-{checkpoint}"))
             assert [fresh.media(key) is not None for key in given[-2:]] == [True] * min(2, checkpoint + 1)

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from lurk.errors import CacheError, IndexFormatError, LayerError
+from lurk.storage import index as index_module
 from lurk.storage import index_writer
 from lurk.storage.histogram import histogram
 from lurk.storage.index import Index, unit_state
@@ -30,9 +31,16 @@ def test_hits_carry_path_label_position_and_box(toy_index):
     assert record.hits_mean[0].score == batch.mean[order[0], 0].item()
 
 
-def test_class_profile_equals_numpy(toy_index):
+def running_index(cache):
+    """The toy index before its sweep is finished."""
+    with write_index(cache, make_manifest(), [("a", 0)] * 6) as writer:
+        writer.checkpoint(make_statistics()[0].state(), done=6)
+        return Index(writer.folder).open_all()
+
+
+def test_class_profile_of_a_running_sweep_equals_numpy(tmp_path):
     _, batch = make_statistics()
-    record = toy_index.unit("fc", 1)
+    record = running_index(tmp_path).unit("fc", 1)
     values = batch.maximum[:, 4].double().numpy()
     assert record.class_count.tolist() == [3, 3, 0]
     np.testing.assert_allclose(record.class_max[:2], [values[0::2].mean(), values[1::2].mean()], rtol=1e-12)
@@ -41,6 +49,25 @@ def test_class_profile_equals_numpy(toy_index):
     )
     assert math.isnan(record.class_max[2])
     np.testing.assert_allclose(record.class_mean[:2], record.class_max[:2] / 2, rtol=1e-12)
+    np.testing.assert_allclose(record.class_mean_std[:2], record.class_max_std[:2] / 2, rtol=1e-9)
+
+
+def test_a_finished_index_keeps_the_class_profile_as_float32(toy_index, tmp_path):
+    running = running_index(tmp_path / "running")
+    for layer in toy_index.layers:
+        for unit in range(layer.units):
+            finished, exact = toy_index.unit(layer.name, unit), running.unit(layer.name, unit)
+            assert finished.class_count.tolist() == exact.class_count.tolist()
+            for name in ("class_max", "class_mean", "class_max_std", "class_mean_std"):
+                kept, value = getattr(finished, name), getattr(exact, name)
+                assert (kept.dtype, value.dtype) == (np.float64, np.float64)
+                assert np.array_equal(kept, value.astype(np.float32), equal_nan=True)
+    assert not list(toy_index.folder.glob("generation-*/classes_moments.npy"))
+
+
+def test_a_finished_index_takes_16_bytes_a_unit_and_class_and_its_checkpoints_32(toy_index, tmp_path):
+    assert toy_index.array("classes_profile").nbytes == 16 * 5 * 3
+    assert running_index(tmp_path / "running").array("classes_moments").nbytes == 32 * 5 * 3
 
 
 def test_distribution_and_states(toy_index):
@@ -48,8 +75,8 @@ def test_distribution_and_states(toy_index):
     _, batch = make_statistics()
     assert record.count == 96
     assert record.mean == pytest.approx(batch.mean[:, 0].double().mean().item())
-    second = batch.square[:, 0].double().sum().item() / 96
-    assert record.std == pytest.approx(math.sqrt(second - record.mean**2))
+    squares = batch.squares[:, 0].sum() + 16 * ((batch.mean[:, 0] - batch.mean[:, 0].mean()) ** 2).sum()
+    assert record.std == pytest.approx(math.sqrt(squares.item() / 96))
     assert record.fraction_positive == pytest.approx(7 / 16)
     assert [toy_index.unit("conv", unit).state for unit in range(3)] == ["ok", "dead", "saturated"]
     assert toy_index.states("conv") == ["ok", "dead", "saturated"]
@@ -119,12 +146,12 @@ def test_open_index_answers_only_when_complete(tmp_path):
 def test_a_reader_keeps_its_generation_while_the_next_is_written(tmp_path):
     with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
         statistics, _ = make_statistics()
-        writer.checkpoint(statistics.states(), done=3)
+        writer.checkpoint(statistics.state(), done=3)
         reader = Index(writer.folder).open_all()
         before = reader.unit("conv", 0)
         for _ in range(3):
             statistics.add(make_statistics()[1])
-            writer.checkpoint(statistics.states(), done=6)
+            writer.checkpoint(statistics.state(), done=6)
         after = reader.unit("conv", 0)
         assert after.count == before.count
         assert Index(writer.folder).unit("conv", 0).count == 4 * before.count
@@ -133,15 +160,37 @@ def test_a_reader_keeps_its_generation_while_the_next_is_written(tmp_path):
 def test_a_checkpoint_cut_short_leaves_the_one_before(tmp_path):
     with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
         statistics, _ = make_statistics()
-        writer.checkpoint(statistics.states(), done=3)
+        writer.checkpoint(statistics.state(), done=3)
         half = writer.folder / "generation-000002"
         half.mkdir()
         (half / "top_max_score.npy").write_bytes(b"half")
     with write_index(tmp_path, make_manifest(), []) as writer:
         assert writer.manifest.done == 3
-        assert set(writer.load()) == set(statistics.states())
-        writer.checkpoint(statistics.states(), done=6)
+        assert set(writer.load()) == set(statistics.state())
+        writer.checkpoint(statistics.state(), done=6)
         assert Index(writer.folder).unit("conv", 0).hits_max
+
+
+def test_a_reader_that_meets_a_newer_checkpoint_reads_that_one(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        state = make_statistics()[0].state()
+        writer.checkpoint(state, done=3)
+        reader = Index(writer.folder)
+        writer.checkpoint(state, done=4)
+        writer.finish(state, done=6)
+        assert reader.open_all().manifest.done == 6
+
+
+def test_a_finished_index_keeps_of_its_last_checkpoint_what_gives_the_best_hits(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        state = make_statistics()[0].state()
+        writer.checkpoint(state, done=3)
+        best = Index(writer.folder).best("conv")
+        writer.finish(state, done=6)
+        before = Index(writer.folder).open_all().before()
+        assert before.best("conv").image.tolist() == best.image.tolist()
+        kept = {file.stem for file in (writer.folder / "generation-000001").iterdir()}
+    assert kept == {"top_max_image", "top_max_score", "top_max_position"}
 
 
 def test_two_writers_of_one_index_are_refused(tmp_path):
@@ -154,7 +203,7 @@ def set_aside(index):
     return list(index.folder.parent.glob(f"{index.folder.name}.damaged-*"))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}', '{"format": 2}'])
 def test_a_damaged_or_foreign_manifest_is_refused_then_set_aside_and_made_anew(toy_index, tmp_path, content):
     (toy_index.folder / "manifest.json").write_text(content)
     (toy_index.folder / "results").mkdir()
@@ -172,6 +221,19 @@ def test_a_damaged_or_foreign_manifest_is_refused_then_set_aside_and_made_anew(t
     assert notice.startswith("untrained; an index of this study could not be read")
     assert aside.name in notice
     assert str(tmp_path) not in notice
+
+
+def test_an_index_of_the_format_before_is_set_aside_and_made_anew_with_its_reason(toy_index, tmp_path):
+    file = toy_index.folder / "manifest.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"format": 1}))
+    with pytest.raises(IndexFormatError, match="another version of lurk"):
+        Index(toy_index.folder)
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        finish(writer)
+    assert len(set_aside(toy_index)) == 1
+    index = open_index(tmp_path, make_manifest())
+    assert index.unit("conv", 0).hits_max
+    assert "it was written by another version of lurk" in index.manifest.notice
 
 
 def cut(file):
@@ -209,21 +271,21 @@ def test_half_an_index_is_not_taken_for_a_whole_one(toy_index, tmp_path, damage)
 def test_a_first_sweep_and_one_that_was_killed_set_nothing_aside(tmp_path):
     for _ in range(2):
         with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
-            writer.checkpoint(make_statistics()[0].states(), done=3)
+            writer.checkpoint(make_statistics()[0].state(), done=3)
             assert writer.manifest.notice == ""
     assert [folder.name for folder in (tmp_path / "index").iterdir()] == [writer.folder.name]
 
 
 def test_a_checkpoint_that_finds_no_room_leaves_none_of_it(tmp_path, monkeypatch):
-    def full(file, array):
+    def full(file, array, convert):
         file.write(b"some")
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
-        writer.checkpoint(make_statistics()[0].states(), done=3)
-        monkeypatch.setattr(index_writer, "_write_array", full)
+        writer.checkpoint(make_statistics()[0].state(), done=3)
+        monkeypatch.setattr(index_writer, "write_array", full)
         with pytest.raises(OSError, match="No space"):
-            writer.checkpoint(make_statistics()[0].states(), done=6)
+            writer.checkpoint(make_statistics()[0].state(), done=6)
         assert not (writer.folder / "generation-000002").exists()
         assert Index(writer.folder).open_all().manifest.done == 3
 
@@ -246,17 +308,21 @@ def test_views_of_images_that_are_no_hits_are_dropped(tmp_path):
 
 def test_reading_one_unit_touches_only_its_rows(toy_index):
     toy_index.open_all()
-    big = [toy_index.array(name) for name in ("sketch_counts", "classes_sums") if toy_index.array(name).nbytes > 4096]
-    assert big
-    assert all(isinstance(array, np.memmap) for array in big)
+    big = [name for name in index_module.ARRAYS if toy_index.array(name).nbytes > index_module.SMALL_BYTES]
+    assert "sketch_counts" in big
+    assert all(isinstance(toy_index.array(name), np.memmap) for name in big)
 
 
 def test_an_image_set_without_classes_has_an_empty_profile(tmp_path):
     manifest = make_manifest(classes=None, class_note="a flat folder has no classes")
     with write_index(tmp_path, manifest, [("a", None)] * 6) as writer:
         statistics, _ = make_statistics()
-        states = {**statistics.states(), "classes_count": np.zeros(0, np.int64), "classes_sums": np.zeros((5, 0, 4, 2))}
-        writer.checkpoint(states, done=6, complete=True)
+        states = {
+            **statistics.state(),
+            "classes_count": np.zeros(0, np.int64),
+            "classes_moments": np.zeros((5, 0, 2, 2)),
+        }
+        writer.finish(states, done=6)
         record = Index(writer.folder).unit("conv", 0)
     assert record.class_max.shape == (0,)
     assert record.hits_max[0].label is None

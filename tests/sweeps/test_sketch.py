@@ -1,9 +1,12 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from lurk.storage.bins import BINS, bin_edges, quantiles
-from lurk.sweeps.sketch import LEAST_SAMPLES, SAMPLES, Sketch, sample, sampled_positions
+from lurk.storage.bins import BINS, SIDE, bin_edges, quantiles
+from lurk.sweeps.sketch import LEAST_SAMPLES, SAMPLES, Sketch, bin_values, sample, sampled_positions
+from tests.sweeps.batches import make_batch
 
 SCALES = torch.tensor([1e-9, 1e-3, 1.0, 30.0, 1e6, 1.0])
 
@@ -14,11 +17,17 @@ def draw(rows: int, seed: int = 0) -> torch.Tensor:
     return values
 
 
+def add(sketch: Sketch, *values: torch.Tensor) -> None:
+    """Add a batch of which each layer gives values (p, c)."""
+    batch = make_batch(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+    sketch.add(replace(batch, bins=tuple(bin_values(layer) for layer in values)))
+
+
 @pytest.mark.parametrize("unit", range(6))
 def test_quantiles_are_near_numpys(unit):
     values = draw(40_000)
     sketch = Sketch(6)
-    sketch.add(values)
+    add(sketch, values)
     probabilities = [0.01, 0.25, 0.5, 0.75, 0.99, 0.995]
     found = quantiles(sketch.counts[unit].numpy(), int(sketch.top[unit]), probabilities)
     exact = np.quantile(values[:, unit].double().numpy(), probabilities)
@@ -29,30 +38,30 @@ def test_quantiles_are_near_numpys(unit):
 def test_any_order_of_adding_and_merging_gives_the_same_counts():
     values = draw(8_000) * torch.logspace(-6, 6, 8_000)[:, None]
     whole = Sketch(6)
-    whole.add(values)
+    add(whole, values)
     pieces = [values[i::7] for i in range(7)]
     for order in (range(7), reversed(range(7)), [3, 1, 6, 0, 2, 5, 4]):
         merged = Sketch(6)
         for place in order:
             part = Sketch(6)
             for rows in pieces[place].split(100):
-                part.add(rows)
-            merged.merge(part)
+                add(part, rows)
+            merged.merge(part.state())
         assert torch.equal(merged.counts, whole.counts)
         assert torch.equal(merged.top, whole.top)
 
 
 def test_values_far_below_the_largest_count_as_zero_and_none_is_lost():
     sketch = Sketch(1)
-    sketch.add(torch.full((10, 1), 1e-20))
-    sketch.add(torch.full((3, 1), 1e9))
+    add(sketch, torch.full((10, 1), 1e-20))
+    add(sketch, torch.full((3, 1), 1e9))
     assert sketch.counts.sum() == 13
     assert quantiles(sketch.counts[0].numpy(), int(sketch.top[0]), [0.2]) == [0.0]
 
 
 def test_a_unit_that_is_always_zero_has_quantile_zero():
     sketch = Sketch(2)
-    sketch.add(torch.zeros(5, 2))
+    add(sketch, torch.zeros(5, 2))
     assert quantiles(sketch.counts[1].numpy(), int(sketch.top[1]), [0.0, 0.5, 1.0]) == [0.0, 0.0, 0.0]
 
 
@@ -64,7 +73,7 @@ def test_nothing_counted_gives_nan():
 def test_a_value_lies_inside_the_edges_of_its_bin():
     for value in (1e-30, 0.1, 1.0, 5.9999, 6.0, -6.0, 3e38):
         sketch = Sketch(1)
-        sketch.add(torch.tensor([[value]]))
+        add(sketch, torch.tensor([[value]]))
         place = int(sketch.counts[0].argmax())
         edges = bin_edges(int(sketch.top[0]))
         assert len(edges) == BINS + 1
@@ -72,10 +81,11 @@ def test_a_value_lies_inside_the_edges_of_its_bin():
         assert abs(edges[place + 1] - edges[place]) <= 0.0626 * abs(value)
 
 
-def test_adding_to_a_block_leaves_other_units_alone():
+def test_each_layers_values_are_counted_for_its_own_units():
     sketch = Sketch(8)
-    sketch.add(draw(50), first=2)
-    assert sketch.counts[:2].sum() == 0
+    add(sketch, torch.zeros(3, 2), draw(50))
+    assert sketch.counts[:2].sum() == 6
+    assert (sketch.counts[:2, SIDE] == 3).all()
     assert (sketch.counts[2:].sum(1) == 50).all()
 
 

@@ -1,0 +1,45 @@
+"""Batches made by hand."""
+
+import torch
+from torch import Tensor
+
+from lurk.sweeps.reducers import Batch
+from lurk.sweeps.sketch import bin_values
+
+POSITIONS = 4
+
+
+def make_batch(scores: Tensor, images: Tensor, labels: Tensor | None = None) -> Batch:
+    """A batch whose spatial max is `scores` (n, u); the mean is a third of it, the squares are scores squared."""
+    n, units = scores.shape
+    return Batch(
+        images=images,
+        labels=torch.zeros(n, dtype=torch.int64) if labels is None else labels,
+        maximum=scores.float(),
+        position=(torch.arange(n * units, dtype=torch.int32) % 7).view(n, units),
+        mean=scores.double() / 3,
+        squares=scores.double() ** 2,
+        positive=(scores > 0).float() * 2,
+        bounded=(scores > 1).float(),
+        positions=torch.full((units,), POSITIONS, dtype=torch.int64),
+        bins=(bin_values(scores.float()),),
+    )
+
+
+def batch_of_positions(activations: Tensor, labels: Tensor) -> Batch:
+    """The batch of activations (n, p, u), of images 0, 1, …"""
+    precise = activations.double()
+    maximum, position = activations.float().max(1)
+    mean = precise.mean(1)
+    return Batch(
+        images=torch.arange(len(activations)),
+        labels=labels,
+        maximum=maximum,
+        position=position.int(),
+        mean=mean,
+        squares=((precise - mean[:, None]) ** 2).sum(1),
+        positive=(activations > 0).float().sum(1),
+        bounded=(activations >= 6).float().sum(1),
+        positions=torch.full(activations.shape[2:], activations.shape[1], dtype=torch.int64),
+        bins=(bin_values(activations.float().flatten(0, 1)),),
+    )
