@@ -1,4 +1,4 @@
-"""`password`: a line of the file that `--auth password:FILE` reads."""
+"""`password`: writes a line of the file that `--auth password:FILE` reads."""
 
 import argparse
 import getpass

@@ -1,4 +1,4 @@
-"""`reload`: takes in what was changed in the file of a running server, without a restart."""
+"""`reload`: applies the changes in the file of a running server, without a restart."""
 
 import argparse
 import os

@@ -75,7 +75,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
 
 
 def _workers(settings: Settings, service: Service) -> Supervisor:
-    """What keeps a worker alive; those of a Redis are started by themselves, on any machine."""
+    """The supervisor, with a worker of this server's own unless the queue is in a Redis."""
     return Supervisor(
         service.cache,
         workers=1 if settings.queue == LOCAL else 0,
@@ -93,7 +93,7 @@ def _what(settings: Settings, service: Service) -> str:
 
 
 def _web(service: Service, settings: Settings) -> "Web | Server":
-    """The web server: gunicorn in a process of its own; in this one where that cannot run, and for `--debug`."""
+    """The web server: gunicorn in a process of its own, or one in this process without gunicorn or with `--debug`."""
     if settings.debug or os.name != "posix":
         from lurk.web.server.in_process import start
 
@@ -102,7 +102,7 @@ def _web(service: Service, settings: Settings) -> "Web | Server":
 
 
 def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
-    """Wait for a signal; a mistake that stops the first sweep of the only study from beginning ends the server."""
+    """Wait for a signal, or until the first sweep of the only study fails to begin because of a user's mistake."""
     told: set[tuple[str, str]] = set()
     while not stop.wait(WATCH_ALL_S if settings.config else WATCH_S):
         for study in service.names():

@@ -87,7 +87,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
 
 
 def _swept_by_workers(settings: Settings, cache: Path) -> Index:
-    """Ask the workers of a Redis for the sweep and show how far they are; an interrupt leaves them at it."""
+    """Submit the sweep to the workers of a Redis and show its progress; after an interrupt the workers carry on."""
     queue, spec = queue_at(settings.queue, cache), settings.sweep_spec()
     job = queue.submit(spec, Lane.SWEEP, again=True)
     if not queue.workers_alive():
@@ -98,7 +98,7 @@ def _swept_by_workers(settings: Settings, cache: Path) -> Index:
             time.sleep(LOOK_S)
             try:
                 job, silent_since = queue.get(spec.key) or job, time.monotonic()
-            except QueueError:  # as while the Redis is started again
+            except QueueError:  # for example while the Redis restarts
                 if time.monotonic() - silent_since > PATIENCE_S:
                     raise
             bar.total, bar.n = job.total, job.done
@@ -124,7 +124,7 @@ class _Terminal:
         self.bar.refresh()
 
     def give_way(self) -> None:
-        """Nothing waits."""
+        """Do nothing: no other job waits."""
 
 
 def _draw_all(settings: Settings, index: Index, cache: Path) -> None:

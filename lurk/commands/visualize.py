@@ -1,4 +1,4 @@
-"""`visualize`: pictures of units, or maps of what they saw, in a folder, with a JSON of their provenance."""
+"""`visualize`: draws pictures of units, or maps of what they saw, into a folder, with their provenance as JSON."""
 
 import argparse
 import json
@@ -142,7 +142,7 @@ def _write(file: Path, content: bytes) -> None:
 def _pictures(
     model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
-    """Draw pictures; yields each with what is told of it."""
+    """Draw pictures; yields each with its record."""
     from lurk.methods import METHODS
     from lurk.methods.run_method import BATCH, visualize
     from lurk.worker.model_cache import image_set
@@ -181,7 +181,7 @@ def _pictures(
 def _reached(
     model: "Model", settings: Settings, layer: str, units: list[int], drawn: "np.ndarray[Any, Any]"
 ) -> list[Record]:
-    """What each picture reaches, and how that lies among the unit's values over the image set where it was swept."""
+    """The values that the unit reaches on each picture, and their percentile in the image set if that was swept."""
     import torch
 
     from lurk.methods.feature_vis.picture_evaluation import figures
@@ -200,7 +200,7 @@ def _reached(
 def _maps(
     model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
-    """Draw maps; yields each, and its values as .npy, with what is told of it."""
+    """Draw maps; yields each, and its values as .npy, with its record."""
     from lurk.methods.run_method import attribute
     from lurk.storage.results import to_npy
 
@@ -230,7 +230,7 @@ def _maps(
 
 
 def _index(settings: Settings) -> Index | None:
-    """The study's index, None before its first sweep."""
+    """The study's index, or None before its first sweep."""
     folder = study_index(Path(settings.cache), settings.study)
     return None if folder is None else Index(folder)
 

@@ -1,4 +1,4 @@
-"""`worker`: claims and runs the jobs of a cache until interrupted."""
+"""`worker`: runs the jobs of a cache until interrupted."""
 
 import argparse
 
