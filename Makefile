@@ -17,7 +17,7 @@ run: $(RUN_STAMP) ## install what is needed and open the dashboard; ARGS="--mode
 test: $(TEST_STAMP) ## install what is needed and run the tests but for their slow forms; ARGS="-k sweep" passes options on
 	@sh .ci/browser
 	@sh .ci/redis
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile -m "not slow" $(ARGS)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder -m "not slow" $(ARGS)
 
 check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import order, all tests
 	$(BIN)/ruff format --check .
