@@ -22,20 +22,20 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         Exit status: 0 fine, 2 a user's mistake.
     """
-    asked = list(arguments)
-    if not asked or (asked[0] not in COMMANDS and asked[0] != "--version"):
-        asked.insert(0, "serve")
-    given = _parser().parse_args(asked)
+    words = list(arguments)
+    if not words or (words[0] not in COMMANDS and words[0] != "--version"):
+        words.insert(0, "serve")
+    given = _parser().parse_args(words)
     command = COMMANDS[given.command]
     try:
         file = getattr(given, "config", None) or os.environ.get(variable("config"))
-        read = lurk_toml.read(_alone(file, given)) if file and command.reads_config else None
-        settings = settings_from(vars(given), usual=read.server if read else None)
+        config = _read_config(file, given) if file and command.reads_config else None
+        settings = settings_from(vars(given), config=config.server if config else None)
         os.environ[VARIABLE] = settings.log  # for the processes that this one starts
         configure(given.command, settings.log)
-        if read and given.command == "sweep":
-            return max(int(command.run(one, given)) for one in read.of_cache(settings.cache))
-        return int(command.run(settings, given))
+        if config and given.command == "sweep":
+            return max(command.run(study, given) for study in config.of_cache(settings.cache))
+        return command.run(settings, given)
     except LurkError as error:
         print("lurk:", " ".join(str(error).split()), file=sys.stderr)  # noqa: T201 - the one line of a user's mistake
         return 2
@@ -43,8 +43,8 @@ def main(arguments: Sequence[str]) -> int:
         return 130
 
 
-def _alone(file: str, given: argparse.Namespace) -> str:
-    """The file of several studies, where nothing else says what to show."""
+def _read_config(file: str, given: argparse.Namespace) -> lurk_toml.Config:
+    """Read the file of several studies; refuse options that describe a study beside it."""
     for name in STUDY_OPTIONS:
         if getattr(given, name, None) is not None or os.environ.get(variable(name)):
             other = flag(name) if getattr(given, name, None) is not None else variable(name)
@@ -52,7 +52,7 @@ def _alone(file: str, given: argparse.Namespace) -> str:
                 f"--config and {other} do not go together: with --config the studies are those of {file}; "
                 f"write {name} there, or leave one of the two out"
             )
-    return file
+    return lurk_toml.read(file)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from lurk.commands import command
-from lurk.config.lurk_toml import Config, place, read
+from lurk.config.lurk_toml import Config, absolute_path, read
 from lurk.config.settings import Settings, variable
 from lurk.config.study_list import StudyList, read_lists
 from lurk.errors import LurkError
@@ -33,7 +33,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     named = config.server.get("cache") if config and not told else None
     cache = Path(str(named or settings.cache)).expanduser().absolute()
     known = {str(one.config): one for one in read_lists(cache) if one.running}
-    file = str(place(settings.config)) if settings.config else _only(known, cache)
+    file = str(absolute_path(settings.config)) if settings.config else _only(known, cache)
     if file not in known:
         others = f"; those on this cache run with: {', '.join(known)}" if known else ""
         raise LurkError(

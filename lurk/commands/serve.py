@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lurk.commands import SHARED_QUEUE, STUDY, WORKER, command
 from lurk.config.lurk_toml import read
 from lurk.config.queue_address import LOCAL
-from lurk.config.settings import Settings, hand_down
+from lurk.config.settings import Settings, pass_to_workers
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.service.study_changes import apply_config
@@ -51,7 +51,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
         LurkError: A user's mistake, also one that only the worker could find, such as a model that is not there.
     """
     check_open(settings)
-    hand_down(settings)
+    pass_to_workers(settings)
     service = open_service(settings)
     access = open_access(settings, service.cache)
     stop = threading.Event()

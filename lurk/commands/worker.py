@@ -3,7 +3,7 @@
 import argparse
 
 from lurk.commands import WORKER, command
-from lurk.config.settings import Settings, hand_down
+from lurk.config.settings import Settings, pass_to_workers
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE
 from lurk.worker import supervisor
@@ -20,7 +20,7 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
     Returns:
         Exit status.
     """
-    hand_down(settings)
+    pass_to_workers(settings)
     cache = prepare_cache(settings.cache)
     floor_bytes = settings.min_free * MEGABYTE
     supervisor.run(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after, queue=settings.queue)

@@ -1,4 +1,4 @@
-"""Every option, with its default and its help: the command line, the environment and the README's table come from here.
+"""All options with their defaults and help texts; the command line, the environment and the README's table use these.
 
 An option `batch_size` is the flag `--batch-size` and the environment variable `LURK_BATCH_SIZE`; a flag wins.
 """
@@ -21,33 +21,14 @@ LONGEST_NAME = 1000
 LONGEST_STUDY = 80
 STUDY_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_STUDY - 1}}}")
 STUDY_OPTIONS = (
-    "name",
-    "model",
-    "weights",
-    "data",
-    "classes",
-    "sample",
-    "layers",
-    "top",
-    "batch_size",
-    "workers",
-    "device",
+    *("name", "model", "weights", "data", "classes", "sample", "layers", "top"),
+    *("batch_size", "workers", "device"),
 )
-COUNTS = (
-    "sample",
-    "top",
-    "batch_size",
-    "workers",
-    "web_workers",
-    "memory",
-    "queue_limit",
-    "queue_limit_person",
-    "stuck_after",
-)
+IDENTITY = ("model", "weights", "data", "classes", "sample", "layers", "top")
 
 
-def _option(default: Any, help_: str, *, metavar: str | None = None, short: str = "") -> Any:
-    return field(default=default, metadata={"help": help_, "metavar": metavar, "short": short})
+def _option(default: Any, help_: str, *, metavar: str | None = None, least: int | None = None) -> Any:
+    return field(default=default, metadata={"help": help_, "metavar": metavar, "least": least})
 
 
 @dataclass(frozen=True)
@@ -72,16 +53,21 @@ class Settings:
         metavar="WHERE",
     )
     classes: str | None = _option(None, "file that maps folder names to class names", metavar="FILE")
-    sample: int | None = _option(None, "take only so many images a class, the same ones each time", metavar="N")
+    sample: int | None = _option(
+        None, "take only so many images a class, the same ones each time", metavar="N", least=1
+    )
     layers: str | None = _option(None, "regular expression that narrows or widens the layers", metavar="REGEX")
-    top: int = _option(9, "images kept for each unit", metavar="K")
+    top: int = _option(9, "images kept for each unit", metavar="K", least=1)
     name: str | None = _option(None, "what the study is called in addresses (made of model and data)", metavar="NAME")
     config: str | None = _option(None, "file that lists several studies, such as lurk.toml", metavar="FILE")
-    batch_size: int | None = _option(None, "images a forward pass (16 on a CPU, 128 on a GPU)", metavar="N")
-    workers: int | None = _option(None, "threads that read images (one a core, at most 8)", metavar="N")
+    batch_size: int | None = _option(None, "images a forward pass (16 on a CPU, 128 on a GPU)", metavar="N", least=1)
+    workers: int | None = _option(None, "threads that read images (one a core, at most 8)", metavar="N", least=1)
     device: str = _option("auto", "where the model runs: auto, cpu, cuda, cuda:1, mps", metavar="NAME")
     memory: int | None = _option(
-        None, "memory for the models that a worker keeps loaded, in MB (a quarter of the machine's)", metavar="MB"
+        None,
+        "memory for the models that a worker keeps loaded, in MB (a quarter of the machine's)",
+        metavar="MB",
+        least=1,
     )
     shards: int = _option(1, "pieces that a sweep is cut into, for several workers", metavar="N")
     queue: str = _option(
@@ -103,15 +89,16 @@ class Settings:
     admins: str | None = _option(
         None, "with --auth header: names of who sees and cancels all jobs, separated by commas", metavar="NAMES"
     )
-    queue_limit: int = _option(2000, "jobs that may wait in all", metavar="N")
-    queue_limit_person: int = _option(500, "jobs of one person that may wait", metavar="N")
-    min_free: int = _option(200, "megabytes that must be free on the cache's disk for new work", metavar="MB")
+    queue_limit: int = _option(2000, "jobs that may wait in all", metavar="N", least=1)
+    queue_limit_person: int = _option(500, "jobs of one person that may wait", metavar="N", least=1)
+    min_free: int = _option(200, "megabytes that must be free on the cache's disk for new work", metavar="MB", least=0)
     stuck_after: int = _option(
         600,
         "seconds without progress after which a job is ended and tried again, three times as many for a sweep",
         metavar="S",
+        least=1,
     )
-    web_workers: int = _option(2, "processes that answer requests", metavar="N")
+    web_workers: int = _option(2, "processes that answer requests", metavar="N", least=1)
     log: str = _option(
         "quiet", "what is written to standard error: quiet (warnings), text or json (every event)", metavar="HOW"
     )
@@ -120,14 +107,18 @@ class Settings:
 
     def __post_init__(self) -> None:
         check_queue(self.queue)
-        for name, least in {**dict.fromkeys(COUNTS, 1), "min_free": 0}.items():
-            value = getattr(self, name)
-            if value is not None and value < least:
-                raise LurkError(f"{flag(name)} must be {least} or more, not {value}")
+        for item in fields(self):
+            value, least = getattr(self, item.name), item.metadata["least"]
+            if None not in (value, least) and value < least:
+                raise LurkError(f"{flag(item.name)} must be {least} or more, not {value}")
         for name in ("model", "weights", "data", "classes", "cache"):
             if len(getattr(self, name) or "") > LONGEST_NAME:
                 raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
-        _check_name(self.name)
+        if self.name is not None and not STUDY_NAME.fullmatch(self.name):  # it goes into addresses and file names
+            raise LurkError(
+                f"--name must be 1 to {LONGEST_STUDY} letters, digits, '_', '.' and '-', and begin with a letter or a "
+                f"digit, not {self.name[:LONGEST_STUDY]!r}"
+            )
         if self.port is not None and not 0 <= self.port <= 65535:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
         if self.log not in MODES:
@@ -136,23 +127,19 @@ class Settings:
 
     @property
     def study(self) -> str:
-        """Name of the study; where none is given, the same for the same model, weights, images and layers."""
+        """Name of the study; by default made of model and data, with a hash if a path or another option is given."""
         if self.name is not None:
             return self.name
-        given = (self.model, self.weights, self.data, self.classes, self.sample, self.layers, self.top)
-        plain = f"{_plain(self.model)}-{_plain(self.data)}"
-        identity = self.identity
-        usual = all(identity[name] == _plain(getattr(self, name)) for name in ("model", "data"))
-        usual = usual and set(given[3:6]) == {None}
-        if usual and self.weights is None and self.top == Settings.top:
-            return plain
-        return f"{plain[: LONGEST_STUDY - 7]}-{digest(identity)[:6]}"
+        plain = {"model": _file_name(self.model), "data": _file_name(self.data)}
+        name = f"{plain['model']}-{plain['data']}"
+        if self.identity == Settings().identity | plain:
+            return name
+        return f"{name[: LONGEST_STUDY - 7]}-{digest(self.identity)[:6]}"
 
     @property
     def identity(self) -> dict[str, Any]:
-        """What makes the study what it is; paths made absolute."""
-        names = ("model", "weights", "data", "classes", "sample", "layers", "top")
-        return {name: _absolute(name, getattr(self, name)) for name in names}
+        """The options that determine the results of the study, with absolute paths."""
+        return {name: _absolute(name, getattr(self, name)) for name in IDENTITY}
 
     def sweep_spec(self) -> JobSpec:
         """The job that sweeps this study."""
@@ -163,12 +150,12 @@ class Settings:
 
     @classmethod
     def from_spec(cls, spec: JobSpec, cache: Path) -> "Settings":
-        """The settings that a sweep's spec was made from, for the worker."""
+        """The settings from which a sweep's spec was made; a worker gets only the spec."""
         known = {item.name for item in fields(cls)}
         values = {name: value for name, value in spec.parameters if name in known}
-        made = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
-        has_name = made.study != spec.study and STUDY_NAME.fullmatch(spec.study)
-        return replace(made, name=spec.study) if has_name else made
+        settings = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+        has_name = settings.study != spec.study and STUDY_NAME.fullmatch(spec.study)
+        return replace(settings, name=spec.study) if has_name else settings
 
 
 def _check_expression(layers: str | None) -> None:
@@ -187,8 +174,8 @@ def add_options(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None
     """Add flags for the options of these names to a parser."""
     for item in fields(Settings):
         if item.name in names:
-            shown = "" if item.default in (None, False) else f" (default: {item.default})"
-            help_ = (item.metadata["help"] + shown).replace("%", "%%")
+            default = "" if item.default in (None, False) else f" (default: {item.default})"
+            help_ = (item.metadata["help"] + default).replace("%", "%%")
             if item.type is bool:
                 parser.add_argument(flag(item.name), action="store_true", default=None, help=help_)
             else:
@@ -197,16 +184,16 @@ def add_options(parser: argparse.ArgumentParser, names: tuple[str, ...]) -> None
 
 
 def settings_from(
-    given: Mapping[str, Any],
+    flags: Mapping[str, Any],
     environment: Mapping[str, str] = os.environ,
-    usual: Mapping[str, str | int | float | bool] | None = None,
+    config: Mapping[str, str | int | float | bool] | None = None,
 ) -> Settings:
-    """Settings from flags; where a flag is not given, from the environment; where that says nothing, from a file.
+    """Settings from flags, the environment and `lurk.toml`; the first that has a value for an option wins.
 
     Args:
-        given: Values of flags by option name; None where not given.
+        flags: Values of flags by option name; None for a flag that was not given.
         environment: The environment variables.
-        usual: Values of a file by option name.
+        config: Values of the file's `[server]` by option name.
 
     Returns:
         The settings.
@@ -216,12 +203,12 @@ def settings_from(
     """
     values: dict[str, Any] = {}
     for item in fields(Settings):
-        value = given.get(item.name)
+        value = flags.get(item.name)
         text = environment.get(variable(item.name))
         if value is None and text:
             value = _parse(item.name, str(item.type), text)
-        if value is None and usual:
-            value = usual.get(item.name)
+        if value is None and config:
+            value = config.get(item.name)
         if value is not None:
             values[item.name] = value
     return Settings(**values)
@@ -238,23 +225,14 @@ def _parse(name: str, kind: str, text: str) -> str | int | bool:
         raise LurkError(f"{variable(name)} must be a whole number, not {text!r}") from error
 
 
-def _check_name(name: str | None) -> None:
-    """A study's name goes into addresses and into names of files."""
-    if name is not None and not STUDY_NAME.fullmatch(name):
-        raise LurkError(
-            f"--name must be 1 to {LONGEST_STUDY} letters, digits, '_', '.' and '-', and begin with a letter or a "
-            f"digit, not {name[:LONGEST_STUDY]!r}"
-        )
-
-
-def hand_down(settings: Settings) -> None:
-    """Let the workers that this process starts have the options that are theirs."""
+def pass_to_workers(settings: Settings) -> None:
+    """Put the options of workers into the environment, for the workers that this process starts."""
     if settings.memory is not None:
         os.environ[variable("memory")] = str(settings.memory)
 
 
-def _plain(text: str) -> str:
-    """A name for addresses and files: the last part of a path, with letters, digits, `_`, `.` and `-` only."""
+def _file_name(text: str) -> str:
+    """The last part of a path or name, with letters, digits, `_`, `.` and `-` only."""
     name = re.sub(r"[^A-Za-z0-9_.-]+", "-", Path(text).name).strip("-.")
     return name or "study"
 
@@ -265,14 +243,15 @@ def variable(name: str) -> str:
 
 
 def _absolute(name: str, value: Any) -> Any:
-    """A path made absolute, so that it means the same from any folder; anything else as it is."""
+    """The value of an option; if it is a path, absolute, so that it means the same from any folder."""
     if not isinstance(value, str) or (name, value) == ("data", "demo"):
         return value
     path, colon, rest = value.partition(":") if name == "model" else (value, "", "")
     is_path = {
         "model": path.endswith(".py"),
         "weights": path.endswith((".pth", ".pt", ".safetensors")),
-        "data": not value[:1].isupper() or Path(path).exists(),  # else the name of a data set, such as CIFAR10
+        "data": not value[:1].isupper()
+        or Path(path).exists(),  # otherwise it is the name of a data set, such as CIFAR10
         "classes": True,
     }
     return str(Path(path).expanduser().resolve()) + colon + rest if is_path.get(name) else value

@@ -1,7 +1,7 @@
-"""Whether an index was made with what a study now says: the same options, and files that have not changed since.
+"""Whether an index was made with the options that its study has now, and with files that have not changed since.
 
-What the web process can see without loading anything: the options, and the times of the files that they name. That
-weights and images are the same to the last byte only a sweep finds out.
+The web process checks this without loading anything: it compares the options, and the times and sizes of the files that
+they name. Only a sweep hashes the weights and looks at each image file.
 """
 
 import os
@@ -11,7 +11,7 @@ from typing import Any
 
 from lurk.config.settings import Settings
 
-MOST_FOLDERS = 2_000
+MOST_SUBFOLDERS = 2_000
 WORDS = {
     "data": "images",
     "classes": "class names",
@@ -21,32 +21,33 @@ WORDS = {
 
 
 def made_with(settings: Settings) -> dict[str, Any]:
-    """What an index is made with, as JSON: the options, and the stamp of each file that they name.
+    """What an index is made with, as JSON: the options, and the time and size of each file that they name.
 
     Args:
         settings: The options of the study.
 
     Returns:
-        `options` and `files`, to be compared by `differences`.
+        `options` and `files`, which `differences` compares.
     """
     options = settings.identity
     return {"options": options, "files": {name: _stamp(path) for name, path in _files(options).items()}}
 
 
-def differences(then: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
-    """What is not as it was when an index was made.
+def differences(made: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
+    """What has changed since an index was made.
 
     Args:
-        then: What `made_with` gave.
+        made: What `made_with` returned when the index was made.
         settings: The options of the study now.
 
     Returns:
-        What differs, in words: `other weights`, `the images have changed`; nothing where an old index does not say.
+        The differences in words, such as `other weights` or `the images have changed since`; none for an old index
+        that does not hold what it was made with.
     """
-    before, now = then.get("options"), made_with(settings)
+    before, now = made.get("options"), made_with(settings)
     if not isinstance(before, Mapping):
         return ()
-    options, files = now["options"], then.get("files")
+    options, files = now["options"], made.get("files")
     found = [f"other {WORDS.get(name, name)}" for name in options if before.get(name) != options[name]]
     for name, stamp in now["files"].items():
         if before.get(name) == options[name] and isinstance(files, Mapping) and files.get(name) != stamp:
@@ -56,14 +57,14 @@ def differences(then: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
 
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:
-    """The files and folders that options name."""
+    """The files and folders that options name, by option."""
     paths = {name: options.get(name) for name in ("weights", "data", "classes")}
     paths["model"] = str(options.get("model")).rpartition(":")[0]
     return {name: Path(path) for name, path in paths.items() if path and Path(path).is_absolute()}
 
 
 def _stamp(path: Path) -> list[int]:
-    """What changes when a file is written, or when a file comes or goes in a folder or in one right below it."""
+    """Time and size of a file; of a folder, the latest time of it and its sub-folders, and their number."""
     try:
         found = path.stat()
         if not path.is_dir():
@@ -71,7 +72,7 @@ def _stamp(path: Path) -> list[int]:
         latest, count = found.st_mtime_ns, 0
         with os.scandir(path) as entries:
             for entry in entries:
-                if count < MOST_FOLDERS and entry.is_dir():
+                if count < MOST_SUBFOLDERS and entry.is_dir():
                     count += 1
                     latest = max(latest, entry.stat().st_mtime_ns)
         return [latest, count]

@@ -18,7 +18,7 @@ from typing import Any, Self
 
 from filelock import FileLock
 
-from lurk.config.lurk_toml import place
+from lurk.config.lurk_toml import absolute_path
 from lurk.config.settings import STUDY_OPTIONS, Settings
 from lurk.errors import CacheError, LurkError
 from lurk.storage.atomic_files import write_file
@@ -146,7 +146,7 @@ def studies_of(settings: Settings, cache: Path) -> Callable[[], Studies]:
     if settings.config is None:
         one = {settings.study: settings}
         return lambda: one
-    return _LiveStudies(list_file(cache, place(settings.config)), cache)
+    return _LiveStudies(list_file(cache, absolute_path(settings.config)), cache)
 
 
 class _LiveStudies:

@@ -1,40 +1,51 @@
-"""On which line of a TOML file something stands: `tomllib` gives values without their places."""
+"""The line of a TOML file on which a value or a mistake stands; `tomllib` gives values without their lines."""
 
 import re
 import tomllib
 from bisect import bisect_left
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from typing import Any
 
-LONGEST_LOOK = 500
+LONGEST_SEARCH = 500
+Keys = tuple[str | int, ...]
 Table = Mapping[str, object]
 
 
-def line_of(text: str, is_there: Callable[[Table], bool]) -> int:
-    r"""Line on which something begins, from 1, in a text that is TOML.
+def line_of(text: str, keys: Keys) -> int:
+    r"""Line on which a value begins, counted from 1.
 
-    The file is read up to one line after the other: what begins on a line is there with it and not before it.
+    The line is found by parsing the beginnings of the text: the value is in all that reach its line, in none before.
 
-    >>> line_of("a = 1\nb = [\n2]\n", lambda table: "b" in table)
+    >>> line_of("a = 1\nb = [\n2]\n", ("b",))
     2
 
     Args:
-        text: The whole text.
-        is_there: Whether what is looked for is in a table that was read; once there, it stays.
+        text: The whole text, valid TOML.
+        keys: Keys of tables, and numbers of tables in an array of tables, that lead to the value.
 
     Returns:
-        The line; the last one where it is nowhere.
+        The line; the last one if there is no such value.
     """
     lines = text.split("\n")
 
     def is_in_first(count: int) -> bool:
         for end in range(count, len(lines) + 1):
             try:
-                return is_there(tomllib.loads("\n".join(lines[:end])))
-            except tomllib.TOMLDecodeError:  # the value that begins on this line goes on on the next
+                return _has(tomllib.loads("\n".join(lines[:end])), keys)
+            except tomllib.TOMLDecodeError:  # the value that begins on this line ends on a later one
                 continue
         return True
 
     return min(bisect_left(range(1, len(lines) + 1), True, key=is_in_first) + 1, len(lines))
+
+
+def _has(value: Any, keys: Keys) -> bool:
+    """Whether keys lead to something inside a value."""
+    for key in keys:
+        if key not in (range(len(value)) if isinstance(value, list) else value if isinstance(value, dict) else ()):
+            return False
+        value = value[key]
+    return True
 
 
 def syntax_error(text: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
@@ -42,17 +53,17 @@ def syntax_error(text: str, error: tomllib.TOMLDecodeError) -> tuple[int, str]:
     message = str(error)
     found = re.search(r" \(at line (\d+), column (\d+)\)$", message)
     if found is None:
-        return _last_begun(text), "what begins here has no end"
+        return _line_of_unfinished_value(text), "what begins here has no end"
     return int(found[1]), f"{message[: found.start()]}, at column {found[2]}"
 
 
-def _last_begun(text: str) -> int:
-    """Line after the last one up to which a text is TOML, where that is near its end."""
+def _line_of_unfinished_value(text: str) -> int:
+    """Line after the longest beginning that is TOML; only the last lines of a long text are searched for it."""
     lines = text.rstrip("\n").split("\n")
-    for count in range(len(lines) - 1, max(len(lines) - LONGEST_LOOK, 0), -1):
+    for count in range(len(lines) - 1, max(len(lines) - LONGEST_SEARCH, 0), -1):
         try:
             tomllib.loads("\n".join(lines[:count]))
         except tomllib.TOMLDecodeError:
             continue
         return count + 1
-    return len(lines) if len(lines) > LONGEST_LOOK else 1
+    return len(lines) if len(lines) > LONGEST_SEARCH else 1

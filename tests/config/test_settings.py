@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from lurk.config.settings import Settings, add_options, flag, hand_down, settings_from
+from lurk.config.settings import Settings, add_options, flag, pass_to_workers, settings_from
 from lurk.errors import LurkError
 
 
@@ -120,8 +120,8 @@ def test_a_file_gives_way_to_flags_and_environment():
 
 def test_the_memory_is_handed_down_by_the_environment(monkeypatch):
     monkeypatch.delenv("LURK_MEMORY", raising=False)
-    hand_down(Settings())
+    pass_to_workers(Settings())
     assert settings_from({}).memory is None
     monkeypatch.setenv("LURK_MEMORY", "1")
-    hand_down(Settings(memory=7))
+    pass_to_workers(Settings(memory=7))
     assert settings_from({}).memory == 7
