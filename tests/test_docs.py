@@ -164,3 +164,15 @@ def test_every_import_of_a_program_beside_the_package_exists(file):
 def test_every_module_that_a_program_names_exists(file):
     for name in re.findall(r"""["'](lurk(?:\.\w+)+)["']""", file.read_text()):
         assert _exists(name), name
+
+
+def commands_of_benchmarks() -> list[str]:
+    return sorted({line for page in PAGES for line in re.findall(r"python -m benchmarks\.[^`\n]+", page.read_text())})
+
+
+@pytest.mark.parametrize("command", commands_of_benchmarks())
+def test_a_benchmark_knows_the_options_that_a_page_gives_it(command):
+    program, _, options = command.removeprefix("python -m ").partition(" ")
+    text = (ROOT / f"{program.replace('.', '/')}.py").read_text()
+    known = re.findall(r'"(?:--)?([\w-]+)"', text)
+    assert set(re.findall(r"--([\w-]+)", options)) <= set(known)
