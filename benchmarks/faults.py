@@ -24,7 +24,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from benchmarks.load import Person, Seen, family, study_of
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
+from lurk.jobs.queue import Queue
 
 LOOK_S = 0.3  # how often the page polls a running job
 WHICH = ("server", "web", "web worker", "supervisor", "worker")
@@ -157,7 +158,7 @@ def crowd(running: Lab, body: dict, people: int) -> dict:
         thread.start()
     for thread in threads:
         thread.join()
-    record = LocalQueue(running.cache).get(keys[0])
+    record = open_local_queue(running.cache).get(keys[0])
     late_s = [at - record.ended for at, _ in ends]
     return {"jobs": len({*keys}), "tries": record.tries, "answers": len(ends), "late_s": late_s, "errors": seen.errors}
 
@@ -182,7 +183,7 @@ def restart(running: Lab, bodies: list[dict]) -> dict:
     person = Person(running.url, seen, 0)
     keys = {person_asks(person, body)["key"] for body in bodies}
     person.leave()
-    queue = LocalQueue(running.cache)
+    queue = open_local_queue(running.cache)
     over = {job.key for job in queue.jobs() if job.state not in ("queued", "running")}
     waiting = keys - over
     for pids in running.members().values():
@@ -213,7 +214,7 @@ def restart(running: Lab, bodies: list[dict]) -> dict:
     }
 
 
-def progress(queue: LocalQueue) -> int:
+def progress(queue: Queue) -> int:
     return sum(10_000 if job.state == "done" else job.done for job in queue.jobs())
 
 
@@ -230,7 +231,7 @@ def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> dict:
         `states`, the number of jobs in each state; `times`, for each kind of process the (seconds to an answer, seconds
         to a job's step) of each kill; `results`, the number on disk; `left`, the number of unfinished ones on disk.
     """
-    seen, chance, queue = Seen(), random.Random(seed), LocalQueue(running.cache)
+    seen, chance, queue = Seen(), random.Random(seed), open_local_queue(running.cache)
     person = Person(running.url, seen, 0)
     keys = [person_asks(person, body)["key"] for body in bodies]
     person.leave()
@@ -249,7 +250,7 @@ def kills(running: Lab, bodies: list[dict], count: int, seed: int) -> dict:
     }
 
 
-def recovery(running: Lab, queue: LocalQueue, keys: list[str], before: int) -> tuple[float, float]:
+def recovery(running: Lab, queue: Queue, keys: list[str], before: int) -> tuple[float, float]:
     """Seconds from a kill to the next answer, and to the next step of a job; at most a minute."""
     began, answered, moved = time.monotonic(), LONGEST_S, LONGEST_S
     while LONGEST_S in (answered, moved) and time.monotonic() - began < LONGEST_S:
@@ -264,7 +265,7 @@ def recovery(running: Lab, queue: LocalQueue, keys: list[str], before: int) -> t
     return answered, moved
 
 
-def unfinished(queue: LocalQueue, keys: list[str]) -> bool:
+def unfinished(queue: Queue, keys: list[str]) -> bool:
     states = {job.key: job.state for job in queue.jobs()}
     return any(states.get(key) in ("queued", "running") for key in keys)
 

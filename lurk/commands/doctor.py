@@ -20,7 +20,7 @@ from lurk.config.lurk_toml import read
 from lurk.config.queue_address import LOCAL, without_password
 from lurk.config.settings import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
-from lurk.jobs.open_queue import queue_at
+from lurk.jobs.open_queue import open_queue
 from lurk.records import UnitRef
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.filesystem import file_system, is_shared
@@ -192,7 +192,7 @@ def deployment(settings: Settings, cache: Path) -> Iterator[Finding]:
 
 def _queue(address: str, cache: Path) -> Iterator[Finding]:
     try:
-        queue = queue_at(address, cache)
+        queue = open_queue(address, cache)
         workers, jobs = queue.workers_alive(), queue.jobs()
     except LurkError as error:
         yield "queue", "cannot be used", str(error)

@@ -9,7 +9,7 @@ from lurk.config.lurk_toml import Config, absolute_path, read
 from lurk.config.settings import Settings, variable
 from lurk.config.study_list import StudyList, read_lists
 from lurk.errors import LurkError
-from lurk.jobs.open_queue import queue_at
+from lurk.jobs.open_queue import open_queue
 from lurk.service.study_changes import Change, apply_config
 from lurk.storage.cache_dir import prepare_cache
 
@@ -43,7 +43,7 @@ def run(settings: Settings, given: argparse.Namespace) -> int:
     config = config or _read(file)
     cache = prepare_cache(cache)
     where = str(config.server.get("queue") or settings.queue)
-    _tell(apply_config(cache, config, queue_at(where, cache)), config)
+    _tell(apply_config(cache, config, open_queue(where, cache)), config)
     return 0
 
 

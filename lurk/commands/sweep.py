@@ -16,7 +16,7 @@ from lurk.config.staleness import made_with
 from lurk.errors import LurkError, QueueError
 from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import MOST_UNITS
-from lurk.jobs.open_queue import queue_at
+from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Queue
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
@@ -88,7 +88,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
 
 def _swept_by_workers(settings: Settings, cache: Path) -> Index:
     """Submit the sweep to the workers of a Redis and show its progress; after an interrupt the workers carry on."""
-    queue, spec = queue_at(settings.queue, cache), settings.sweep_spec()
+    queue, spec = open_queue(settings.queue, cache), settings.sweep_spec()
     job = queue.submit(spec, Lane.SWEEP, again=True)
     if not queue.workers_alive():
         print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)  # noqa: T201 - what is waited for

@@ -1,38 +1,36 @@
-"""The queue of many machines: the local queue's records in a Redis, and Celery to tell workers that there is a job.
+"""The queue of several machines: job records in a Redis, and Celery to tell workers that jobs wait.
 
-A message carries the key of a job and nothing else, and it is only a bell: a worker that hears it claims the best
-waiting job from the records, by lane and lease, as on one machine. A bell too many finds nothing to do; one that was
-lost with its worker is rung again by the sweep of the leases. So what the broker does loses and repeats no job.
+A message contains the key of a job and means only that there is work: the worker that receives it claims the best
+waiting job from the records, as on one machine. If a message comes twice, the second one finds no job; if one is lost,
+the next check of the leases sends it again. So no job is lost or run twice, whatever the broker does.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import Any
+from itertools import islice
 
 import celery
 import kombu.exceptions
 
-from lurk.jobs.record import Lease
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.record import Clock
+from lurk.jobs.record_queue import RecordQueue
 from lurk.jobs.redis_texts import ANSWER_S, RedisTexts
-from lurk.jobs.waiting_lines import key_of
 
-TASK, BELLS = "lurk.job", "lurk"
+TASK, MESSAGES = "lurk.job", "lurk"
 TIME_LIMIT_S = 3600.0
 GRACE_S = 300.0
 VISIBILITY_S = 7200
-MOST_BELLS = 100
-ONE_CLOCK = "redis"
+MOST_MESSAGES = 100
 
 
-def celery_app(url: str) -> Any:
-    """The Celery application of a queue: JSON only, acknowledged late, one message at a time.
+def celery_app(url: str) -> celery.Celery:
+    """Configure the Celery application of a queue: JSON only, acknowledged late, one message at a time.
 
     Args:
         url: Address of the Redis.
 
     Returns:
-        A `celery.Celery` without tasks of its own.
+        The application, without tasks.
     """
     app = celery.Celery("lurk", broker=url, set_as_current=False)
     app.conf.update(
@@ -41,7 +39,7 @@ def celery_app(url: str) -> Any:
         result_serializer="json",
         event_serializer="json",
         task_ignore_result=True,
-        task_default_queue=BELLS,
+        task_default_queue=MESSAGES,
         task_acks_late=True,
         task_reject_on_worker_lost=True,
         task_time_limit=TIME_LIMIT_S + GRACE_S,
@@ -64,68 +62,48 @@ def celery_app(url: str) -> Any:
     return app
 
 
-class CeleryQueue(LocalQueue):
-    """The queue in a Redis: what the local queue promises, for the workers of any number of machines."""
+class CeleryNotifier:
+    """Sends messages to Celery workers; a message that cannot be sent is sent again later.
 
-    def __init__(self, url: str, *, clock: Callable[[], float] | None = None, is_mute: bool = False) -> None:
-        """Prepare; the connection is made at the first use.
+    Args:
+        app: The Celery application.
+        unread: Counts the messages that no worker has received yet.
+    """
 
-        Args:
-            url: Address of the Redis; a database of it holds one cache directory's jobs.
-            clock: Seconds, the same for all machines; by default the clock of the Redis.
-            is_mute: Whether to ring no bells.
-        """
-        self.app = celery_app(url)
-        self._texts: RedisTexts = RedisTexts(url, self._tell)  # type: ignore[assignment]  # the same calls as Texts has
-        self._clock, self._swept, self._is_mute = clock or self._texts.now, None, is_mute
+    def __init__(self, app: celery.Celery, unread: Callable[[], int]) -> None:
+        self.app, self._unread = app, unread
 
-    def _tell(self, changes: Mapping[str, str | None]) -> None:
-        """Ring for each job that has begun to wait."""
-        self._ring([key_of(text) for name, text in changes.items() if name.startswith("wait:") and text])
-
-    def _ring(self, keys: list[str]) -> None:
-        if self._is_mute:
-            return
-        with suppress(kombu.exceptions.OperationalError, OSError):  # the sweep of the leases rings again
+    def notify(self, keys: Iterable[str]) -> None:
+        """Send a message for each job that begins to wait."""
+        with suppress(kombu.exceptions.OperationalError, OSError):  # `notify_again` sends it
             for key in keys:
-                self.app.send_task(TASK, args=[key], queue=BELLS, retry=False)
+                self.app.send_task(TASK, args=[key], queue=MESSAGES, retry=False)
 
-    def sweep_leases(self) -> int:
-        """Take back the jobs whose leases ran out, and ring for those that wait unheard; see `Queue`."""
-        now = self._clock()
-        if self._swept is not None and now < self._swept:  # the clock was set back: the workers' next beats mend it
-            self._swept = now
-            return 0
-        lost = super().sweep_leases()
-        if not self._is_mute and not self._texts.length(BELLS):
-            self._ring([key_of(text) for _, text in self._texts.span("wait:", "wait;", MOST_BELLS)])
-        return lost
-
-    def check(self) -> None:
-        """Ask the Redis for an answer; QueueError where there is none."""
-        self._texts.check()
-
-    def risks(self) -> list[str]:
-        """Which of the Redis's settings may lose jobs, and how to mend that, as far as it tells its settings."""
-        keeps, limit, policy = map(self._texts.setting, ("appendonly", "maxmemory", "maxmemory-policy"))
-        found = []
-        if keeps == "no":
-            found.append("the Redis may forget the latest jobs when it ends; start it with: --appendonly yes")
-        if limit not in (None, "0") and policy not in (None, "noeviction"):
-            found.append(f"the Redis drops jobs when its memory is full ({policy}); --maxmemory-policy noeviction")
-        return found
+    def notify_again(self, keys: Iterable[str]) -> None:
+        """Send a message for each of the first waiting jobs, unless earlier messages are still unread."""
+        if not self._unread():
+            self.notify(islice(keys, MOST_MESSAGES))
 
     def close(self) -> None:
         """Close the connections; the next use opens them again."""
-        self._texts.close()
         self.app.pool.force_close_all()
 
-    def has_waiting(self) -> bool:
-        """Whether a job waits."""
-        return bool(self._texts.span("wait:", "wait;", 1))
 
-    def _lease(self) -> Lease:
-        return Lease(ONE_CLOCK, self._clock())
+def open_celery_queue(url: str, *, now: Callable[[], float] | None = None, sends_messages: bool = True) -> RecordQueue:
+    """Open the queue in a Redis, for the workers of any number of machines.
 
-    def _is_fresh(self, lease: Lease, limit_s: float) -> bool:
-        return lease.boot == ONE_CLOCK and 0 <= self._clock() - lease.at <= limit_s
+    Args:
+        url: Address of the Redis; its database holds the jobs of one cache directory.
+        now: The clock of the leases in seconds, the same for all machines; by default that of the Redis.
+        sends_messages: Whether workers are told of waiting jobs.
+
+    Returns:
+        The queue.
+
+    Raises:
+        QueueError: The Redis does not answer.
+    """
+    texts = RedisTexts(url)
+    texts.check()
+    notifier = CeleryNotifier(celery_app(url), lambda: texts.length(MESSAGES)) if sends_messages else None
+    return RecordQueue(texts, Clock("redis", now or texts.now), notifier)

@@ -1,7 +1,8 @@
-"""Texts in a store, in the order of their names, changed by transactions: what the queue is built on."""
+"""The texts of the local queue: in a diskcache store below the cache directory."""
 
 import sqlite3
 import threading
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,93 +17,97 @@ TIMEOUT_S = 30.0
 BEGUN = "begun"  # says that there was a queue: without it an empty database would pass for a new one
 
 
-class Texts:
-    """Texts under names, in the order of the names; what a transaction changes happens as a whole or not at all."""
+class DiskTexts:
+    """Texts in a diskcache store; see `Texts`."""
 
-    def __init__(self, cache: diskcache.Cache) -> None:
-        self._cache = cache
+    def __init__(self, store: diskcache.Cache) -> None:
+        self._store = store
+        self._thread = threading.local()
+
+    @property
+    def _is_in_transaction(self) -> bool:
+        return getattr(self._thread, "is_in_transaction", False)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Change several texts at once; no other process or thread reads or changes them halfway."""
-        told: QueueError | None = None
+        """Change several texts together; see `Texts`."""
+        if self._is_in_transaction:
+            yield
+            return
+        failure: QueueError | None = None
+        self._thread.is_in_transaction = True
         try:
-            with self._cache.transact():
+            with self._store.transact():
                 try:
                     yield
                 except QueueError as error:
-                    told = error
+                    failure = error
                     raise
-        except (diskcache.Timeout, sqlite3.Error) as error:  # the way back fails too where the database has taken it
+        except (diskcache.Timeout, sqlite3.Error) as error:  # also of a ROLLBACK, if SQLite has rolled back itself
             self.close()
-            raise told or queue_error(Path(self._cache.directory), error) from error
+            raise failure or self._queue_error(error) from error
         except QueueError:
             self.close()
             raise
+        finally:
+            self._thread.is_in_transaction = False
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Turn the database's errors into QueueError; outside a transaction, the thread's connection goes with them."""
+    def _errors(self) -> Iterator[None]:
+        """Turn the database's errors into QueueError; outside a transaction, close the thread's connection."""
         try:
             yield
         except (diskcache.Timeout, sqlite3.Error) as error:
-            if self._cache._txn_id != threading.get_ident():
+            if not self._is_in_transaction:
                 self.close()
-            raise queue_error(Path(self._cache.directory), error) from error
+            raise self._queue_error(error) from error
+
+    def _queue_error(self, error: Exception) -> QueueError:
+        return queue_error(Path(self._store.directory), error)
 
     def get(self, name: str) -> str | None:
-        """Text of that name, None where there is none."""
-        with self._told():
-            value = self._cache.get(name)
+        """Return the text of a name, None if there is none."""
+        with self._errors():
+            value = self._store.get(name)
         return None if value is None else str(value)
 
     def put(self, name: str, text: str) -> None:
         """Keep a text under a name."""
-        with self._told():
-            self._cache.set(name, text)
+        with self._errors():
+            self._store.set(name, text)
 
     def drop(self, name: str) -> None:
-        """Forget a name; nothing happens where there is none."""
-        with self._told():
-            self._cache.delete(name)
+        """Forget a name, if it is there."""
+        with self._errors():
+            self._store.delete(name)
 
-    def span(self, low: str, high: str, most: int = -1) -> list[tuple[str, str]]:
-        """The first names and texts, in order.
-
-        Args:
-            low: From this name on.
-            high: Up to, without, this name.
-            most: How many at most, -1 for all.
-
-        Returns:
-            (name, text) pairs.
-        """
-        query = "SELECT key, value FROM Cache WHERE raw = 1 AND key >= ? AND key < ? ORDER BY key LIMIT ?"
-        with self._told():
-            return [(str(name), str(text)) for name, text in self._cache._sql(query, (low, high, most)).fetchall()]
-
-    def count(self, low: str, high: str) -> int:
-        """How many names there are from `low` up to, without, `high`."""
-        query = "SELECT COUNT(*) FROM Cache WHERE raw = 1 AND key >= ? AND key < ?"
-        with self._told():
-            return int(self._cache._sql(query, (low, high)).fetchone()[0])
+    def items(self) -> dict[str, str]:
+        """Read all texts by name."""
+        with self._errors():
+            found = [(name, self._store.get(name)) for name in self._store.iterkeys()]
+        return {str(name): str(value) for name, value in found if value is not None}
 
     def next_number(self, name: str) -> int:
-        """Count one up from 1; never the same number twice."""
-        with self._told():
-            return int(self._cache.incr(name))
+        """Count up from 1; no number comes twice."""
+        with self._errors():
+            return int(self._store.incr(name))
 
     def check(self) -> None:
-        """Read the whole database; damage is raised as QueueError."""
-        with self._told():
-            answer = self._cache._sql("PRAGMA quick_check(1)").fetchone()[0]
-            if answer != "ok":
-                raise sqlite3.DatabaseError(str(answer).replace("\n", " "))
+        """Check the whole database; QueueError says that it is damaged."""
+        with self._errors(), warnings.catch_warnings():
+            warnings.simplefilter("always")
+            damage = [found.message for found in self._store.check() if found.category is UserWarning]
+            if damage:
+                raise sqlite3.DatabaseError(str(damage[0]).replace("\n", " "))
+
+    def risks(self) -> list[str]:
+        """Return nothing: a disk of this machine loses no jobs."""
+        return []
 
     def close(self) -> None:
         """Close this thread's connection; the next use opens it again."""
         with suppress(sqlite3.Error):
-            self._cache.close()
+            self._store.close()
 
 
 def queue_error(folder: Path, error: Exception) -> QueueError:
@@ -119,14 +124,14 @@ def queue_error(folder: Path, error: Exception) -> QueueError:
     )
 
 
-def open_texts(cache: Path) -> Texts:
-    """Open the queue's store.
+def open_texts(cache: Path) -> DiskTexts:
+    """Open the store of a cache's queue, or make it, and check it.
 
     Args:
         cache: The cache directory.
 
     Returns:
-        The store; nothing is evicted from it, and what it acknowledged survives a power cut.
+        The store; it evicts nothing, and a change that has returned survives a power cut.
 
     Raises:
         queue_error: A QueueError: it cannot be opened, or is damaged.
@@ -137,16 +142,11 @@ def open_texts(cache: Path) -> Texts:
         raise queue_error(folder, sqlite3.DatabaseError("its database is gone or empty"))
     try:
         store = open_store(
-            folder,
-            TIMEOUT_S,
-            eviction_policy="none",
-            cull_limit=0,
-            size_limit=1 << 60,
-            sqlite_synchronous=2,
+            folder, TIMEOUT_S, eviction_policy="none", cull_limit=0, size_limit=1 << 60, sqlite_synchronous=2
         )
     except (OSError, diskcache.Timeout, sqlite3.Error) as error:
         raise queue_error(folder, error) from error
-    texts = Texts(store)
+    texts = DiskTexts(store)
     texts.check()
     with suppress(OSError):  # a full disk; the next start tries again
         begun.touch(0o600)

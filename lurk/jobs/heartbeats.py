@@ -1,63 +1,64 @@
-"""Which workers are alive: each notes a sign of life now and then. The base of the local queue."""
+"""Which workers are alive: each notes a sign of life every few seconds."""
 
-import time
-from collections.abc import Callable
-from functools import cache as remember
+import json
 from pathlib import Path
 
-from lurk.jobs.disk_texts import Texts
-from lurk.jobs.record import Lease
+from lurk.jobs.record import Clock, Lease
+from lurk.jobs.texts import Texts
+from lurk.records import canonical
 
+WORKERS = "workers"
 ALIVE_S = 5.0
 FORGOTTEN_S = 600.0
 
 
-@remember
-def boot() -> str:
-    """Names the time since this machine was started, within which monotonic clocks agree; empty where not told."""
+def boot_id() -> str:
+    """Name this start of the machine, for which its monotonic clock goes on; empty if it is unknown."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:
         return ""
 
 
-class Presence:
-    """Signs of life in a store, as texts `worker:<name>`."""
+class Heartbeats:
+    """The workers' signs of life, as one text of a store.
 
-    def __init__(self, texts: Texts, clock: Callable[[], float] = time.monotonic) -> None:
-        """Use a store.
+    Args:
+        texts: The store.
+        clock: The clock of the leases.
+    """
 
-        Args:
-            texts: The store.
-            clock: Seconds since the machine was started; steps of the wall clock do no harm to leases.
-        """
+    def __init__(self, texts: Texts, clock: Clock) -> None:
         self._texts, self._clock = texts, clock
 
     def present(self, worker: str) -> None:
-        """Note a worker's sign of life."""
-        self._texts.put(f"worker:{worker}", self._lease().text())
+        """Note a worker's sign of life, and forget the workers that have been silent for long."""
+        with self._texts.transaction():
+            self._keep({**self._fresh(FORGOTTEN_S), worker: self._clock.lease()})
 
     def absent(self, worker: str) -> None:
         """Forget a worker that ends."""
-        self._texts.drop(f"worker:{worker}")
+        with self._texts.transaction():
+            self._keep({name: lease for name, lease in self._leases().items() if name != worker})
 
     def silence_s(self, worker: str) -> float:
-        """Seconds since a worker's last sign of life; 0 where it gave none yet."""
-        text = self._texts.get(f"worker:{worker}")
-        return 0.0 if text is None else self._clock() - Lease.read(text).at
+        """Seconds since a worker's last sign of life; 0 if it has given none yet."""
+        lease = self._leases().get(worker)
+        return 0.0 if lease is None else self._clock.now() - lease.at
 
     def workers_alive(self) -> int:
         """How many workers gave a sign of life in the last seconds."""
-        return sum(self._is_fresh(Lease.read(text), ALIVE_S) for _, text in self._texts.span("worker:", "worker;"))
+        return len(self._fresh(ALIVE_S))
 
-    def _forget_silent(self) -> None:
-        """Forget the workers that have been silent for long."""
-        for name, text in self._texts.span("worker:", "worker;"):
-            if not self._is_fresh(Lease.read(text), FORGOTTEN_S):
-                self._texts.drop(name)
+    def _fresh(self, limit_s: float) -> dict[str, Lease]:
+        return {name: lease for name, lease in self._leases().items() if self._clock.is_fresh(lease, limit_s)}
 
-    def _lease(self) -> Lease:
-        return Lease(boot(), self._clock())
+    def _leases(self) -> dict[str, Lease]:
+        try:
+            found = json.loads(self._texts.get(WORKERS) or "{}")
+            return {str(name): Lease(str(clock), float(at)) for name, (clock, at) in found.items()}
+        except (ValueError, TypeError, AttributeError):
+            return {}
 
-    def _is_fresh(self, lease: Lease, limit_s: float) -> bool:
-        return lease.boot == boot() and 0 <= self._clock() - lease.at <= limit_s
+    def _keep(self, leases: dict[str, Lease]) -> None:
+        self._texts.put(WORKERS, canonical({name: [lease.clock, lease.at] for name, lease in leases.items()}))

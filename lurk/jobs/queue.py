@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, Protocol
 
+from lurk.jobs.lanes import Lane
 from lurk.records import JobSpec
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -95,7 +96,13 @@ class Queue(Protocol):
     """Where jobs wait and are kept; a call is one indivisible change, and raises QueueError when that is impossible."""
 
     def submit(
-        self, spec: JobSpec, lane: int = 0, *, again: bool = False, person: str = "", limits: Limits | None = None
+        self,
+        spec: JobSpec,
+        lane: int = Lane.NOW,
+        *,
+        again: bool = False,
+        person: str = "",
+        limits: Limits | None = None,
     ) -> Job:
         """Ask for a job; one that is on record already is not run twice.
 
@@ -162,8 +169,41 @@ class Queue(Protocol):
     def places(self) -> Mapping[str, int]:
         """What `ahead` gives for every waiting job, by key."""
 
+    def has_waiting(self) -> bool:
+        """Whether a job waits."""
+
     def sweep_leases(self) -> int:
-        """Take back the jobs whose leases ran out; returns how many."""
+        """Take back the jobs whose leases ran out; returns how many. One process calls it every second."""
+
+    def lost(self, worker: str, reason: str, *, killed: bool = False) -> int:
+        """Take back the jobs of a worker that has ended.
+
+        Args:
+            worker: Its name.
+            reason: How it ended, in words that follow "the worker".
+            killed: Whether somebody else seems to have killed it: then the job is not to blame, up to a limit.
+
+        Returns:
+            How many jobs it held.
+        """
+
+    def last_begun(self, worker: str) -> Job | None:
+        """Return the job that a worker has begun last among those that it runs, None if it runs none."""
+
+    def present(self, worker: str) -> None:
+        """Note a worker's sign of life."""
+
+    def absent(self, worker: str) -> None:
+        """Forget a worker that ends."""
+
+    def silence_s(self, worker: str) -> float:
+        """Seconds since a worker's last sign of life; 0 if it has given none yet."""
 
     def workers_alive(self) -> int:
         """How many workers gave a sign of life in the last seconds."""
+
+    def risks(self) -> list[str]:
+        """Say which settings of the queue's store may lose jobs, and how to change them."""
+
+    def close(self) -> None:
+        """Close the connections; the next use opens them again."""

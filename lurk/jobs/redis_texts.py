@@ -1,14 +1,14 @@
-"""Texts in a Redis, in the order of their names, changed by transactions: what the queue of many machines is built on.
+"""The texts of the queue of several machines: in a Redis.
 
-A transaction holds a lock that runs out by itself, gathers what it changes, and hands all of it in by one script, which
-does nothing where the lock is no longer its own. So a process that is killed or held up halfway has changed nothing.
+A transaction takes a lock that expires by itself, collects its changes, and submits all of them by one script, which
+does nothing if the lock is no longer held. So a process that is killed or held up halfway has changed nothing.
 """
 
 import random
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any
 
@@ -22,29 +22,18 @@ from lurk.errors import QueueError
 LOCK_S = 3.0
 PATIENCE_S = 15.0
 ANSWER_S = 5.0
-LOCK, LAST, NAMES, VALUES, NUMBERS = (f"lurk:{part}" for part in ("lock", "last", "names", "values", "numbers"))
+LOCK, LAST, VALUES, NUMBERS = (f"lurk:{part}" for part in ("lock", "last", "values", "numbers"))
 
-SPAN = """
-local names = redis.call('ZRANGEBYLEX', KEYS[1], ARGV[1], ARGV[2], 'LIMIT', 0, ARGV[3])
-local found = {}
-for at = 1, #names do
-    found[2 * at - 1] = names[at]
-    found[2 * at] = redis.call('HGET', KEYS[2], names[at])
-end
-return found
-"""
 COMMIT = """
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then
     return redis.call('GET', KEYS[2]) == ARGV[1] and 1 or 0
 end
 local puts = tonumber(ARGV[2])
 for at = 3, 2 + 2 * puts, 2 do
-    redis.call('ZADD', KEYS[3], 0, ARGV[at])
-    redis.call('HSET', KEYS[4], ARGV[at], ARGV[at + 1])
+    redis.call('HSET', KEYS[3], ARGV[at], ARGV[at + 1])
 end
 for at = 3 + 2 * puts, #ARGV do
-    redis.call('ZREM', KEYS[3], ARGV[at])
-    redis.call('HDEL', KEYS[4], ARGV[at])
+    redis.call('HDEL', KEYS[3], ARGV[at])
 end
 redis.call('SET', KEYS[2], ARGV[1])
 redis.call('DEL', KEYS[1])
@@ -56,28 +45,25 @@ Changes = dict[str, str | None]
 
 
 class RedisTexts:
-    """Texts under names in a Redis that several machines share; `disk_texts` keeps them on one machine."""
+    """Texts in a Redis, which is connected at the first use; see `Texts`.
 
-    def __init__(self, url: str, told: Callable[[Mapping[str, str | None]], None] = lambda _changes: None) -> None:
-        """Prepare; the connection is made at the first use.
+    Args:
+        url: Address of the Redis; its database holds one queue and nothing else.
+    """
 
-        Args:
-            url: Address of the Redis, whose database holds one queue and nothing else.
-            told: Called after each transaction with the texts that it has put, None for those dropped.
-        """
-        self._where, self._told = without_password(url), told
+    def __init__(self, url: str) -> None:
+        self._where = without_password(url)
         patience = Retry(ExponentialBackoff(cap=0.4, base=0.05), 3)
         self._redis: Any = redis.Redis.from_url(
             url, decode_responses=True, socket_timeout=ANSWER_S, socket_connect_timeout=ANSWER_S, retry=patience
         )
-        self._span = self._redis.register_script(SPAN)
         self._commit = self._redis.register_script(COMMIT)
         self._release = self._redis.register_script(RELEASE)
-        self._mine = threading.local()
+        self._thread = threading.local()
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
-        """Turn Redis's errors into QueueError."""
+        """Turn the errors of the Redis into QueueError."""
         try:
             yield
         except redis.exceptions.AuthenticationError as error:
@@ -89,49 +75,51 @@ class RedisTexts:
 
     @property
     def _changes(self) -> Changes | None:
-        """What this thread's transaction changes, None outside of one."""
-        found: Changes | None = getattr(self._mine, "changes", None)
+        """What this thread's transaction changes, None outside a transaction."""
+        found: Changes | None = getattr(self._thread, "changes", None)
         return found
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """Change several texts at once; no other process or thread reads or changes them halfway."""
+        """Change several texts together; see `Texts`."""
+        if self._changes is not None:
+            yield
+            return
         token = uuid.uuid4().hex
         self._acquire(token)
         changes: Changes = {}
-        self._mine.changes = changes
+        self._thread.changes = changes
         try:
             yield
-            self._hand_in(token, changes)
+            self._submit(token, changes)
         except BaseException:
-            with suppress(QueueError), self._errors():  # else the lock runs out by itself
+            with suppress(QueueError), self._errors():  # if this fails, the lock expires by itself
                 self._release(keys=[LOCK], args=[token])
             raise
         finally:
-            self._mine.changes = None
-        self._told(changes)
+            self._thread.changes = None
 
     def _acquire(self, token: str) -> None:
         end, pause_s = time.monotonic() + PATIENCE_S, 0.001
         with self._errors():
             while not self._redis.set(LOCK, token, nx=True, px=int(1000 * LOCK_S)):
-                if self._redis.get(LOCK) == token:  # set by a try whose answer was lost
+                if self._redis.get(LOCK) == token:  # set by an earlier try, whose answer was lost
                     return
                 if time.monotonic() > end:
                     raise QueueError(f"the queue in the Redis at {self._where} is held for too long; try again")
                 time.sleep(pause_s * (0.5 + random.random()))  # noqa: S311 - a pause, not a secret
                 pause_s = min(2 * pause_s, 0.02)
 
-    def _hand_in(self, token: str, changes: Changes) -> None:
+    def _submit(self, token: str, changes: Changes) -> None:
         puts = [part for name, text in changes.items() if text is not None for part in (name, text)]
         drops = [name for name, text in changes.items() if text is None]
         with self._errors():
-            done = self._commit(keys=[LOCK, LAST, NAMES, VALUES], args=[token, len(puts) // 2, *puts, *drops])
+            done = self._commit(keys=[LOCK, LAST, VALUES], args=[token, len(puts) // 2, *puts, *drops])
         if not done:
             raise QueueError(f"a change of the queue in the Redis at {self._where} took too long; try again")
 
     def get(self, name: str) -> str | None:
-        """Text of that name, None where there is none."""
+        """Return the text of a name, None if there is none."""
         if self._changes and name in self._changes:
             return self._changes[name]
         with self._errors():
@@ -143,37 +131,21 @@ class RedisTexts:
         self._change(name, text)
 
     def drop(self, name: str) -> None:
-        """Forget a name; nothing happens where there is none."""
+        """Remove a name, if it is there."""
         self._change(name, None)
 
     def _change(self, name: str, text: str | None) -> None:
-        if self._changes is None:
-            with self.transaction():
-                self._change(name, text)
-        else:
-            self._changes[name] = text
+        with self.transaction():
+            self._thread.changes[name] = text
 
-    def span(self, low: str, high: str, most: int = -1) -> list[tuple[str, str]]:
-        """The first names and texts, in order; see `lurk.jobs.disk_texts.Texts.span`."""
-        changes = {name: text for name, text in (self._changes or {}).items() if low <= name < high}
-        asked = most + len(changes) if most >= 0 else -1
+    def items(self) -> dict[str, str]:
+        """Return all texts by name."""
         with self._errors():
-            flat = self._span(keys=[NAMES, VALUES], args=[f"[{low}", f"({high}", asked])
-        found: Changes = dict(zip(flat[::2], flat[1::2], strict=True)) | changes
-        there = sorted((name, text) for name, text in found.items() if text is not None)
-        return there if most < 0 else there[:most]
-
-    def count(self, low: str, high: str) -> int:
-        """How many names there are from `low` up to, without, `high`."""
-        changes = {name: text for name, text in (self._changes or {}).items() if low <= name < high}
-        with self._errors():
-            number = int(self._redis.zlexcount(NAMES, f"[{low}", f"({high}"))
-            for name, text in changes.items():
-                number += (text is not None) - bool(self._redis.hexists(VALUES, name))
-        return number
+            found = self._redis.hgetall(VALUES) | (self._changes or {})
+        return {name: text for name, text in found.items() if text is not None}
 
     def next_number(self, name: str) -> int:
-        """Count one up from 1; never the same number twice."""
+        """Count up from 1; no number is given twice."""
         with self._errors():
             return int(self._redis.hincrby(NUMBERS, name, 1))
 
@@ -188,8 +160,17 @@ class RedisTexts:
         with self._errors():
             return int(self._redis.llen(name))
 
-    def setting(self, name: str) -> str | None:
-        """A setting of the Redis, None where it does not tell."""
+    def risks(self) -> list[str]:
+        """Say which settings of the Redis may lose jobs, and how to change them, if it tells its settings."""
+        keeps, limit, policy = map(self._setting, ("appendonly", "maxmemory", "maxmemory-policy"))
+        found = []
+        if keeps == "no":
+            found.append("the Redis may forget the latest jobs when it ends; start it with: --appendonly yes")
+        if limit not in (None, "0") and policy not in (None, "noeviction"):
+            found.append(f"the Redis drops jobs when its memory is full ({policy}); --maxmemory-policy noeviction")
+        return found
+
+    def _setting(self, name: str) -> str | None:
         try:
             found: dict[str, str] = self._redis.config_get(name)
         except redis.exceptions.RedisError:
@@ -197,7 +178,7 @@ class RedisTexts:
         return found.get(name)
 
     def check(self) -> None:
-        """Ask for an answer; QueueError where there is none."""
+        """Raise QueueError if the Redis does not answer."""
         with self._errors():
             self._redis.ping()
 

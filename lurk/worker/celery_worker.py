@@ -1,8 +1,8 @@
-"""A worker that hears of jobs by Celery's messages, where the queue lies in a Redis.
+"""A worker that learns of jobs by Celery's messages, if the queue is in a Redis.
 
-Celery runs its task in the worker's one thread (`solo`): no process is ever forked, with or without torch; the
-processes are those that the supervisor spawns. That pool knows no time limit, so a thread here keeps it: a job that has
-run for long is asked to make way, which costs nothing, as it goes on from where it is; one that does not is lost.
+Celery runs its task in the worker's only thread (pool `solo`), so it forks no process; all processes are started by the
+supervisor. That pool has no time limit, so a thread here enforces one. A job that has run for long is asked to stop and
+goes on later from where it was; a job that does not stop counts as lost.
 """
 
 import threading
@@ -12,33 +12,34 @@ from contextlib import suppress
 from celery.worker import WorkController
 
 from lurk.errors import LurkError
-from lurk.jobs.celery import BELLS, GRACE_S, TASK, TIME_LIMIT_S, CeleryQueue
+from lurk.jobs.celery import GRACE_S, MESSAGES, TASK, TIME_LIMIT_S, celery_app, open_celery_queue
+from lurk.jobs.queue import Queue
 from lurk.worker.worker import Worker, end_family
 
 WATCH_S = 1.0
-DEAF_S = 20.0
+UNHEARD_S = 20.0
 
 
-def hear(worker: Worker, url: str) -> int:
+def run_by_messages(worker: Worker, url: str) -> int:
     """Run a job for each message until the process is told to end.
 
     Args:
-        worker: What claims and runs the jobs.
+        worker: Claims and runs the jobs.
         url: Address of the Redis that holds its queue.
 
     Returns:
-        Exit status, not 0 where Celery has ended by itself.
+        Exit status, not 0 if Celery has ended by itself.
     """
-    queue = CeleryQueue(url)
+    app = celery_app(url)
 
     def job(_key: str) -> None:
-        with suppress(LurkError):  # the queue cannot be used just now; the bell is rung again
+        with suppress(LurkError):  # the queue cannot be used now; the message is sent again
             worker.once()
 
-    queue.app.task(job, name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
-    queue.app.amqp.queues.select([BELLS])
+    app.task(job, name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
+    app.amqp.queues.select([MESSAGES])
     controller = WorkController(
-        app=queue.app,
+        app=app,
         hostname=f"{worker.name}@lurk",
         pool_cls="solo",
         concurrency=1,
@@ -46,6 +47,7 @@ def hear(worker: Worker, url: str) -> int:
         without_mingle=True,
         without_heartbeat=True,
     )
+    queue = open_celery_queue(url)
     threading.Thread(target=_watch, args=(worker, queue), name="watch", daemon=True).start()
     try:
         controller.start()
@@ -55,9 +57,9 @@ def hear(worker: Worker, url: str) -> int:
     return int(controller.exitcode or 1) if ended_by_itself else 0
 
 
-def _watch(worker: Worker, queue: CeleryQueue) -> None:
-    """End the process where its job does not end, or where it hears nothing although jobs wait."""
-    heard, idle_since = worker.claims, time.monotonic()
+def _watch(worker: Worker, queue: Queue) -> None:
+    """End this process if its job does not stop in time, or if it receives no message although jobs wait."""
+    claims, idle_since = worker.claims, time.monotonic()
     while not worker.is_ending:
         time.sleep(WATCH_S)
         busy_s = worker.busy_s()
@@ -67,15 +69,15 @@ def _watch(worker: Worker, queue: CeleryQueue) -> None:
             with suppress(LurkError):
                 queue.lost(worker.name, f"did not end in {TIME_LIMIT_S + GRACE_S:.0f} s")
             end_family()
-        if busy_s or heard != worker.claims or not _waits(queue):
-            heard, idle_since = worker.claims, time.monotonic()
-        elif time.monotonic() - idle_since > DEAF_S:
+        if busy_s or claims != worker.claims or not _has_waiting(queue):
+            claims, idle_since = worker.claims, time.monotonic()
+        elif time.monotonic() - idle_since > UNHEARD_S:
             worker.give_back()
             end_family()
 
 
-def _waits(queue: CeleryQueue) -> bool:
-    """Whether a job waits, as far as that can be found out."""
+def _has_waiting(queue: Queue) -> bool:
+    """Whether a job waits; False if the queue cannot be used now."""
     try:
         return queue.has_waiting()
     except LurkError:

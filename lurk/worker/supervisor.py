@@ -20,8 +20,8 @@ from typing import Self
 
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
-from lurk.jobs.open_queue import queue_at
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_queue
+from lurk.jobs.queue import Queue
 from lurk.logs import configure, event
 from lurk.storage.disk_space import keep_reserve
 from lurk.worker.subprocesses import GRACE_S, KILLED, Kept, how_it_ended
@@ -37,9 +37,7 @@ LAY_UP_S = 30.0
 class _Post:
     """One worker after the other, each with a name of its own."""
 
-    def __init__(
-        self, queue: LocalQueue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL
-    ) -> None:
+    def __init__(self, queue: Queue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL) -> None:
         self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
         self._kept = Kept(queue=where)
         self._renew()
@@ -123,7 +121,7 @@ def run(  # noqa: PLR0913 - what each process is started with
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: over.set())
-    kept = queue_at(queue, cache)
+    kept = open_queue(queue, cache)
     arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
     posts = [_Post(kept, arguments, stuck_s, queue) for _ in range(workers)]
     try:
@@ -136,7 +134,7 @@ def run(  # noqa: PLR0913 - what each process is started with
             end.join()
 
 
-def _watch(queue: LocalQueue, posts: Sequence[_Post], over: threading.Event, lay_up: Callable[[], object]) -> None:
+def _watch(queue: Queue, posts: Sequence[_Post], over: threading.Event, lay_up: Callable[[], object]) -> None:
     due = lay_up_due = 0.0
     while not over.wait(WATCH_S):
         for post in posts:

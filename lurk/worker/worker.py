@@ -18,7 +18,7 @@ from pathlib import Path
 
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.errors import Cancelled, LurkError
-from lurk.jobs.open_queue import queue_at, share_counts
+from lurk.jobs.open_queue import open_queue, share_counts
 from lurk.jobs.queue import Job, Queue
 from lurk.logs import configure
 from lurk.records import JobSpec, canonical
@@ -100,7 +100,7 @@ class Worker:
     ) -> None:
         self._space = Space(cache, floor_bytes)
         self.cache, self.name = cache, name or uuid.uuid4().hex
-        self._task, self._where, self._queue = task, queue, queue_at(queue, cache)
+        self._task, self._where, self._queue = task, queue, open_queue(queue, cache)
         self._held: list[_Held] = []
         self._lock = threading.Lock()
         self.claims = 0
@@ -183,9 +183,9 @@ class Worker:
     def work(self) -> int:
         """Claim and run jobs until told to end; returns the exit status."""
         if self._where != LOCAL:
-            from lurk.worker.celery_worker import hear
+            from lurk.worker.celery_worker import run_by_messages
 
-            return hear(self, self._where)
+            return run_by_messages(self, self._where)
         try:
             while not self._ending.is_set():
                 try:

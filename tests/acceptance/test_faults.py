@@ -6,7 +6,7 @@ import time
 import pytest
 
 from benchmarks.faults import crowd, kills, lab, picture, restart
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec
 from lurk.worker.supervisor import Supervisor
 from tests.waiting import wait_for
@@ -40,7 +40,7 @@ def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_noth
 
 
 def test_a_job_that_never_ends_is_failed_with_its_reason_and_the_next_one_runs(tmp_path):
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     stuck, following = spec("stuck", "sleep", seconds=600), spec("next", steps=3)
     queue.submit(stuck, 0)
     queue.submit(following, 1)
@@ -52,7 +52,7 @@ def test_a_job_that_never_ends_is_failed_with_its_reason_and_the_next_one_runs(t
 
 
 def test_a_job_that_moves_slowly_but_moves_is_left_alone(tmp_path):
-    queue, slow = LocalQueue(tmp_path), spec("slow", steps=60)
+    queue, slow = open_local_queue(tmp_path), spec("slow", steps=60)
     queue.submit(slow, 0)
     with Supervisor(tmp_path, tasks=TASKS, stuck_s=1.5):
         job = wait_for(lambda: queue.get(slow.key).state == "done" and queue.get(slow.key), 60)
@@ -60,7 +60,7 @@ def test_a_job_that_moves_slowly_but_moves_is_left_alone(tmp_path):
 
 
 def test_two_servers_on_one_cache_share_the_work(tmp_path):
-    queue, specs = LocalQueue(tmp_path), [spec(f"job-{number}", steps=6) for number in range(12)]
+    queue, specs = open_local_queue(tmp_path), [spec(f"job-{number}", steps=6) for number in range(12)]
     for one in specs:
         queue.submit(one, 1)
     with Supervisor(tmp_path, tasks=TASKS), Supervisor(tmp_path, tasks=TASKS):
@@ -71,7 +71,7 @@ def test_two_servers_on_one_cache_share_the_work(tmp_path):
 
 
 def test_no_worker_alive_is_known_soon(tmp_path):
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     with Supervisor(tmp_path, tasks=TASKS):
         wait_for(lambda: queue.workers_alive() == 1, 60)
     began = time.monotonic()

@@ -17,7 +17,7 @@ from PIL import Image
 
 import lurk
 from lurk.config.settings import Settings
-from lurk.jobs.celery import CeleryQueue
+from lurk.jobs.celery import open_celery_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive
@@ -59,7 +59,7 @@ class Lab:
 
     def __init__(self, folder, redis):
         self.redis, self.cache, self.url = redis, folder / "cache", redis.url()
-        self.queue = CeleryQueue(self.url)
+        self.queue = open_celery_queue(self.url)
         self.study = ("--model", f"{folder / 'net.py'}:make", "--data", str(folder / "images"), "--batch-size", "4")
         self.study += ("--workers", "1")
         self.machines = []

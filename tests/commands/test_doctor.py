@@ -3,8 +3,7 @@ import pytest
 from lurk.commands import doctor
 from lurk.commands.doctor import deployment
 from lurk.config.settings import Settings
-from lurk.jobs.open_queue import queue_at
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue, open_queue
 from lurk.records import JobSpec
 from lurk.storage.cache_dir import prepare_cache
 from lurk.web.server.in_process import start
@@ -31,7 +30,7 @@ def test_nothing_is_wrong_with_an_empty_cache(cache):
 
 
 def test_jobs_without_a_worker_are_told_with_the_command_that_mends_it(cache):
-    queue = LocalQueue(cache)
+    queue = open_local_queue(cache)
     queue.submit(JobSpec("map", "study", ()))
     assert f"python -m lurk worker --cache {cache}" in wrong(Settings(port=free_port()), cache)["queue"]
     queue.present("worker")
@@ -41,7 +40,7 @@ def test_jobs_without_a_worker_are_told_with_the_command_that_mends_it(cache):
 def test_a_redis_is_asked_for_its_jobs_and_for_what_may_lose_them(cache, redis_url, redis_server):
     settings = Settings(port=free_port(), queue=redis_url)
     assert wrong(settings, cache) == {}
-    queue_at(redis_url, cache).submit(JobSpec("map", "study", ()))
+    open_queue(redis_url, cache).submit(JobSpec("map", "study", ()))
     redis = redis_server.client()
     try:
         redis.config_set("appendonly", "no")
@@ -65,7 +64,7 @@ def test_a_redis_that_is_not_there_is_told(cache):
 
 
 def test_a_damaged_queue_is_told(cache):
-    LocalQueue(cache)
+    open_local_queue(cache)
     (cache / "queue" / "cache.db").write_bytes(b"no database" * 1000)
     assert str(cache / "queue") in wrong(Settings(port=free_port()), cache)["queue"]
 

@@ -8,7 +8,7 @@ import pytest
 from lurk.cli import main
 from lurk.commands import COMMANDS
 from lurk.config.lurk_toml import read
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.study_changes import apply_config
 from lurk.storage.cache_dir import prepare_cache
 
@@ -27,7 +27,7 @@ def file(tmp_path, monkeypatch):
 @pytest.fixture
 def running(file, tmp_path):
     cache = prepare_cache(tmp_path / "results")
-    apply_config(cache, read(file), LocalQueue(cache), process=os.getpid())
+    apply_config(cache, read(file), open_local_queue(cache), process=os.getpid())
     return file
 
 
@@ -65,7 +65,7 @@ def test_of_several_servers_one_must_be_named(running, tmp_path, capsys):
     other = tmp_path / "other.toml"
     other.write_text(STUDY.format("c"))
     cache = tmp_path / "results"
-    apply_config(cache, read(other), LocalQueue(cache), process=os.getpid())
+    apply_config(cache, read(other), open_local_queue(cache), process=os.getpid())
     assert main(["reload", "--cache", "results"]) == 2
     said = capsys.readouterr().err
     assert "say which with --config" in said

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 
 
 class Clock:
@@ -24,11 +24,11 @@ def clock():
 def open_queue(request, tmp_path, clock):
     """Opens the queue once more, as another process does."""
     if getattr(request, "param", "local") == "local":
-        return lambda: LocalQueue(tmp_path, clock=clock)
-    from lurk.jobs.celery import CeleryQueue
+        return lambda: open_local_queue(tmp_path, now=clock)
+    from lurk.jobs.celery import open_celery_queue
 
     url = request.getfixturevalue("redis_url")
-    return lambda: CeleryQueue(url, clock=clock, is_mute=True)
+    return lambda: open_celery_queue(url, now=clock, sends_messages=False)
 
 
 @pytest.fixture

@@ -13,8 +13,8 @@ import pytest
 from lurk.errors import LurkError, QueueError
 from lurk.jobs import celery as module
 from lurk.jobs import redis_texts
-from lurk.jobs.celery import BELLS, GRACE_S, TIME_LIMIT_S, VISIBILITY_S, CeleryQueue, celery_app
-from lurk.jobs.open_queue import queue_at
+from lurk.jobs.celery import GRACE_S, MESSAGES, TIME_LIMIT_S, VISIBILITY_S, celery_app, open_celery_queue
+from lurk.jobs.open_queue import open_queue
 from lurk.jobs.record_queue import LEASE_S
 from lurk.jobs.redis_texts import LOCK, RedisTexts
 from lurk.records import JobSpec
@@ -22,19 +22,21 @@ from tests.jobs.conftest import Clock
 from tests.jobs.test_record_queue import HAMMER, invariants, spec
 
 REDIS_HAMMER = HAMMER.replace(
-    "from lurk.jobs.record_queue import LocalQueue", "from lurk.jobs.celery import CeleryQueue"
+    "from lurk.jobs.open_queue import open_local_queue", "from lurk.jobs.celery import open_celery_queue"
 )
-REDIS_HAMMER = REDIS_HAMMER.replace("LocalQueue(Path(sys.argv[1]))", "CeleryQueue(sys.argv[1], is_mute=True)")
+REDIS_HAMMER = REDIS_HAMMER.replace(
+    "open_local_queue(Path(sys.argv[1]))", "open_celery_queue(sys.argv[1], sends_messages=False)"
+)
 
 
 @pytest.fixture
 def ringing(redis_url):
-    return CeleryQueue(redis_url, clock=Clock())
+    return open_celery_queue(redis_url, now=Clock())
 
 
 def bells(redis_server):
     """What the messages that wait say, the first one first."""
-    bodies = [json.loads(message)["body"] for message in redis_server.client().lrange(BELLS, 0, -1)]
+    bodies = [json.loads(message)["body"] for message in redis_server.client().lrange(MESSAGES, 0, -1)]
     return [json.loads(base64.b64decode(body)) for body in bodies][::-1]
 
 
@@ -43,7 +45,7 @@ def test_a_message_holds_a_key_and_nothing_else(ringing, redis_server):
     ((arguments, options, embedded),) = bells(redis_server)
     assert (arguments, options) == ([job.key], {})
     assert not any(embedded.values())
-    (message,) = redis_server.client().lrange(BELLS, 0, -1)
+    (message,) = redis_server.client().lrange(MESSAGES, 0, -1)
     assert json.loads(message)["content-type"] == "application/json"
 
 
@@ -63,7 +65,7 @@ def test_a_bell_that_was_lost_is_rung_again_and_no_more_than_needed(ringing, red
     for _ in range(3):
         ringing.sweep_leases()
     assert len(bells(redis_server)) == 3
-    redis_server.client().delete(BELLS)
+    redis_server.client().delete(MESSAGES)
     ringing.claim("w/1")
     for _ in range(3):
         ringing.sweep_leases()
@@ -118,11 +120,13 @@ def test_a_transaction_sees_its_own_changes_and_others_see_none_until_it_ends(re
         mine.put("a", "0")
         mine.put("c", "2")
         mine.drop("b")
-        assert mine.span("a", "z") == [("a", "0"), ("c", "2")]
-        assert mine.span("a", "z", 1) == [("a", "0")]
-        assert (mine.count("a", "z"), mine.get("b")) == (2, None)
-        assert other.span("a", "z") == [("b", "1")]
-    assert other.span("a", "z") == [("a", "0"), ("c", "2")]
+        assert mine.items() == {"a": "0", "c": "2"}
+        assert (mine.get("a"), mine.get("b")) == ("0", None)
+        assert other.items() == {"b": "1"}
+        with mine.transaction():
+            mine.put("d", "3")
+        assert other.get("d") is None
+    assert other.items() == {"a": "0", "c": "2", "d": "3"}
     with suppress(KeyError), mine.transaction():
         mine.put("a", "9")
         raise KeyError
@@ -131,7 +135,7 @@ def test_a_transaction_sees_its_own_changes_and_others_see_none_until_it_ends(re
 
 def test_a_clock_that_is_set_back_ends_no_lease(redis_url):
     clock = Clock()
-    queue = CeleryQueue(redis_url, clock=clock, is_mute=True)
+    queue = open_celery_queue(redis_url, now=clock, sends_messages=False)
     queue.submit(spec(), 2)
     job = queue.claim("w/1")
     queue.sweep_leases()
@@ -145,7 +149,7 @@ def test_a_clock_that_is_set_back_ends_no_lease(redis_url):
 
 
 def test_kills_at_any_moment_leave_the_queue_whole(redis_url, monkeypatch):
-    queue = CeleryQueue(redis_url, is_mute=True)
+    queue = open_celery_queue(redis_url, sends_messages=False)
     for number in range(2):
         running = [
             subprocess.Popen([sys.executable, "-c", REDIS_HAMMER, redis_url, str(seed)], stdout=subprocess.PIPE)
@@ -165,12 +169,12 @@ def test_kills_at_any_moment_leave_the_queue_whole(redis_url, monkeypatch):
 
 
 def test_two_processes_never_claim_the_same_job(redis_url):
-    queue = CeleryQueue(redis_url, is_mute=True)
+    queue = open_celery_queue(redis_url, sends_messages=False)
     for number in range(120):
         queue.submit(spec(str(number)), number % 3)
     code = (
-        "import sys; from lurk.jobs.celery import CeleryQueue\n"
-        "queue = CeleryQueue(sys.argv[1], is_mute=True); number = 0\n"
+        "import sys; from lurk.jobs.celery import open_celery_queue\n"
+        "queue = open_celery_queue(sys.argv[1], sends_messages=False); number = 0\n"
         "while job := queue.claim(f'{sys.argv[2]}/{number}'):\n"
         "    print(job.spec.study); number += 1"
     )
@@ -189,7 +193,7 @@ def test_a_redis_that_is_not_there_or_refuses_is_named_in_one_line_without_the_p
         (f"redis://127.0.0.1:{redis_server.port}/0", "refuses the password"),
     ):
         with pytest.raises(QueueError, match=words) as told:
-            queue_at(url, tmp_path)
+            open_queue(url, tmp_path)
         assert "--queue" in str(told.value)
         assert "hush" not in str(told.value)
         assert "of-the-tests-only" not in str(told.value)
@@ -197,7 +201,7 @@ def test_a_redis_that_is_not_there_or_refuses_is_named_in_one_line_without_the_p
 
 def test_a_redis_without_a_password_on_another_machine_is_never_asked(tmp_path):
     with pytest.raises(LurkError, match="without a password"):
-        queue_at("redis://192.0.2.1:6379/0", tmp_path)
+        open_queue("redis://192.0.2.1:6379/0", tmp_path)
 
 
 def test_the_queue_loads_no_torch():
@@ -209,6 +213,6 @@ def test_what_is_asked_for_while_no_bell_can_be_rung_is_kept(ringing, monkeypatc
     def fail(*_arguments, **_options):
         raise module.kombu.exceptions.OperationalError("no broker")
 
-    monkeypatch.setattr(ringing.app, "send_task", fail)
+    monkeypatch.setattr(ringing._notifier.app, "send_task", fail)
     assert ringing.submit(JobSpec("toy", "a"), 0).state == "queued"
     assert ringing.claim("w/1").spec.study == "a"

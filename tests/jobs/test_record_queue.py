@@ -1,5 +1,6 @@
 """What every queue promises, shown of the local one and of the one in a Redis; then what only the local one has."""
 
+import json
 import random
 import signal
 import subprocess
@@ -9,10 +10,13 @@ import time
 import pytest
 
 from lurk.errors import QueueError
-from lurk.jobs import heartbeats, waiting_lines
+from lurk.jobs import open_queue as factories
+from lurk.jobs.job_records import KEPT, LISTS
+from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Queue
-from lurk.jobs.record_queue import KEPT, KILLS, LEASE_S, LocalQueue
-from lurk.records import JobSpec
+from lurk.jobs.record import Entry
+from lurk.jobs.record_queue import KILLS, LEASE_S
+from lurk.records import JobSpec, canonical
 
 
 def spec(name="a", **parameters):
@@ -28,16 +32,16 @@ def claim_all(queue, owner="w"):
 
 def invariants(queue):
     """Each record's state agrees with the lists that it is in, and with no other."""
-    texts = queue._texts
-    waiting = [job.key for job in waiting_lines.waiting(texts)]
-    over = [key for _, key in texts.span("over:", "over;")]
-    running = [name.removeprefix("run:") for name, _ in texts.span("run:", "run;")]
-    by_state = {"queued": waiting, "running": running}
-    for job in queue.jobs():
-        for state, keys in {**by_state, "over": over}.items():
-            expected = state == job.state or (state == "over" and job.state not in by_state)
-            assert keys.count(job.key) == expected, (job, state)
-    assert len(waiting) + len(over) + len(running) == len(queue.jobs())
+    lists = {name: json.loads(text) for name, text in queue._texts.items().items() if name in LISTS}
+    entries = [Entry.read(text) for name, text in queue._texts.items().items() if name.startswith("job:")]
+    for entry in entries:
+        job = entry.job
+        state = job.state if job.state in ("queued", "running") else "ended"
+        expected = f"waiting:{job.lane}" if state == "queued" else state
+        for name, rows in lists.items():
+            assert [row for row in rows if row[1] == job.key] == [entry.row[1]] * (name == expected), (job, name)
+    assert all(rows == sorted(rows) for rows in lists.values())
+    assert sum(map(len, lists.values())) == len(entries) == len(queue.jobs())
 
 
 def test_it_promises_what_a_queue_does(queue):
@@ -236,8 +240,8 @@ def test_a_lease_from_before_a_restart_of_the_machine_has_run_out(tmp_path, queu
     queue.submit(spec(), 2)
     queue.claim("w/1")
     queue.present("w")
-    monkeypatch.setattr(heartbeats, "boot", lambda: "another")
-    again = LocalQueue(tmp_path, clock=clock)
+    monkeypatch.setattr(factories, "boot_id", lambda: "another")
+    again = open_local_queue(tmp_path, now=clock)
     assert again.workers_alive() == 0
     assert again.sweep_leases() == 1
     assert again.get(spec().key).state == "queued"
@@ -377,7 +381,7 @@ def test_a_thousand_waiting_jobs_are_quick(queue):
 
 
 def test_ended_jobs_are_bounded(queue, monkeypatch):
-    monkeypatch.setattr("lurk.jobs.record_queue.KEPT", 20)
+    monkeypatch.setattr("lurk.jobs.job_records.KEPT", 20)
     for number in range(20):
         queue.submit(spec(str(number)), 2)
     for number in range(20):
@@ -403,6 +407,65 @@ def test_a_damaged_record_is_reported_and_does_not_hold_up_others(queue):
     assert queue.submit(spec("bad"), 2).state == "queued"
 
 
+def many_states(queue):
+    """Fill a queue with jobs of every state; returns the places of those that wait."""
+    for number in range(9):
+        queue.submit(spec(str(number)), number % 3, person=f"p{number % 2}")
+    queue.submit(spec("8"), 2, person="ann")
+    for number in range(4):
+        queue.claim(f"w/{number}")
+    queue.finish(spec("0").key, "w/0", {"n": 1})
+    queue.fail(spec("3").key, "w/1", ("E", "m"))
+    queue.present("w")
+    return queue.places()
+
+
+@pytest.mark.parametrize("damage", ["{", "", "7", None])
+@pytest.mark.parametrize("name", LISTS)
+def test_a_damaged_list_is_made_anew(queue, name, damage):
+    places, jobs = many_states(queue), queue.jobs()
+    if damage is None:
+        queue._texts.drop(name)
+    else:
+        queue._texts.put(name, damage)
+    assert queue.places() == places
+    assert queue.jobs() == jobs
+    assert queue.submit(spec("new"), 2).state == "queued"
+    queue.finish(queue.claim("w/9").key, "w/9", None)
+    invariants(queue)
+
+
+def test_the_queue_of_an_earlier_version_goes_on(queue):
+    """That version kept a text for each row, and for some waiting jobs the key alone."""
+    places, jobs = many_states(queue), queue.jobs()
+    texts = queue._texts
+    with texts.transaction():
+        for number, job in enumerate(queue._records.waiting()):
+            row = canonical([job.key, *job.people]) if number % 2 else job.key
+            texts.put(f"wait:{job.lane}:{job.ticket:015d}", row)
+        for number, (_, key) in enumerate(json.loads(texts.get("ended"))):
+            texts.put(f"over:{number:015d}", key)
+        for key, lane in queue._records.running().items():
+            texts.put(f"run:{key}", str(lane))
+        texts.put("worker:w", canonical(["", 1.0]))
+        for name in (*LISTS, "workers"):
+            texts.drop(name)
+    assert queue.places() == places
+    assert queue.jobs() == jobs
+    assert not [name for name in texts.items() if name.startswith(("wait:", "over:", "run:", "worker:"))]
+    invariants(queue)
+    assert queue.lost("w", "ended") == 2
+    assert sorted(claim_all(queue)) == ["1", "2", "4", "5", "6", "7", "8"]
+
+
+def test_workers_that_were_silent_for_long_are_forgotten(queue, clock):
+    queue.present("old")
+    clock.now += 601
+    queue.present("new")
+    assert queue.silence_s("old") == 0
+    assert list(json.loads(queue._texts.get("workers"))) == ["new"]
+
+
 def test_texts_of_any_kind_pass(queue):
     queue.submit(spec("snow ☃ \ud800", text='quote " and \0'), 2)
     job = queue.claim("w/1")
@@ -417,9 +480,9 @@ def test_texts_of_any_kind_pass(queue):
 HAMMER = """
 import random, sys
 from pathlib import Path
-from lurk.jobs.record_queue import LocalQueue
-from lurk.records import JobSpec
-queue, seed = LocalQueue(Path(sys.argv[1])), int(sys.argv[2])
+from lurk.jobs.open_queue import open_local_queue
+from lurk.records import JobSpec, canonical
+queue, seed = open_local_queue(Path(sys.argv[1])), int(sys.argv[2])
 chance = random.Random(seed)
 print("up", flush=True)
 for number in range(10**9):
@@ -457,7 +520,7 @@ def test_kills_at_any_moment_leave_the_queue_whole(tmp_path):
             one.send_signal(signal.SIGKILL)
             with one:
                 pass
-        queue = LocalQueue(tmp_path)
+        queue = open_local_queue(tmp_path)
         for one in (2 * number, 2 * number + 1):
             queue.lost(f"w{one}", "was killed", killed=True)
         invariants(queue)
@@ -465,12 +528,12 @@ def test_kills_at_any_moment_leave_the_queue_whole(tmp_path):
 
 
 def test_two_processes_never_claim_the_same_job(tmp_path):
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     for number in range(200):
         queue.submit(spec(str(number)), number % 3)
     code = (
-        "import sys; from pathlib import Path; from lurk.jobs.record_queue import LocalQueue\n"
-        "queue = LocalQueue(Path(sys.argv[1])); number = 0\n"
+        "import sys; from pathlib import Path; from lurk.jobs.open_queue import open_local_queue\n"
+        "queue = open_local_queue(Path(sys.argv[1])); number = 0\n"
         "while job := queue.claim(f'{sys.argv[2]}/{number}'):\n"
         "    print(job.spec.study); number += 1"
     )

@@ -8,7 +8,7 @@ import pytest
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.jobs.method_request import MethodRequest
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.method_results import result_view
 from lurk.service.service import Service
 from lurk.storage.histogram import share_below
@@ -28,7 +28,7 @@ REACHED = {"reached_mean": 1.0, "reached_max": 2.0, "after_jitter_mean": 0.9, "a
 def desk(toy_index, tmp_path):
     publish_offers(toy_index.folder, [OFFER, PICTURE])
     show_in_study(tmp_path, STUDY, toy_index.folder)
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     return Service({STUDY: SETTINGS}, tmp_path, queue, open_renders(tmp_path)), toy_index, queue
 
 
@@ -80,7 +80,7 @@ def test_equal_requests_are_one_job_in_the_lane_of_what_is_looked_at(desk):
 def test_a_result_answers_at_once_even_when_its_job_is_forgotten(desk):
     finish(desk, asked_of(desk, ask_map(desk)))
     service, index, _ = desk
-    other_queue = LocalQueue(index.folder / "elsewhere")
+    other_queue = open_local_queue(index.folder / "elsewhere")
     fresh = Service({STUDY: SETTINGS}, service.cache, other_queue, open_renders(index.folder))
     again = ask_map((fresh, index, other_queue))
     assert again["state"] == "done"
@@ -192,7 +192,7 @@ def test_what_does_not_fit_is_refused_and_queues_nothing(desk, changes, words):
 
 def test_before_the_model_was_loaded_nothing_can_be_asked_for(toy_index, tmp_path):
     show_in_study(tmp_path, STUDY, toy_index.folder)
-    service = Service({STUDY: SETTINGS}, tmp_path, LocalQueue(tmp_path), open_renders(tmp_path))
+    service = Service({STUDY: SETTINGS}, tmp_path, open_local_queue(tmp_path), open_renders(tmp_path))
     with pytest.raises(LurkError, match="still being loaded"):
         service.ask(STUDY, request("picture", 0))
 

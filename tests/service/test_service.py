@@ -7,7 +7,7 @@ import pytest
 from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import LayerError, LurkError
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.grid_view import grid
 from lurk.service.service import Service
 from lurk.storage.index import Index
@@ -21,7 +21,7 @@ SETTINGS = Settings(model="toy", data="toy images")
 
 @pytest.fixture
 def queue(tmp_path):
-    return LocalQueue(tmp_path)
+    return open_local_queue(tmp_path)
 
 
 @pytest.fixture
@@ -190,6 +190,6 @@ def test_an_address_from_before_the_last_checkpoint_holds_in_a_process_that_neve
             write = writer.finish if checkpoint == 2 else writer.checkpoint
             write(states, done=6, skipped=())
             given.append(grid(Index(writer.folder), "conv")["sprites"][0].removeprefix("/media/"))
-            fresh = Service({}, tmp_path, LocalQueue(tmp_path), Renders(tmp_path / f"renders-{checkpoint}"))
+            fresh = Service({}, tmp_path, open_local_queue(tmp_path), Renders(tmp_path / f"renders-{checkpoint}"))
             assert [fresh.media(key) is not None for key in given[-2:]] == [True] * min(2, checkpoint + 1)
     assert len(set(given)) == 3

@@ -4,8 +4,8 @@ import pytest
 
 from lurk.config.settings import Settings
 from lurk.errors import NotAllowedError, QueueFullError
+from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Limits
-from lurk.jobs.record_queue import LocalQueue
 from lurk.service.person import Person
 from lurk.service.service import Service
 from lurk.storage.index_writer import show_in_study
@@ -19,7 +19,7 @@ ANN, BOB, BOSS = Person("ann", "member"), Person("bob", "member"), Person("boss"
 @pytest.fixture
 def service(toy_index, tmp_path):
     show_in_study(tmp_path, STUDY, toy_index.folder)
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     return Service({STUDY: SETTINGS}, tmp_path, queue, open_renders(tmp_path), limits=Limits(3, 2))
 
 

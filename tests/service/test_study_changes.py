@@ -7,7 +7,7 @@ import pytest
 from lurk.config.lurk_toml import read
 from lurk.config.settings import Settings
 from lurk.config.study_list import list_file, studies_of
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.study_changes import Change, apply_config
 
 ALIVE = os.getpid()
@@ -19,7 +19,7 @@ class Bench:
     def __init__(self, folder) -> None:
         self.cache, self.file = folder / "cache", folder / "lurk.toml"
         self.cache.mkdir()
-        self.queue = LocalQueue(self.cache)
+        self.queue = open_local_queue(self.cache)
 
     def write(self, *studies: str, server: str = "") -> None:
         tables = [f'[[study]]\nname = "{name}"\nmodel = "{name}net"\n' for name in studies]

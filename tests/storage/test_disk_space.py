@@ -6,8 +6,8 @@ import pytest
 
 from lurk.config.settings import Settings
 from lurk.errors import CacheError, DiskFullError, QueueError
+from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Limits
-from lurk.jobs.record_queue import LocalQueue
 from lurk.records import JobSpec
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
@@ -58,7 +58,7 @@ def test_the_reserve_is_laid_up_once_and_only_where_there_is_room(tmp_path):
 
 
 def test_a_worker_begins_nothing_below_the_floor_and_goes_on_above_it(tmp_path):
-    queue = LocalQueue(tmp_path)
+    queue = open_local_queue(tmp_path)
     queue.submit(spec(0), 2)
     ran = []
     assert not Worker(tmp_path, lambda *_: ran.append(1), floor_bytes=10**18).once()
@@ -69,7 +69,7 @@ def test_a_worker_begins_nothing_below_the_floor_and_goes_on_above_it(tmp_path):
 
 def test_on_a_full_disk_reads_go_on_and_the_reserve_lets_jobs_be_deleted(disk):
     cache = prepare_cache(disk / "cache")
-    queue = LocalQueue(cache)
+    queue = open_local_queue(cache)
     queue.submit(spec(0), 2)
     assert keep_reserve(cache, 0)
     filler = fill(disk)
@@ -89,7 +89,7 @@ def test_a_nearly_full_disk_refuses_new_work_and_takes_it_again_when_room_return
 
     cache = toy_index.folder.parent.parent
     show_in_study(cache, SETTINGS.study, toy_index.folder)
-    queue, space = LocalQueue(cache), Space(disk, 8 * MEGABYTE)
+    queue, space = open_local_queue(cache), Space(disk, 8 * MEGABYTE)
     service = Service({SETTINGS.study: SETTINGS}, cache, queue, open_renders(cache), limits=Limits(9, 9), space=space)
     assert service.status(SETTINGS.study)["notice"] == ""
     filler = fill(disk)

@@ -6,7 +6,7 @@ from torch import nn
 
 import lurk
 from lurk.config.settings import Settings
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec, UnitRef
 from lurk.sweeps.verify import verify
 from lurk.worker.worker import Worker
@@ -83,7 +83,7 @@ def test_a_worker_sweeps_and_verifies_by_job(folder, tmp_path):
     cache = tmp_path / "cache"
     cache.mkdir(mode=0o700)
     worker = Worker(cache, tasks.run, name="me")
-    queue = LocalQueue(cache)
+    queue = open_local_queue(cache)
     queue.submit(settings.sweep_spec(), 2)
     assert worker.once()
     sweep = queue.get(settings.sweep_spec().key)

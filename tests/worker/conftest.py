@@ -8,7 +8,7 @@ from PIL import Image
 
 from lurk.config.settings import Settings
 from lurk.jobs.method_request import MethodRequest
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
@@ -51,7 +51,7 @@ class Bench:
             model=f"{folder / 'net.py'}:make", data=str(folder / "images"), cache=str(self.cache), device="cpu"
         )
         self.cache.mkdir(mode=0o700)
-        self.queue = LocalQueue(self.cache)
+        self.queue = open_local_queue(self.cache)
         self.service = Service({self.settings.study: self.settings}, self.cache, self.queue, open_renders(self.cache))
         self.queue.submit(self.settings.sweep_spec(), 2)
         self.work()

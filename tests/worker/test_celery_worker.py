@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lurk.errors import Cancelled
-from lurk.jobs.celery import CeleryQueue
+from lurk.jobs.celery import open_celery_queue
 from lurk.records import JobSpec
 from lurk.worker import celery_worker
 from lurk.worker.supervisor import Supervisor
@@ -39,7 +39,7 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def queue(redis, cache):
     """The queue of two workers that run."""
-    queue = CeleryQueue(redis.url())
+    queue = open_celery_queue(redis.url())
     with Supervisor(cache, tasks=TASKS, workers=2, queue=redis.url()):
         wait_for(lambda: queue.workers_alive() == 2, 60)
         yield queue
@@ -123,7 +123,7 @@ def test_a_job_that_has_run_for_long_makes_way_and_goes_on_later(tmp_path, redis
             time.sleep(0.01)
             context.report(1, 10)
 
-    queue = CeleryQueue(redis.url(7), is_mute=True)
+    queue = open_celery_queue(redis.url(7), sends_messages=False)
     worker = Worker(tmp_path, endless, queue=redis.url(7))
     threading.Thread(target=celery_worker._watch, args=(worker, queue), daemon=True).start()
     key = queue.submit(JobSpec("toy", "a"), 2).key
@@ -137,7 +137,7 @@ def test_a_job_that_has_run_for_long_makes_way_and_goes_on_later(tmp_path, redis
 @pytest.mark.parametrize("what", ["a job that does not end", "jobs wait unheard"])
 def test_a_process_in_which_nothing_goes_on_ends_itself(tmp_path, redis, monkeypatch, what):
     ended_at = []
-    for name, seconds in {"TIME_LIMIT_S": 0.1, "GRACE_S": 0.1, "WATCH_S": 0.05, "DEAF_S": 0.2}.items():
+    for name, seconds in {"TIME_LIMIT_S": 0.1, "GRACE_S": 0.1, "WATCH_S": 0.05, "UNHEARD_S": 0.2}.items():
         monkeypatch.setattr(celery_worker, name, seconds)
 
     def end():
@@ -145,7 +145,7 @@ def test_a_process_in_which_nothing_goes_on_ends_itself(tmp_path, redis, monkeyp
         worker._ending.set()
 
     monkeypatch.setattr(celery_worker, "end_family", end)
-    queue = CeleryQueue(redis.url(8), is_mute=True)
+    queue = open_celery_queue(redis.url(8), sends_messages=False)
 
     def hangs(_spec, context):
         end = time.monotonic() + 10

@@ -7,7 +7,7 @@ import pytest
 
 from lurk.config.settings import Settings
 from lurk.errors import Cancelled, QueueError
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
 from lurk.sweeps.shards import Shard
@@ -27,7 +27,7 @@ def settings(arguments):  # noqa: F811 - the fixture
 @pytest.fixture
 def queue(tmp_path):
     (tmp_path / "cache").mkdir()
-    return LocalQueue(tmp_path / "cache")
+    return open_local_queue(tmp_path / "cache")
 
 
 class Context:

@@ -9,7 +9,7 @@ import time
 
 import pytest
 
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec
 from lurk.worker import supervisor as supervisor_module
 from lurk.worker.subprocesses import how_it_ended
@@ -44,7 +44,7 @@ def log(cache):
 
 @pytest.fixture
 def queue(tmp_path):
-    return LocalQueue(tmp_path)
+    return open_local_queue(tmp_path)
 
 
 @pytest.fixture
@@ -219,7 +219,7 @@ def test_neither_supervisor_nor_queue_loads_torch():
 def test_modules_in_the_working_folder_do_not_stand_in_for_others(tmp_path, monkeypatch):
     (tmp_path / "random.py").write_text("raise SystemExit(5)")
     monkeypatch.chdir(tmp_path)
-    queue, spec = LocalQueue(tmp_path / "cache"), JobSpec("count", "a", (("steps", 1),))
+    queue, spec = open_local_queue(tmp_path / "cache"), JobSpec("count", "a", (("steps", 1),))
     queue.submit(spec)
     with Supervisor(tmp_path / "cache", tasks=TASKS):
         assert wait_for(ended(queue, spec)).state == "done"

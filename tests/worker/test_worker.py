@@ -11,7 +11,7 @@ import time
 import pytest
 
 from lurk.errors import Cancelled, ModelError
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec
 from lurk.worker.worker import BEAT_S, Worker
 from tests.toy_tasks import run as toys
@@ -19,7 +19,7 @@ from tests.toy_tasks import run as toys
 
 @pytest.fixture
 def queue(tmp_path):
-    return LocalQueue(tmp_path)
+    return open_local_queue(tmp_path)
 
 
 def spec(name="a", **parameters):

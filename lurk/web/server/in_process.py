@@ -13,7 +13,7 @@ from waitress.task import ErrorTask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from lurk.config.settings import Settings
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
@@ -167,7 +167,7 @@ def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", blo
     )
     study = f"{settings.study}-{index.key[:6]}"
     show_in_study(cache, study, index.folder)
-    server = start(Service({study: settings}, cache, LocalQueue(cache), open_renders(cache)), settings)
+    server = start(Service({study: settings}, cache, open_local_queue(cache), open_renders(cache)), settings)
     if block:
         print(f"{server.url} (stop with Ctrl-C)")  # noqa: T201 - the caller waits and must know where to look
         try:

@@ -2,7 +2,7 @@
 
 from lurk.config.settings import Settings
 from lurk.config.study_list import studies_of
-from lurk.jobs.open_queue import queue_at
+from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Limits
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
@@ -23,4 +23,4 @@ def open_service(settings: Settings) -> Service:
     limits = Limits(settings.queue_limit, settings.queue_limit_person)
     space = Space(cache, settings.min_free * MEGABYTE)
     studies = studies_of(settings, cache)
-    return Service(studies, cache, queue_at(settings.queue, cache), open_renders(cache), limits=limits, space=space)
+    return Service(studies, cache, open_queue(settings.queue, cache), open_renders(cache), limits=limits, space=space)

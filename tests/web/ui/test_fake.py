@@ -9,7 +9,7 @@ import pytest
 
 import lurk.web
 from lurk.config.settings import Settings
-from lurk.jobs.record_queue import LocalQueue
+from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.service.unit_view import UnitView
 from lurk.storage.index_writer import show_in_study
@@ -69,7 +69,7 @@ def test_a_fake_unit_has_all_that_the_web_package_reads(toy_index):
 def test_what_the_fake_gives_has_the_keys_of_what_the_service_gives(toy_index, tmp_path):
     settings = Settings(model="toy", data="toy images")
     show_in_study(tmp_path, settings.study, toy_index.folder)
-    service = Service({settings.study: settings}, tmp_path, LocalQueue(tmp_path), open_renders(tmp_path))
+    service = Service({settings.study: settings}, tmp_path, open_local_queue(tmp_path), open_renders(tmp_path))
     service.verify(settings.study, "conv", 0)
     fake, study = FakeService(), "resnet18-birds"
     assert set(fake.status(study)) == set(service.status(settings.study))
