@@ -58,30 +58,19 @@ Finding = tuple[str, str, str]  # what was looked at, how it is, and what is wro
     },
     reads_config=True,
 )
-def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Print what is found, one line a finding, then what is wrong.
-
-    Args:
-        settings: The options.
-        given: `verify`, the number of units to compute again; None to compute none.
-
-    Returns:
-        0 if all is well, 2 if something is wrong.
-
-    Raises:
-        LurkError: `verify` is less than 1.
-    """
-    if given.verify is not None and given.verify < 1:
-        raise LurkError(f"--verify must be 1 or more, not {given.verify}")
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Print what is found, one line a finding, then what is wrong; the exit status is 2 if anything is."""
+    if arguments.verify is not None and arguments.verify < 1:
+        raise LurkError(f"--verify must be 1 or more, not {arguments.verify}")
     problems = []
-    for name, value, problem in _findings(settings, given.verify):
+    for name, value, problem in _findings(settings, arguments.verify):
         if value:
-            print(f"{name:28}{value}")  # noqa: T201 - the answer
+            print(f"{name:28}{value}")
         if problem:
             problems.append(problem)
     for problem in problems:
-        print("wrong:", problem, file=sys.stderr)  # noqa: T201 - the answer
-    print("all is well" if not problems else f"{len(problems)} to mend")  # noqa: T201 - the answer
+        print("wrong:", problem, file=sys.stderr)
+    print("all is well" if not problems else f"{len(problems)} to mend")
     return 2 if problems else 0
 
 

@@ -23,26 +23,18 @@ ROLE = "viewer looks, member also asks for jobs, admin sees and cancels all (def
         "--to": {"metavar": "FILE", "help": "put the line into this file, in place of an earlier one of that name"},
     },
 )
-def run(_settings: Settings, given: argparse.Namespace) -> int:
-    """Ask for a password and print its line, or put it into a file.
-
-    Args:
-        _settings: The options.
-        given: `name`, `role`, and `to`, the file.
-
-    Returns:
-        Exit status.
-    """
-    made = line(given.name, given.role, _password())
-    if given.to:
-        _put(Path(given.to).expanduser(), given.name, made)
+def run(_settings: Settings, arguments: argparse.Namespace) -> int:
+    """Ask for a password and print its line, or put it into a file."""
+    text = line(arguments.name, arguments.role, _password())
+    if arguments.to:
+        _put(Path(arguments.to).expanduser(), arguments.name, text)
     else:
-        print(made)  # noqa: T201 - the answer
+        print(text)
     return 0
 
 
 def _password() -> str:
-    """Ask twice on a terminal; else read a line of standard input."""
+    """Ask twice on a terminal; without a terminal, read a line of standard input."""
     if not sys.stdin.isatty():
         return sys.stdin.readline().rstrip("\n")
     password = getpass.getpass("Password: ")
@@ -51,11 +43,11 @@ def _password() -> str:
     return password
 
 
-def _put(file: Path, name: str, made: str) -> None:
+def _put(file: Path, name: str, line_: str) -> None:
     """Put a line into a file that only its owner may read, in place of an earlier one of that name."""
     try:
         before = file.read_text().splitlines() if file.exists() else []
-        kept = [text for text in before if text.split()[:1] != [name]]
-        write_file(file, "\n".join([*kept, made]) + "\n")
+        kept = [other for other in before if other.split()[:1] != [name]]
+        write_file(file, "\n".join([*kept, line_]) + "\n")
     except OSError as error:
         raise LurkError(f"cannot write {file}: {error.strerror}; name another with --to") from error

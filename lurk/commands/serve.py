@@ -37,19 +37,8 @@ WEB = (
     (*STUDY, *SHARED_QUEUE, *WORKER, *WEB, "config"),
     reads_config=True,
 )
-def run(settings: Settings, _given: argparse.Namespace) -> int:
-    """Serve until interrupted.
-
-    Args:
-        settings: The options.
-        _given: Flags of this command alone; it has none.
-
-    Returns:
-        Exit status.
-
-    Raises:
-        LurkError: A user's mistake, also one that only the worker could find, such as a model that is not there.
-    """
+def run(settings: Settings, _arguments: argparse.Namespace) -> int:
+    """Serve until interrupted; a mistake that only the worker can find, such as a missing model, ends it as well."""
     check_open(settings)
     pass_to_workers(settings)
     service = open_service(settings)
@@ -65,9 +54,9 @@ def run(settings: Settings, _given: argparse.Namespace) -> int:
             web.wait(stop.is_set)
         if not stop.is_set():
             entrance = access.start_url(web.url) if access else web.url
-            print(f"torchlurk shows {_what(settings, service)}: {entrance} (stop with Ctrl-C)", flush=True)  # noqa: T201 - what the user waits for
+            print(f"torchlurk shows {_title(settings, service)}: {entrance} (stop with Ctrl-C)", flush=True)
             if settings.queue != LOCAL and not service.queue.workers_alive():
-                print("lurk: no worker is there yet; start some with: python -m lurk worker --queue …", file=sys.stderr)  # noqa: T201 - what is waited for
+                print("lurk: no worker is there yet; start some with: python -m lurk worker --queue …", file=sys.stderr)
             if not settings.no_browser and _has_screen():
                 webbrowser.open(entrance.split()[0])
         _wait(service, settings, stop)
@@ -85,7 +74,7 @@ def _workers(settings: Settings, service: Service) -> Supervisor:
     )
 
 
-def _what(settings: Settings, service: Service) -> str:
+def _title(settings: Settings, service: Service) -> str:
     if settings.config is None:
         return f"{settings.model} on {settings.data}"
     count = len(service.names())
@@ -103,7 +92,7 @@ def _web(service: Service, settings: Settings) -> "Web | Server":
 
 def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
     """Wait for a signal, or until the first sweep of the only study fails to begin because of a user's mistake."""
-    told: set[tuple[str, str]] = set()
+    printed: set[tuple[str, str]] = set()
     while not stop.wait(WATCH_ALL_S if settings.config else WATCH_S):
         for study in service.names():
             status = service.status(study)
@@ -111,18 +100,18 @@ def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
             if failed and settings.config is None:
                 raise LurkError(failed)
             words = failed or str(status["notice"])
-            if words and (study, words) not in told:
-                told.add((study, words))
+            if words and (study, words) not in printed:
+                printed.add((study, words))
                 about = f"{study}: " if settings.config else ""
-                print(f"lurk: {about}{words}", file=sys.stderr, flush=True)  # noqa: T201 - nobody may miss it
+                print(f"lurk: {about}{words}", file=sys.stderr, flush=True)
 
 
 def _stop_on_signals(stop: threading.Event) -> None:
     def handle(_number: int, _frame: FrameType | None) -> None:
         stop.set()
 
-    for name in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(name, handle)
+    signal.signal(signal.SIGINT, handle)
+    signal.signal(signal.SIGTERM, handle)
 
 
 def _has_screen() -> bool:

@@ -24,7 +24,7 @@ from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder
 from lurk.worker.memory import keep_freed_memory
 
-LOOK_S, PATIENCE_S = 0.5, 60.0
+POLL_S, LONGEST_SILENCE_S = 0.5, 60.0
 
 
 @command(
@@ -33,25 +33,17 @@ LOOK_S, PATIENCE_S = 0.5, 60.0
     arguments={"--with-pictures": {"action": "store_true", "help": "draw the picture of every unit afterwards"}},
     reads_config=True,
 )
-def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Sweep, with a progress bar on a terminal.
-
-    Args:
-        settings: The options.
-        given: `with_pictures`, whether to draw the picture of every unit afterwards.
-
-    Returns:
-        Exit status.
-    """
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Sweep, with a progress bar on a terminal."""
     cache = prepare_cache(settings.cache)
     keep_freed_memory()
     index = _swept_here(settings, cache) if settings.queue == LOCAL else _swept_by_workers(settings, cache)
     manifest = index.manifest
     units = sum(layer.units for layer in index.layers)
-    print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")  # noqa: T201 - the answer
+    print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")
     for _, path, reason in manifest.skipped:
-        print(f"skipped {path}: {reason}", file=sys.stderr)  # noqa: T201 - the answer
-    if given.with_pictures:
+        print(f"skipped {path}: {reason}", file=sys.stderr)
+    if arguments.with_pictures:
         _draw_all(settings, index, cache)
     return 0
 
@@ -66,8 +58,8 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
         raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
     model, images = warm_model(settings.model, settings.weights), image_set(settings)
     if model.notice:
-        print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
-    with tqdm(total=len(images), unit=" images", disable=not sys.stderr.isatty()) as bar:
+        print(f"lurk: {model.notice}", file=sys.stderr)
+    with tqdm(total=len(images), unit=" images", disable=None) as bar:
 
         def progress(done: int, _total: int, _rate: float) -> None:
             bar.update(done - bar.n)
@@ -91,15 +83,15 @@ def _swept_by_workers(settings: Settings, cache: Path) -> Index:
     queue, spec = open_queue(settings.queue, cache), settings.sweep_spec()
     job = queue.submit(spec, Lane.SWEEP, again=True)
     if not queue.workers_alive():
-        print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)  # noqa: T201 - what is waited for
+        print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)
     silent_since = time.monotonic()
-    with tqdm(total=job.total, unit=" images", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=job.total, unit=" images", disable=None) as bar:
         while job.state in ("queued", "running"):
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
             try:
                 job, silent_since = queue.get(spec.key) or job, time.monotonic()
             except QueueError:  # for example while the Redis restarts
-                if time.monotonic() - silent_since > PATIENCE_S:
+                if time.monotonic() - silent_since > LONGEST_SILENCE_S:
                     raise
             bar.total, bar.n = job.total, job.done
             bar.set_postfix_str(job.note)
@@ -137,7 +129,7 @@ def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
     offer = METHODS[DEFAULT_PICTURE].spec
     before, total = 0, sum(layer.units for layer in index.layers)
     with (
-        tqdm(total=total, unit=" pictures", disable=not sys.stderr.isatty()) as bar,
+        tqdm(total=total, unit=" pictures", disable=None) as bar,
         open_study(settings, index) as study,
     ):
         for layer in index.layers:
@@ -147,4 +139,4 @@ def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
                 draw_pictures(MethodRequest("pictures", layer.name, units).completed(offer), study, shown)
                 before += len(units)
                 shown.report(1, 1)
-    print(f"{total} pictures: {index.folder}")  # noqa: T201 - the answer
+    print(f"{total} pictures: {index.folder}")

@@ -43,54 +43,43 @@ Record = dict[str, Any]
 
 
 @command("draw what units want to see, or what they saw in an image, into a folder", STUDY, arguments=ARGUMENTS)
-def run(settings: Settings, given: argparse.Namespace) -> int:
-    """Draw into a folder, with a progress bar on a terminal.
-
-    Args:
-        settings: The options.
-        given: The flags of this command alone.
-
-    Returns:
-        Exit status.
-
-    Raises:
-        LurkError: There is no such method, layer, unit, option or image, or the folder cannot be written.
-    """
+def run(settings: Settings, arguments: argparse.Namespace) -> int:
+    """Draw into a folder, with a progress bar on a terminal."""
     keep_freed_memory()
     from lurk.methods import METHODS
     from lurk.worker.model_cache import warm_model
 
-    if given.list:
+    if arguments.list:
         for name in METHODS:
             _describe(METHODS[name].spec)
         return 0
-    spec = METHODS[given.method].spec
-    options = spec.read(dict(_pair(text) for text in given.option))
-    units = numbers(given.units)
-    out = _folder(given.out)
+    spec = METHODS[arguments.method].spec
+    options = spec.read(dict(_pair(text) for text in arguments.option))
+    units = numbers(arguments.units)
+    out = _folder(arguments.out)
     model = warm_model(settings.model, settings.weights)
     if model.notice:
-        print(f"lurk: {model.notice}", file=sys.stderr)  # noqa: T201 - nobody may miss it
+        print(f"lurk: {model.notice}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures
     records, shared = [], _provenance(model, spec, options)
-    for file, content, told in drawing(model, settings, given, options, units):
+    for file, content, record in drawing(model, settings, arguments, options, units):
         _write(out / file, content)
-        records.append({"file": file, **told, **shared})
+        records.append({"file": file, **record, **shared})
     _write(out / "provenance.json", json.dumps(records, indent=1).encode())
-    print(f"{len(records)} pictures: {out}")  # noqa: T201 - the answer
+    print(f"{len(records)} pictures: {out}")
     return 0
 
 
 def _describe(spec: MethodSpec) -> None:
     """Print what a method is and its options."""
-    print(f"{spec.name}: {spec.shows} ({spec.paper})")  # noqa: T201 - the answer
+    print(f"{spec.name}: {spec.shows} ({spec.paper})")
     for option in spec.options:
         choices = f" ({', '.join(option.choices)})" if option.choices else ""
-        print(f"    {option.name}={option.default}: {option.help}{choices}")  # noqa: T201 - the answer
+        print(f"    {option.name}={option.default}: {option.help}{choices}")
 
 
 def numbers(text: str) -> list[int]:
-    """Read numbers and ranges.
+    """Read numbers and ranges of numbers.
 
     >>> numbers("0-2,7")
     [0, 1, 2, 7]
@@ -102,7 +91,7 @@ def numbers(text: str) -> list[int]:
         The numbers.
 
     Raises:
-        LurkError: It is not written so.
+        LurkError: The text is not of this form, or a range is empty or too long.
     """
     found: list[int] = []
     for part in text.split(","):
@@ -140,16 +129,16 @@ def _write(file: Path, content: bytes) -> None:
 
 
 def _pictures(
-    model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
+    model: "Model", settings: Settings, arguments: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
-    """Draw pictures; yields each with its record."""
+    """Draw pictures; yields file name, content and record of each."""
     from lurk.methods import METHODS
     from lurk.methods.run_method import BATCH, visualize
     from lurk.worker.model_cache import image_set
 
-    needs = METHODS[given.method].spec.needs
+    needs = METHODS[arguments.method].spec.needs
     images = image_set(settings) if "images" in needs else None
-    with tqdm(total=len(units), unit=" pictures", disable=not sys.stderr.isatty()) as bar:
+    with tqdm(total=len(units), unit=" pictures", disable=None) as bar:
         for at in range(0, len(units), BATCH):
             part = units[at : at + BATCH]
 
@@ -159,10 +148,10 @@ def _pictures(
 
             drawn = visualize(
                 model,
-                given.layer,
+                arguments.layer,
                 part,
-                method=given.method,
-                image=given.image[0] if given.image else None,
+                method=arguments.method,
+                image=arguments.image[0] if arguments.image else None,
                 images=images,
                 device=settings.device,
                 show=show,
@@ -170,15 +159,17 @@ def _pictures(
             )
             each = len(drawn) // len(part)
             owners = [unit for unit in part for _ in range(each)]
-            reached = _reached(model, settings, given.layer, owners, drawn) if "unit" in needs else [{}] * len(drawn)
+            figures = (
+                _figures(model, settings, arguments.layer, owners, drawn) if "unit" in needs else [{}] * len(drawn)
+            )
             for number, unit in enumerate(owners):
-                again = f"-{number % each}" if each > 1 else ""
+                suffix = f"-{number % each}" if each > 1 else ""
                 picture = to_view(drawn[number], (0.0,) * drawn.shape[1], (1.0,) * drawn.shape[1])
-                file = f"{_plain(given.layer or given.method)}-{unit}{again}.png"
-                yield file, encode_png(picture), {"layer": given.layer, "unit": unit, **reached[number]}
+                file = f"{_file_name(arguments.layer or arguments.method)}-{unit}{suffix}.png"
+                yield file, encode_png(picture), {"layer": arguments.layer, "unit": unit, **figures[number]}
 
 
-def _reached(
+def _figures(
     model: "Model", settings: Settings, layer: str, units: list[int], drawn: "np.ndarray[Any, Any]"
 ) -> list[Record]:
     """The values that the unit reaches on each picture, and their percentile in the image set if that was swept."""
@@ -187,46 +178,44 @@ def _reached(
     from lurk.methods.feature_vis.picture_evaluation import figures
     from lurk.methods.run_method import plan_of
 
-    index = _index(settings)
-    found = []
-    for unit, reached in zip(
-        units, figures(model, plan_of(model, layer), layer, units, torch.from_numpy(drawn)), strict=True
-    ):
-        share = share_below(index, layer, unit, reached.reached_max) if index and _has(index, layer, unit) else None
-        found.append(asdict(reached) | {"percentile": share})
-    return found
+    index, records = _index(settings), []
+    evaluated = figures(model, plan_of(model, layer), layer, units, torch.from_numpy(drawn))
+    for unit, values in zip(units, evaluated, strict=True):
+        share = share_below(index, layer, unit, values.reached_max) if index and _has(index, layer, unit) else None
+        records.append(asdict(values) | {"percentile": share})
+    return records
 
 
 def _maps(
-    model: "Model", settings: Settings, given: argparse.Namespace, options: Mapping[str, Any], units: list[int]
+    model: "Model", settings: Settings, arguments: argparse.Namespace, options: Mapping[str, Any], units: list[int]
 ) -> Iterator[tuple[str, bytes, Record]]:
-    """Draw maps; yields each, and its values as .npy, with its record."""
+    """Draw maps; yields file name, content and record of each, as a picture and as .npy values."""
     from lurk.methods.run_method import attribute
     from lurk.storage.results import to_npy
 
-    if not given.image:
-        raise LurkError(f"{given.method} needs an image; name one with --image")
-    if given.mode not in MODES[:-1]:
-        raise LurkError(f"--mode is one of {', '.join(MODES[:-1])}, not {given.mode[:40]!r}")
-    index = _index(settings)
-    todo = [(file, unit) for file in given.image for unit in units]
-    for file, unit in tqdm(todo, unit=" maps", disable=not sys.stderr.isatty()):
-        quantiles = index.unit(given.layer, unit).quantiles if index and _has(index, given.layer, unit) else None
+    if not arguments.image:
+        raise LurkError(f"{arguments.method} needs an image; name one with --image")
+    if arguments.mode not in MODES[:-1]:
+        raise LurkError(f"--mode is one of {', '.join(MODES[:-1])}, not {arguments.mode[:40]!r}")
+    index, layer = _index(settings), arguments.layer
+    todo = [(file, unit) for file in arguments.image for unit in units]
+    for file, unit in tqdm(todo, unit=" maps", disable=None):
+        quantiles = index.unit(layer, unit).quantiles if index and _has(index, layer, unit) else None
         values = attribute(
             model,
             file,
-            given.layer,
+            layer,
             unit,
-            method=given.method,
-            target=given.target,
+            method=arguments.method,
+            target=arguments.target,
             quantiles=quantiles,
             device=settings.device,
             **options,
         )
-        name = f"{_plain(given.layer)}-{unit}-{given.method}-{_plain(Path(file).stem)}"
-        told = {"layer": given.layer, "unit": unit, "image": file, "target": given.target}
-        yield f"{name}.png", encode_png(shown(values, given.mode)), told | {"mode": given.mode}
-        yield f"{name}.npy", to_npy(values), told
+        name = f"{_file_name(layer)}-{unit}-{arguments.method}-{_file_name(Path(file).stem)}"
+        record = {"layer": layer, "unit": unit, "image": file, "target": arguments.target}
+        yield f"{name}.png", encode_png(shown(values, arguments.mode)), record | {"mode": arguments.mode}
+        yield f"{name}.npy", to_npy(values), record
 
 
 def _index(settings: Settings) -> Index | None:
@@ -239,7 +228,7 @@ def _has(index: Index, layer: str, unit: int) -> bool:
     return any(info.name == layer and unit < info.units for info in index.layers)
 
 
-def _plain(text: str) -> str:
+def _file_name(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.-]+", "-", text).strip("-.") or "picture"
 
 

@@ -10,16 +10,8 @@ from lurk.worker import supervisor
 
 
 @command("claim and run the jobs of a cache", (*WORKER, "config", "cache", "queue", "log"), reads_config=True)
-def run(settings: Settings, _given: argparse.Namespace) -> int:
-    """Run workers until interrupted.
-
-    Args:
-        settings: The options.
-        _given: Flags of this command alone; it has none.
-
-    Returns:
-        Exit status.
-    """
+def run(settings: Settings, _arguments: argparse.Namespace) -> int:
+    """Run workers until interrupted."""
     pass_to_workers(settings)
     cache = prepare_cache(settings.cache)
     floor_bytes = settings.min_free * MEGABYTE
