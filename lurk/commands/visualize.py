@@ -15,7 +15,7 @@ from lurk.commands import STUDY, command
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec
-from lurk.service.colormaps import MODES, shown
+from lurk.service.colormaps import MODES, colour_map
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
@@ -214,7 +214,7 @@ def _maps(
         )
         name = f"{_file_name(layer)}-{unit}-{arguments.method}-{_file_name(Path(file).stem)}"
         record = {"layer": layer, "unit": unit, "image": file, "target": arguments.target}
-        yield f"{name}.png", encode_png(shown(values, arguments.mode)), record | {"mode": arguments.mode}
+        yield f"{name}.png", encode_png(colour_map(values, arguments.mode)), record | {"mode": arguments.mode}
         yield f"{name}.npy", to_npy(values), record
 
 

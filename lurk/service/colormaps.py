@@ -1,4 +1,4 @@
-"""A map as a picture: the display modes, their colours and their scale; torch-free.
+"""The display modes of a map, their colours and their scale; torch-free.
 
 Magnitudes are shown on Cividis, which is perceptual and safe for colour-blind readers; signed values on blue, white
 and red, centred on 0. Values are cut at the 99.5th percentile of their magnitude, so that one pixel does not darken the
@@ -24,7 +24,7 @@ SEQUENTIAL, DIVERGING = "Cividis", "RdBu_r"
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 
-def shown(values: Floats, mode: Mode, boost: float = 0.0, gamma: float = 1.0) -> View:
+def colour_map(values: Floats, mode: Mode, boost: float = 0.0, gamma: float = 1.0) -> View:
     """Draw a map.
 
     Args:
@@ -32,8 +32,8 @@ def shown(values: Floats, mode: Mode, boost: float = 0.0, gamma: float = 1.0) ->
         mode: `raw` the channels as colours, 0 grey; `grey` their mean, 0 grey; `norm` the length of each pixel's
             vector of channels; `blurred` that, blurred (Gaussian, 4 pixels); `signs` the sum over channels, centred on
             0; `overlay` as `blurred`, transparent where it is small, to be laid over the image.
-        boost: From 0 to 1: how far each channel is brought to its own largest magnitude; 1 wholly.
-        gamma: Exponent of the magnitude, after scaling; below 1 it brings out small values.
+        boost: From 0 to 1: how far weak channels are amplified; at 1 all channels have the same largest magnitude.
+        gamma: Exponent of the scaled magnitude; below 1 it brings out small values.
 
     Returns:
         uint8 (h, w, 3); of `overlay` (h, w, 4).
@@ -63,7 +63,7 @@ def scale(values: Floats, mode: Mode) -> tuple[float, float]:
 
 
 def boosted(values: Floats, boost: float) -> Floats:
-    """Bring each channel nearer to the largest magnitude of all, by dividing by (its own share)^boost."""
+    """Amplify weak channels: each is divided by (its largest magnitude / the largest of all channels) ** boost."""
     peaks = np.abs(values).reshape(len(values), -1).max(1)
     if not boost or not peaks.max():
         return values
@@ -76,14 +76,14 @@ def _magnitude(values: Floats, mode: Mode) -> Floats:
     norm: Floats = np.sqrt((values.astype(np.float64) ** 2).sum(0)).astype(np.float32)
     if mode == "norm":
         return norm
-    from skimage.filters import gaussian  # half a second that the server's start need not take
+    from skimage.filters import gaussian  # its import takes half a second, which the start of the server saves
 
     blurred: Floats = gaussian(norm, BLUR_SIGMA, mode="nearest", preserve_range=True)  # type: ignore[no-untyped-call]  # it has no types
     return blurred
 
 
 def _cut(values: Floats) -> float:
-    """The magnitude above which colours do not change: the percentile, or the largest of what is mostly 0."""
+    """The magnitude above which colours do not change: the 99.5th percentile, or the largest one if that is 0."""
     sizes = np.abs(values)
     cut = float(np.percentile(sizes, CUT_PERCENT)) if sizes.size else 0.0
     return cut if cut > 0 else float(sizes.max(initial=0.0))

@@ -5,7 +5,7 @@ from functools import lru_cache, partial
 
 from lurk.errors import IndexFormatError
 from lurk.records import Box
-from lurk.service.colormaps import Mode, shown
+from lurk.service.colormaps import Mode, colour_map
 from lurk.service.grid_view import COLUMNS, TILE, sprite_boxes, sprite_content
 from lurk.service.method_results import stored_map
 from lurk.service.urls import Media
@@ -19,12 +19,12 @@ VIEWS_KEPT = 256
 
 
 def draw(index: Index, media: Media, renders: Renders) -> bytes | None:
-    """Draw the image of an address.
+    """Draw the image at an address.
 
     Args:
         index: The index that the address names.
-        media: The rest of the address.
-        renders: Where sprites are kept.
+        media: The address.
+        renders: The store that keeps sprites.
 
     Returns:
         A WebP file's bytes; None if the index has no such image.
@@ -86,7 +86,7 @@ def _picture_tile(index: Index, key: str, number: str) -> bytes | None:
 
 def _map(index: Index, key: str, mode: Mode, boost: str, gamma: str) -> bytes | None:
     found = read_result(index.folder, key)
-    return None if found is None else encode_picture(shown(stored_map(found), mode, float(boost), float(gamma)))
+    return None if found is None else encode_picture(colour_map(stored_map(found), mode, float(boost), float(gamma)))
 
 
 def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:

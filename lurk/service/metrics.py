@@ -1,4 +1,4 @@
-"""Figures for Prometheus: how queue, sweeps and workers stand now, and what the processes have counted."""
+"""Metrics for Prometheus: the state of queue, sweeps and workers, and what all processes have counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -20,8 +20,8 @@ HELP = {
 }
 
 
-class Figures:
-    """Everything that is shown at one moment; a collector of `prometheus_client`."""
+class Metrics:
+    """All metrics at one moment; a collector of `prometheus_client`."""
 
     def __init__(
         self,
@@ -30,18 +30,18 @@ class Figures:
         studies: Mapping[str, Mapping[str, Any]],
         counted: Mapping[Name, float],
     ) -> None:
-        """Hold the figures.
+        """Collect from these.
 
         Args:
             jobs: All jobs on record.
             workers: How many workers are alive.
-            studies: What `Service.status` says of each study.
-            counted: What `Counts.read` gives.
+            studies: `Service.status` of each study.
+            counted: What `Counts.read` returns.
         """
         self._jobs, self._workers, self._studies, self._counted = jobs, workers, studies, counted
 
     def text(self) -> str:
-        """The figures in Prometheus' text format."""
+        """The metrics in Prometheus' text format."""
         registry = CollectorRegistry(auto_describe=False)
         registry.register(self)
         return generate_latest(registry).decode()
@@ -95,9 +95,9 @@ class Figures:
             yield metric
 
     def _buckets(self, name: str, given: tuple[tuple[str, str], ...]) -> list[tuple[str, float]]:
-        """Buckets of a histogram, each with all that is below it."""
-        sofar, found = 0.0, []
+        """Cumulative buckets of a histogram."""
+        total, found = 0.0, []
         for bound in (*(f"{bound:g}" for bound in BUCKETS_S), "+Inf"):
-            sofar += self._counted.get((f"{name}_bucket", tuple(sorted((*given, ("le", bound))))), 0)
-            found.append((bound, sofar))
+            total += self._counted.get((f"{name}_bucket", tuple(sorted((*given, ("le", bound))))), 0)
+            found.append((bound, total))
         return found

@@ -1,4 +1,4 @@
-"""Who asks: a person's name and role."""
+"""A person who uses the pages: name and role."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -10,11 +10,12 @@ LONGEST_PERSON = 64
 
 @dataclass(frozen=True)
 class Person:
-    """Somebody who looks at the pages.
+    """A person who uses the pages.
 
     Args:
-        name: Under which their jobs are kept; empty for whoever sits at a server without a log-in.
-        role: `viewer` looks; `member` also asks for jobs, and sees and cancels those; `admin` sees and cancels all.
+        name: Name under which their jobs are kept; empty on a server without a log-in.
+        role: A `viewer` only looks; a `member` also submits jobs and sees and cancels their own; an `admin` sees and
+            cancels everybody's.
     """
 
     name: str = ""
@@ -22,7 +23,7 @@ class Person:
 
     @property
     def is_admin(self) -> bool:
-        """Whether all jobs are theirs to see and to cancel."""
+        """Whether they may see and cancel everybody's jobs."""
         return self.role == "admin"
 
 

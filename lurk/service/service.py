@@ -1,4 +1,4 @@
-"""All that a page may ask: read the index, submit and watch jobs. No Dash, no torch."""
+"""What the pages and the JSON API ask for: it reads indexes, and submits and watches jobs. No Dash, no torch."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -16,7 +16,7 @@ from lurk.service.grid_view import SORTS, grid
 from lurk.service.media import draw
 from lurk.service.method_requests import complete, job_view, missing_units, request_view
 from lurk.service.method_results import default_pictures
-from lurk.service.metrics import Figures
+from lurk.service.metrics import Metrics
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
@@ -33,7 +33,7 @@ MORE_INDEXES = 8
 
 
 class Service:
-    """What the pages and the JSON API ask; one for all studies of a server."""
+    """Answers for all studies of a server."""
 
     def __init__(
         self,
@@ -45,34 +45,34 @@ class Service:
         limits: Limits | None = None,
         space: Space | None = None,
     ) -> None:
-        """Begin to answer.
+        """Open the service; indexes are opened when they are first asked for.
 
         Args:
-            studies: The studies by name, or what gives them at any moment.
+            studies: The studies by name, or a function that returns them as they are now.
             cache: The cache directory.
-            queue: Where jobs are asked for.
-            renders: Where drawn images are kept.
+            queue: The queue for jobs.
+            renders: The store of drawn images.
             limits: How many jobs may wait, None for any number.
-            space: Says whether there is room for new work; by default there always is.
+            space: Checks that the disk has room for new work; by default there is always room.
         """
         self._studies = studies if callable(studies) else lambda: studies
         self._study_views = StudyViews(cache)
         self.cache, self.queue, self._renders = cache, queue, renders
         self._limits, self._space = limits, space or Space(cache)
-        self._open: dict[tuple[str, int], Index] = {}
+        self._indexes: dict[tuple[str, int], Index] = {}
 
     def start(self) -> None:
-        """Ask for the sweep of every study; one that is complete answers at once."""
+        """Submit the sweep of every study; one that is complete only checks that weights and images are the same."""
         for settings in self._studies().values():
             self.queue.submit(settings.sweep_spec(), Lane.SWEEP, again=True)
 
     def _submit(self, spec: JobSpec, lane: int, person: Person) -> Job:
-        """Put a job into the queue, unless there is no room for it; see `QueueFullError` and `DiskFullError`."""
+        """Put a job into the queue; raises QueueFullError or DiskFullError if there is no room for it."""
         self._space.check()
         return self.queue.submit(spec, lane, again=True, person=person.name, limits=self._limits)
 
     def _cancel(self, key: str, person: Person) -> Job | None:
-        """End a job for a person; what others want too goes on."""
+        """Cancel a job for a person; it goes on if others asked for it too."""
         job = self.queue.get(key)
         if job is None or person.is_admin:
             return self.queue.cancel(key)
@@ -89,7 +89,7 @@ class Service:
         return list(self._studies())
 
     def study(self, name: str) -> StudyView | None:
-        """The study of that name."""
+        """The study of that name; None if there is none."""
         settings = self._studies().get(name)
         return None if settings is None else self._study_view(name, settings)
 
@@ -98,11 +98,11 @@ class Service:
         return self._study_views.view(name, settings, index, self._notice(index))
 
     def _notice(self, index: Index | None) -> str:
-        """What nobody may miss: of the study, of the store of images, of the disk."""
+        """Warnings of the study, of the store of images and of the disk."""
         parts = (index.manifest.notice if index else "", self._renders.notice, self._space.notice)
         return "; ".join(part for part in parts if part)
 
-    def _known(self, study: str) -> Settings:
+    def _settings(self, study: str) -> Settings:
         studies = self._studies()
         if study not in studies:
             raise LurkError(f"no study is called {study!r}; known are: {', '.join(studies) or 'none'}")
@@ -111,22 +111,22 @@ class Service:
     def _index(self, study: str) -> Index | None:
         """The study's index as of its last checkpoint."""
         folder = study_index(self.cache, study)
-        return None if folder is None else self._opened(folder)
+        return None if folder is None else self._open_index(folder)
 
-    def _opened(self, folder: Path) -> Index | None:
+    def _open_index(self, folder: Path) -> Index | None:
         """An index, opened again only when its manifest has changed."""
         try:
             stamp = (folder.name, (folder / "manifest.json").stat().st_mtime_ns)
-            if stamp not in self._open:
-                while len(self._open) >= MORE_INDEXES + len(self._studies()):
-                    self._open.pop(next(iter(self._open)), None)
-                self._open[stamp] = Index(folder).open_all()
-            return self._open[stamp]
+            if stamp not in self._indexes:
+                while len(self._indexes) >= MORE_INDEXES + len(self._studies()):
+                    self._indexes.pop(next(iter(self._indexes)), None)
+                self._indexes[stamp] = Index(folder).open_all()
+            return self._indexes[stamp]
         except (OSError, IndexFormatError, CacheError):
             return None
 
-    def _ready(self, study: str) -> Index:
-        self._known(study)
+    def _existing_index(self, study: str) -> Index:
+        self._settings(study)
         index = self._index(study)
         if index is None:
             raise LurkError(f"study {study!r} has no index yet; its sweep has not begun")
@@ -134,7 +134,7 @@ class Service:
 
     def status(self, study: str) -> dict[str, Any]:
         """State of a study's sweep, for the header and the poller."""
-        settings = self._known(study)
+        settings = self._settings(study)
         spec = settings.sweep_spec()
         index, job = self._index(study), self.queue.get(spec.key)
         manifest = index.manifest if index else None
@@ -152,7 +152,7 @@ class Service:
             "eta_s": (total - done) / rate if rate else None,
             "ahead": self.queue.ahead(spec.key) if job and job.state == "queued" else 0,
             "message": _message(job),
-            "serial": _serial(index),
+            "serial": manifest.generation if manifest else 0,
             "images_indexed": manifest.done if manifest else 0,
             "skipped": len(manifest.skipped) if manifest else 0,
             "notice": self._notice(index),
@@ -163,8 +163,8 @@ class Service:
         }
 
     def layers(self, study: str) -> list[LayerInfo]:
-        """Layers of a study, empty before its model was loaded."""
-        self._known(study)
+        """Layers of a study; empty until a worker has loaded its model."""
+        self._settings(study)
         index = self._index(study)
         return index.layers if index else []
 
@@ -174,11 +174,11 @@ class Service:
         """A layer's grid; see `grid_view.grid`."""
         if sort not in SORTS:
             raise LurkError(f"cannot sort by {sort!r}; sort by one of {', '.join(SORTS)}")
-        return grid(self._ready(study), layer, sort, limit, offset)
+        return grid(self._existing_index(study), layer, sort, limit, offset)
 
     def unit(self, study: str, layer: str, unit: int) -> UnitView:
         """One unit, as far as the sweep is."""
-        return UnitView(self._ready(study), layer, unit)
+        return UnitView(self._existing_index(study), layer, unit)
 
     def skipped(self, study: str) -> list[dict[str, Any]]:
         """The images that could not be used, each with its reason."""
@@ -187,29 +187,29 @@ class Service:
         return [{"image": image, "path": path, "reason": reason} for image, path, reason in found]
 
     def cancel(self, study: str, person: Person = OWNER) -> None:
-        """Stop a study's sweep at its next batch; what is done stays."""
-        self._cancel(self._known(study).sweep_spec().key, person)
+        """Stop a study's sweep at its next batch; what is done is kept."""
+        self._cancel(self._settings(study).sweep_spec().key, person)
 
     def resume(self, study: str, person: Person = OWNER) -> None:
-        """Go on with a study's sweep."""
-        self._submit(self._known(study).sweep_spec(), Lane.SWEEP, person)
+        """Resume a study's sweep."""
+        self._submit(self._settings(study).sweep_spec(), Lane.SWEEP, person)
 
     def verify(self, study: str, layer: str, unit: int, person: Person = OWNER) -> str:
-        """Ask for a unit's stored hits to be computed anew; returns the job's key."""
+        """Submit a job that computes a unit's stored hits again and compares them; returns its key."""
         self.unit(study, layer, unit)
-        spec = self._known(study).sweep_spec()
-        asked = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
-        return self._submit(asked, Lane.NOW, person).key
+        spec = self._settings(study).sweep_spec()
+        check = JobSpec("verify", study, (*spec.parameters, ("layer", layer), ("unit", unit)))
+        return self._submit(check, Lane.NOW, person).key
 
     def methods(self, study: str) -> list[MethodSpec]:
-        """What each method offers for a study's model; empty before a worker has loaded it."""
-        self._known(study)
+        """The methods, each with why it does not work for the study's model if so; empty until that is loaded."""
+        self._settings(study)
         index = self._index(study)
         return read_offers(index.folder) if index else []
 
     def ask(self, study: str, request: MethodRequest, person: Person = OWNER) -> dict[str, Any]:
         """Submit a request for pictures or a map; if the result is stored, the job comes back done, with its result."""
-        settings, index = self._known(study), self._ready(study)
+        settings, index = self._settings(study), self._existing_index(study)
         request = complete(index, request)
         missing = missing_units(index, request)
         spec = replace(request, units=missing or request.units).spec(settings.sweep_spec(), index.key)
@@ -218,20 +218,20 @@ class Service:
 
     def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
         """Addresses of the default pictures by unit: tiles of finished ones, previews of those being drawn."""
-        return default_pictures(self._ready(study), layer, units, self._renders)
+        return default_pictures(self._existing_index(study), layer, units, self._renders)
 
     def preview(self, key: str) -> bytes | None:
         """A picture that is being drawn, by the key of its result; None if there is no preview of it."""
         return self._renders.get(preview_key(key)) if key.isalnum() else None
 
     def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
-        """A person's jobs on record, newest first; all of them for an admin."""
+        """A person's jobs, newest first; everybody's for an admin."""
         places, found = self.queue.places(), self.queue.jobs()
         own = [job for job in found if person.is_admin or person.name in job.people]
         return [job_view(job, places.get(job.key, 0)) for job in own]
 
     def job(self, key: str) -> dict[str, Any] | None:
-        """One job, None when there is none of that key."""
+        """The job of that key; None if there is none."""
         job = self.queue.get(key)
         return None if job is None else self._view(job)
 
@@ -239,11 +239,11 @@ class Service:
         ahead = self.queue.ahead(job.key)
         if job.spec.kind not in KINDS:
             return job_view(job, ahead)
-        index = self._opened(index_folder(self.cache, str(job.spec.get("index"))))
+        index = self._open_index(index_folder(self.cache, str(job.spec.get("index"))))
         return request_view(job, ahead, index, self._renders)
 
     def cancel_job(self, key: str, person: Person = OWNER) -> dict[str, Any] | None:
-        """Stop a job for a person, to whom it then is cancelled even where it goes on for others."""
+        """Cancel a job for a person, who sees it as cancelled even if it goes on for others."""
         job = self._cancel(key, person)
         if job is None:
             return None
@@ -251,13 +251,13 @@ class Service:
         return self._view(job) | ({"state": "cancelled"} if goes_on else {})
 
     def media(self, key: str) -> tuple[bytes, str] | None:
-        """Body and MIME type of the image of a key, None when there is none."""
+        """Body and MIME type of the image at a media address; None if there is none."""
         address = read_media(key)
         if address is None:
             return None
-        latest = self._opened(index_folder(self.cache, address.index))
-        before = [one for (name, _), one in self._open.copy().items() if name == address.index and one is not latest]
-        if latest:  # an address that this or another process gave out before the last checkpoint holds
+        latest = self._open_index(index_folder(self.cache, address.index))
+        before = [one for (name, _), one in self._indexes.copy().items() if name == address.index and one is not latest]
+        if latest:  # addresses from before the last checkpoint stay valid
             before = [*filter(None, [latest.before()]), *before, latest]
         for index in reversed(before):
             data = draw(index, address, self._renders)
@@ -270,21 +270,21 @@ class Service:
         return {"alive": True}
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
-        """Whether every index can be read and a worker is alive, and which is not."""
+        """Whether every index can be read and a worker is alive; with the number of workers and each study's state."""
         workers = self.queue.workers_alive()
         studies = {name: self._index(name) is not None for name in self.names()}
         return workers > 0 and all(studies.values()), {"workers": workers, "studies": studies}
 
     def metrics(self) -> str:
-        """Figures for Prometheus."""
+        """Metrics for Prometheus."""
         studies = {study: self.status(study) for study in self.names()}
-        return Figures(self.queue.jobs(), self.queue.workers_alive(), studies, COUNTS.read()).text()
+        return Metrics(self.queue.jobs(), self.queue.workers_alive(), studies, COUNTS.read()).text()
 
 
 def _state(job: Job | None, complete: bool) -> str:
-    """State of a sweep: waiting, starting, running, done, cancelled, failed.
+    """State of a sweep: waiting, starting, running, done, cancelled or failed.
 
-    A complete index is done only once a worker has found that weights and images are still those of the index.
+    A sweep with a complete index waits too, until a worker has checked that weights and images are still the same.
     """
     if job is None:
         return "done" if complete else "waiting"
@@ -297,7 +297,3 @@ def _message(job: Job | None) -> str:
     if job is None:
         return ""
     return str(job.error[1]) if job.state == "failed" and job.error else job.note
-
-
-def _serial(index: Index | None) -> int:
-    return index.manifest.generation if index else 0

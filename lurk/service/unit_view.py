@@ -1,4 +1,4 @@
-"""One unit as its modal shows it: plain values made from the index, ready to be written as JSON."""
+"""A unit as its modal shows it: plain values from the index, ready to be written as JSON."""
 
 import math
 from functools import cached_property
@@ -16,7 +16,7 @@ BARS = 20
 
 
 class UnitView:
-    """One unit, as its modal shows it."""
+    """A unit, as its modal shows it."""
 
     def __init__(self, index: Index, layer: str, unit: int) -> None:
         self.record: UnitRecord = index.unit(layer, unit)
@@ -34,7 +34,7 @@ class UnitView:
 
         Returns:
             Each hit's fields with its class name, the addresses of view and patch, and `outline`: left, top, width and
-            height of the patch as shares of the view, cut to the view.
+            height of the patch as fractions of the view, clipped to it.
         """
         hits = self.record.hits_max if kind == "max" else self.record.hits_mean
         return [self._hit(hit) for hit in hits]
@@ -61,7 +61,7 @@ class UnitView:
 
     @cached_property
     def histogram(self) -> dict[str, list[float]]:
-        """`edges` of the bars and `counts`, how many positions fall into each, estimated from the sketch."""
+        """`edges` of the bars and `counts`, the estimated number of positions in each, from the sketch."""
         edges, shares = histogram(self._index, self.record.layer, self.record.unit)
         return {"edges": edges.tolist(), "counts": (shares * self.record.count).tolist()}
 
@@ -72,8 +72,8 @@ class UnitView:
             kind: `max` or `mean`, as for `hits`.
 
         Returns:
-            For each class: `class`, `mean`, `n` and `half_width`, half of the 95 % confidence interval of the mean by
-            the normal approximation, None with fewer than two images.
+            For each class: `class`, `mean`, the number `n` of images, and `half_width`, half of the mean's 95 %
+            confidence interval (normal approximation), None with fewer than two images.
         """
         means, stds = self._profile(kind)
         order = np.argsort(-np.nan_to_num(means, nan=-np.inf), kind="stable")[:BARS]
@@ -103,7 +103,7 @@ class UnitView:
         return record.class_mean, record.class_mean_std
 
     def to_json(self) -> dict[str, Any]:
-        """The record under the names of `UnitRecord`, with JSON's null for what is not known."""
+        """The record under the names of `UnitRecord`; None instead of NaN and infinity."""
         record = self.record
         arrays = ("class_count", "class_max", "class_mean", "class_max_std", "class_mean_std")
         plain = {name: [finite(value) for value in getattr(record, name).tolist()] for name in arrays}

@@ -5,7 +5,7 @@ import pytest
 from plotly.colors import sample_colorscale
 from scipy.ndimage import gaussian_filter
 
-from lurk.service.colormaps import BOOSTS, GAMMAS, MODES, boosted, scale, shown
+from lurk.service.colormaps import BOOSTS, GAMMAS, MODES, boosted, colour_map, scale
 
 
 def colour(name: str, share: float) -> np.ndarray:
@@ -15,7 +15,7 @@ def colour(name: str, share: float) -> np.ndarray:
 def test_raw_shows_channels_as_colours_with_0_grey():
     values = np.zeros((3, 1, 3), np.float32)
     values[:, 0, 1], values[:, 0, 2] = (1, 0, -1), (-1, -1, -1)
-    picture = shown(values, "raw")
+    picture = colour_map(values, "raw")
     assert picture[0, 0].tolist() == [128, 128, 128]
     assert picture[0, 1].tolist() == [255, 128, 0]
     assert picture[0, 2].tolist() == [0, 0, 0]
@@ -23,21 +23,21 @@ def test_raw_shows_channels_as_colours_with_0_grey():
 
 def test_grey_shows_the_mean_of_the_channels():
     values = np.array([[[1.0, -1.0, 0.0]], [[1.0, -1.0, 0.0]], [[-1.0, 1.0, 0.0]]], np.float32)
-    assert shown(values, "grey")[0, :, 0].tolist() == [255, 0, 128]
+    assert colour_map(values, "grey")[0, :, 0].tolist() == [255, 0, 128]
 
 
 def test_norm_shows_the_length_of_the_vector_of_channels():
     values = np.array([[[3.0, 0.0]], [[4.0, 0.0]]], np.float32)
     assert scale(values, "norm")[0] == 0
     assert scale(values, "norm")[1] == pytest.approx(5, rel=0.01)
-    picture = shown(values, "norm")
+    picture = colour_map(values, "norm")
     assert np.array_equal(picture[0, 0], colour("Cividis", 1))
     assert np.array_equal(picture[0, 1], colour("Cividis", 0))
 
 
 def test_signs_are_centred_on_0_whatever_the_range():
     values = np.array([[[10.0, 0.0, -1.0]]], np.float32)
-    picture = shown(values, "signs")
+    picture = colour_map(values, "signs")
     assert np.array_equal(picture[0, 0], colour("RdBu_r", 1))
     assert np.abs(picture[0, 1].astype(int) - colour("RdBu_r", 0.5)).max() <= 1
     low, high = scale(values, "signs")
@@ -56,7 +56,7 @@ def test_blurred_is_the_norm_under_a_gaussian_of_4_pixels():
 def test_an_overlay_is_transparent_where_nothing_is():
     values = np.zeros((3, 64, 64), np.float32)
     values[:, 10:20, 10:20] = 1
-    picture = shown(values, "overlay")
+    picture = colour_map(values, "overlay")
     assert picture.shape == (64, 64, 4)
     assert picture[60, 60, 3] == 0
     assert picture[15, 15, 3] == 255
@@ -72,7 +72,7 @@ def test_boost_brings_channels_to_the_same_magnitude_and_keeps_signs():
 
 def test_gamma_brings_out_small_values():
     values = np.array([[[1.0, 0.1]]], np.float32)
-    assert shown(values, "grey", gamma=0.3)[0, 1, 0] > shown(values, "grey", gamma=1)[0, 1, 0] > 127
+    assert colour_map(values, "grey", gamma=0.3)[0, 1, 0] > colour_map(values, "grey", gamma=1)[0, 1, 0] > 127
 
 
 def test_one_pixel_does_not_darken_the_rest():
@@ -87,13 +87,13 @@ def test_every_mode_draws_every_number_of_channels(mode, channels):
     values = np.random.default_rng(0).normal(size=(channels, 9, 13)).astype(np.float32)
     for boost in BOOSTS:
         for gamma in GAMMAS:
-            picture = shown(values, mode, float(boost), float(gamma))
+            picture = colour_map(values, mode, float(boost), float(gamma))
             assert picture.shape == (9, 13, 4 if mode == "overlay" else 3)
             assert picture.dtype == np.uint8
 
 
 @pytest.mark.parametrize("mode", MODES)
 def test_a_map_of_nothing_is_drawn_as_nothing(mode):
-    picture = shown(np.zeros((3, 8, 8), np.float32), mode)
+    picture = colour_map(np.zeros((3, 8, 8), np.float32), mode)
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) == 1
     assert scale(np.zeros((3, 8, 8), np.float32), mode) in ((0.0, 0.0), (-0.0, 0.0))

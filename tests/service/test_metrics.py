@@ -2,12 +2,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from lurk.jobs.queue import Job
 from lurk.records import JobSpec
-from lurk.service.metrics import Figures
+from lurk.service.metrics import Metrics
 from lurk.storage.counts import Counts
 
 
-def samples(figures):
-    families = text_string_to_metric_families(figures.text())
+def samples(metrics):
+    families = text_string_to_metric_families(metrics.text())
     return {
         (sample.name, *sorted(sample.labels.items())): sample.value for family in families for sample in family.samples
     }
@@ -21,7 +21,7 @@ def test_everything_that_is_shown_can_be_read_by_prometheus():
     counts.time("lurk_job_seconds", 0.02, kind="map", state="done")
     jobs = [Job("a", JobSpec("map", "s", ()), 0), Job("b", JobSpec("sweep", "s", ()), 2, "running")]
     studies = {'odd "name"\\': {"images_indexed": 312, "rate": 41.5}, "waiting": {"images_indexed": 0, "rate": None}}
-    found = samples(Figures(jobs, 2, studies, counts.read()))
+    found = samples(Metrics(jobs, 2, studies, counts.read()))
     assert found["lurk_workers",] == 2
     assert found["lurk_queue_jobs", ("lane", "now"), ("state", "queued")] == 1
     assert found["lurk_queue_jobs", ("lane", "sweep"), ("state", "running")] == 1

@@ -1,4 +1,4 @@
-"""What all web processes of a cache share and nobody else may know: the key that signs cookies, and the tokens."""
+"""The secrets that all web processes of a cache share: the key that signs cookies, and the tokens."""
 
 import json
 import os
@@ -16,12 +16,12 @@ SECRET_BYTES = 32
 
 @dataclass(frozen=True)
 class Keys:
-    """Secrets of 256 bits each, as texts for addresses.
+    """Secrets of 256 bits each, as texts that fit into addresses.
 
     Args:
         signing: Signs cookies.
-        token: Lets a member in.
-        admin: Lets an admin in.
+        token: Logs a member in.
+        admin: Logs an admin in.
     """
 
     signing: str
@@ -30,7 +30,7 @@ class Keys:
 
 
 def shared_keys(cache: Path) -> Keys:
-    """The keys of a cache, made by whoever asks first; to replace them, remove the file `keys.json` and start again.
+    """The keys of a cache, made on first use; to replace them, remove the file `keys.json` and start again.
 
     Args:
         cache: The cache directory.
@@ -51,7 +51,7 @@ def shared_keys(cache: Path) -> Keys:
 
 
 def _make(file: Path) -> None:
-    """Write the file whole, unless another process has."""
+    """Write the file, unless another process has just done so."""
     keys = Keys(*(secrets.token_urlsafe(SECRET_BYTES) for _ in fields(Keys)))
     with replace_file(file, is_synced=True, keep_existing=True) as out:
         out.write(json.dumps(asdict(keys)).encode())

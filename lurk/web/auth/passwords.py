@@ -38,7 +38,7 @@ def line(name: str, role: str, password: str) -> str:
         The line, without its end.
 
     Raises:
-        LurkError: It is no name or role, or the password is too short or too long.
+        LurkError: The name or role is invalid, or the password is too short or too long.
     """
     if not is_name(name):
         raise LurkError(f"a name is of up to 64 letters, digits and _ . @ + -, not {name[:80]!r}")
@@ -53,13 +53,13 @@ def read(file: Path) -> dict[str, Entry]:
     """Read a password file.
 
     Args:
-        file: The file; empty lines and lines that begin with `#` are passed over.
+        file: The file; empty lines and lines that begin with `#` are ignored.
 
     Returns:
         Entries by name.
 
     Raises:
-        LurkError: It cannot be read, could be changed by others, or a line is none.
+        LurkError: It cannot be read, others could change it, or a line is invalid.
     """
     try:
         if file.stat().st_mode & stat.S_IWOTH:
@@ -91,6 +91,6 @@ def _entry(parts: list[str]) -> Entry | None:
 
 
 def check(entry: Entry | None, password: str) -> Person | None:
-    """The person of an entry whose password this is; takes as long for a name that is not in the file."""
+    """The person of an entry if the password is right; takes as long for a name that is not in the file."""
     fits = check_password_hash(entry.hash if entry else _NOBODY, password[:LONGEST_PASSWORD])
     return entry.person if entry and fits else None

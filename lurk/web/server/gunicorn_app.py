@@ -1,7 +1,7 @@
-"""The web process: gunicorn, whose workers make the app after they were forked; it ends when its parent does.
+"""The web process: gunicorn, whose workers make the app after the fork; it ends when its parent does.
 
 `web_process` starts `python -m lurk.web.server.gunicorn_app --listener N --settings JSON` and holds the other end of
-its standard input. This process opens neither a store nor a thread, since it forks.
+its standard input. This process forks, so it opens no store and starts no thread itself.
 """
 
 import argparse
@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Sequence
 from typing import Any
 
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # a pool of threads, before the first import of NumPy
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # set before the first import of NumPy: no thread pool
 
 from gunicorn.app.base import BaseApplication
 from gunicorn.arbiter import Arbiter
@@ -45,15 +45,15 @@ SILENT_S = 60
 
 
 class Response(wsgi.Response):  # type: ignore[misc]  # gunicorn has no types
-    """An answer that does not name the server."""
+    """A response that does not name the server."""
 
     def default_headers(self) -> list[str]:
-        """Lines of the head that the app does not give."""
+        """Header lines that the app does not set."""
         return [line for line in super().default_headers() if not line.startswith("Server:")]
 
 
-class _Headed:
-    """A client's socket on which what gunicorn itself answers carries the headers of every answer."""
+class _SecureSocket:
+    """A client's socket that adds the security headers to what gunicorn itself answers."""
 
     def __init__(self, client: socket.socket) -> None:
         self._client = client
@@ -68,41 +68,41 @@ class _Headed:
 
 
 class Threads(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
-    """A worker whose threads give up silent clients, and close the connections that end with them."""
+    """A worker whose threads give up silent clients and close their own connections."""
 
     def enqueue_req(self, conn: TConn) -> None:
-        """Give a connection to a thread."""
+        """Hand a connection to a thread."""
         if not conn.initialized:
             for option, seconds in STALLED_S.items():
                 conn.sock.setsockopt(socket.SOL_SOCKET, option, struct.pack("ll", seconds, 0))
         super().enqueue_req(conn)
 
     def handle(self, conn: TConn) -> Any:
-        """Answer a request, and close a connection that ends with it: that may take 2 s where the client stays.
+        """Answer a request, and close the connection if it ends with it; closing may take 2 s.
 
-        Gunicorn closes it in the one thread that takes in all requests, which then waits for all such clients in turn.
+        Gunicorn would close it in the thread that accepts all requests, which would wait for one client after another.
         """
         stays = super().handle(conn)
         if not stays:
             conn.close(graceful=True)
-            conn.close = _is_closed
+            conn.close = _close_again
         return stays
 
     def handle_quit(self, sig: int, frame: Any) -> None:
-        """End at once: threads that wait for a silent client would hold up the usual way out."""
+        """End at once; a usual end would wait for threads that wait for silent clients."""
         os._exit(0)
 
     def handle_error(self, req: Any, client: socket.socket, addr: Any, exc: Exception) -> None:
-        """Answer a request that is none."""
-        super().handle_error(req, _Headed(client), addr, exc)
+        """Answer a malformed request."""
+        super().handle_error(req, _SecureSocket(client), addr, exc)
 
 
-def _is_closed(graceful: bool = False) -> None:
-    """Close a connection that is closed already."""
+def _close_again(graceful: bool = False) -> None:
+    """Do nothing; the connection is closed already."""
 
 
 class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn's log as a part of ours; requests are told by the app."""
+    """Gunicorn's log as a part of ours; the app logs the requests."""
 
     def setup(self, cfg: Any) -> None:
         """Set levels and handlers."""
@@ -111,17 +111,17 @@ class Log(Logger):  # type: ignore[misc]  # gunicorn has no types
         self.error_log.handlers.clear()
         self.error_log.setLevel(level)
         self.error_log.propagate = True
-        self.error_log.addFilter(_is_news)
+        self.error_log.addFilter(_is_important)
 
 
-def _is_news(record: logging.LogRecord) -> bool:
-    """Whether a line is about more than a client that fell silent."""
+def _is_important(record: logging.LogRecord) -> bool:
+    """Whether a line is about more than a silent client."""
     error = record.exc_info[1] if record.exc_info else None
     return not isinstance(error, BlockingIOError | TimeoutError)
 
 
 class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
-    """Gunicorn with the app of a run."""
+    """Gunicorn with our options and app."""
 
     def __init__(self, settings: Settings, listener: int) -> None:
         self._settings, self._listener = settings, listener
@@ -139,7 +139,7 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
             "graceful_timeout": GRACE_S,
             "keepalive": KEEPALIVE_S,
             "logger_class": Log,
-            "control_socket_disable": True,  # it is a thread, and this process forks
+            "control_socket_disable": True,  # it would be a thread, and this process forks
             "worker_tmp_dir": "/dev/shm" if os.access("/dev/shm", os.W_OK) else tempfile.gettempdir(),  # noqa: S108 - gunicorn makes a file of its own there
         }
         for name, value in options.items():
@@ -155,11 +155,11 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         return create_app(service, allowed_hosts=allowed_hosts(self._settings), access=access).server
 
 
-class Ending(Arbiter):  # type: ignore[misc]  # gunicorn has no types
+class ParentArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
     """An arbiter that ends when standard input does."""
 
     def murder_workers(self) -> None:
-        """End workers that hang, and everything with the parent; called every second."""
+        """End hanging workers, and this process with its parent; called every second."""
         if select.select([0], [], [], 0)[0] and not os.read(0, 4096):
             self.stop(False)
             raise StopIteration
@@ -176,9 +176,9 @@ def main(arguments: Sequence[str]) -> int:
     given = parser.parse_args(arguments)
     configure("web")
     wsgi.Response = Response
-    gthread.DEFAULT_WORKER_DATA_TIMEOUT = SPEAKS_S  # browsers open connections that they may need later
+    gthread.DEFAULT_WORKER_DATA_TIMEOUT = SPEAKS_S  # browsers open connections before they need them
     queue = os.environ.get(QUEUE_VARIABLE) or LOCAL
-    Ending(Gunicorn(Settings(**json.loads(given.settings) | {"queue": queue}), given.listener)).run()
+    ParentArbiter(Gunicorn(Settings(**json.loads(given.settings) | {"queue": queue}), given.listener)).run()
     return 0
 
 

@@ -1,4 +1,4 @@
-"""The web server within this process: for a notebook, where gunicorn cannot run, and, with Werkzeug, for `--debug`."""
+"""The web server in a thread of this process: waitress for notebooks, Werkzeug for `--debug`."""
 
 import socket
 import threading
@@ -60,14 +60,14 @@ def start(service: Service, settings: Settings) -> Server:
     """Serve a service in a thread: with Werkzeug for `debug`, else with waitress.
 
     Args:
-        service: What the page asks.
+        service: Answers the page.
         settings: Host, port, further host names and debug.
 
     Returns:
         The running server.
 
     Raises:
-        LurkError: The port is taken, or the address is not one of this machine's or open to others.
+        LurkError: The port is taken, the address is not one of this machine's, or open to others.
     """
     check_open(settings)
     access = open_access(settings, prepare_cache(settings.cache))
@@ -85,7 +85,7 @@ def start(service: Service, settings: Settings) -> Server:
 
 
 class _DebugHandler(WSGIRequestHandler):
-    """Answers without naming the server, and writes no line a request."""
+    """Answers without naming the server, and logs no requests."""
 
     def send_header(self, keyword: str, value: str) -> None:
         if keyword.lower() != "server":
@@ -107,7 +107,7 @@ def _werkzeug(app: Any, listener: socket.socket, host: str) -> tuple[Callable[[]
 
 
 class _ErrorTask(ErrorTask):  # type: ignore[misc]  # waitress has no types
-    """What waitress itself answers, with the headers of every answer."""
+    """Adds the security headers to what waitress itself answers."""
 
     def execute(self) -> None:
         self.response_headers.extend(security_headers(()))
@@ -133,7 +133,7 @@ def _waitress(app: Any, listener: socket.socket, _host: str) -> tuple[Callable[[
     )
     server.channel_class = _Channel
 
-    def end() -> None:  # runs in the server's own thread, whose loop ends once nothing is left to wait for
+    def end() -> None:  # in the server's own thread, whose loop ends when no channel is open
         server.task_dispatcher.shutdown()
         waitress.wasyncore.close_all(server._map)
 
@@ -144,13 +144,13 @@ def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", blo
     """Show an index in a browser.
 
     Args:
-        index: What `sweep` gives.
+        index: What `sweep` returns.
         port: Port to serve on; by default 8050 or the next free one; 0 for any.
         host: Address to serve on, one of this machine's own.
         block: Whether to return only after an interrupt.
 
     Returns:
-        The server, with `.url` and `.stop()`; stopped already when it blocked.
+        The server, with `.url` and `.stop()`; already stopped if `block` is true.
 
     Raises:
         LurkError: The port is taken, or the address is open to others.

@@ -1,4 +1,4 @@
-"""Where the server listens: the address that is allowed and the port that is free; the only place that decides it."""
+"""The listening socket: the only place that chooses address and port."""
 
 import errno
 import os
@@ -8,22 +8,22 @@ from lurk.config.settings import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.web.auth.access import LOOPBACK, check_open
 
-ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - how to reach such a server from its own machine
+ANY = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104 - its address from this machine
 PORTS_TRIED = 50
 BACKLOG = 1024
 
 
 def listen(settings: Settings) -> socket.socket:
-    """Listen where the settings say.
+    """Listen on the host and port of the settings.
 
     Args:
-        settings: Host and port; without a port it is 8050 or the next free one, with port 0 any.
+        settings: Host and port; without a port 8050 or the next free one is used, with port 0 any.
 
     Returns:
         The listening socket.
 
     Raises:
-        LurkError: The port is taken, or the address is not one of this machine's or open to others.
+        LurkError: The port is taken, the address is not one of this machine's, or open to others.
     """
     check_open(settings)
     first = DEFAULT_PORT if settings.port is None else settings.port
@@ -35,7 +35,7 @@ def listen(settings: Settings) -> socket.socket:
 
 
 def _listening(host: str, port: int) -> socket.socket | None:
-    """A listening socket, None where the port is taken."""
+    """A listening socket; None if the port is taken."""
     made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share a port
@@ -52,13 +52,13 @@ def _listening(host: str, port: int) -> socket.socket | None:
 
 
 def url_of(listener: socket.socket, host: str) -> str:
-    """Address of the page; where the server listens on all of its addresses, one that holds on this machine."""
+    """Address of the page on this machine."""
     name = ANY.get(host, host)
     return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"
 
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:
-    """Host names beside loopback under which the page may be asked for: those given, and where it is open its own."""
+    """Host names under which the page answers beside loopback: those given, and the machine's own if it is open."""
     given = tuple(name.strip() for name in (settings.allowed_host or "").split(",") if name.strip())
     own = () if settings.host in LOOPBACK else (settings.host, socket.gethostname())
     return (*given, *own)

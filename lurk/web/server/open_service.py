@@ -1,4 +1,4 @@
-"""Opens the service of a run: the one place that puts studies, cache, queue and renders together for a process."""
+"""Opens the service of a server: the only place that puts studies, cache, queue and renders together."""
 
 from lurk.config.settings import Settings
 from lurk.config.study_list import studies_of
@@ -11,7 +11,7 @@ from lurk.storage.renders import open_renders
 
 
 def open_service(settings: Settings) -> Service:
-    """Open the service of a run; every process opens its own, and they share what lies on the disk.
+    """Open the service; every process opens its own, and they share the cache.
 
     Args:
         settings: The options.

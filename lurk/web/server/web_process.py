@@ -1,4 +1,4 @@
-"""Keeps the web process alive: it is started again when it ends, on the same port, which stays open meanwhile."""
+"""Keeps the web process alive: it is started again when it ends, on the same port, which stays open."""
 
 import http.client
 import json
@@ -27,10 +27,10 @@ ATTEMPTS = 3
 
 
 class Web:
-    """The web process of a run; a context manager that ends it.
+    """The web process; a context manager that ends it.
 
-    The port is opened here and handed on, so that requests wait, instead of being refused, while the process is
-    started again.
+    The port is opened here and handed to the process, so that requests wait, instead of being refused, while the
+    process is started again.
     """
 
     def __init__(self, settings: Settings) -> None:
@@ -45,8 +45,8 @@ class Web:
         self._listener = listen(settings)
         self.url = url_of(self._listener, settings.host)
         number = self._listener.fileno()
-        told = asdict(replace(settings, queue=LOCAL))  # a Redis's password is no word for a command line
-        self._arguments = ("--listener", str(number), "--settings", json.dumps(told))
+        options = asdict(replace(settings, queue=LOCAL))  # a Redis's password must not be on a command line
+        self._arguments = ("--listener", str(number), "--settings", json.dumps(options))
         self._kept, self._over, self._ended = Kept(files=(number,), queue=settings.queue), threading.Event(), 0
         self._thread = threading.Thread(target=self._watch, name="web", daemon=True)
 
@@ -66,16 +66,16 @@ class Web:
         self._kept.stop()
 
     def wait(self, is_over: Callable[[], bool]) -> None:
-        """Return when the process answers, or when something else is over.
+        """Wait until the process answers.
 
         Args:
-            is_over: Whether to wait no longer.
+            is_over: Whether to give up waiting.
 
         Raises:
             LurkError: The process does not start.
         """
         end = time.monotonic() + START_S
-        while not is_over() and not answers(self.url):
+        while not is_over() and not is_serving(self.url):
             if self._ended >= ATTEMPTS or time.monotonic() > end:
                 raise LurkError("the web process does not start; what it wrote above says why; see also: lurk doctor")
             self._over.wait(WATCH_S)
@@ -83,7 +83,7 @@ class Web:
     def stop(self) -> None:
         """End the process and close the port; a second call does nothing."""
         self._over.set()
-        if self._thread.is_alive():
+        if self._thread.is_serving():
             self._thread.join()
         self._listener.close()
 
@@ -96,22 +96,22 @@ class Web:
         self.stop()
 
 
-def answers(url: str) -> bool:
-    """Whether a server says that it is alive."""
+def is_serving(url: str) -> bool:
+    """Whether the server at an address is alive."""
     parts = urlsplit(url)
-    asked = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_S)
+    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=ASK_S)
     try:
-        asked.request("GET", "/healthz")
-        return asked.getresponse().status == http.HTTPStatus.OK
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == http.HTTPStatus.OK
     except (OSError, http.client.HTTPException):
         return False
     finally:
-        asked.close()
+        connection.close()
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Say by the exit status whether a server is alive, 0 or 1: the container's health check."""
-    return 0 if answers(arguments[0]) else 1
+    """The container's health check; returns the exit status 0 if the server is alive, else 1."""
+    return 0 if is_serving(arguments[0]) else 1
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The page: `create_app(service)` makes the Dash app, its routes and the guard around them."""
+"""The web application: `create_app(service)` makes the Dash app with its layout, routes and middleware."""
 
 from collections.abc import Sequence
 from functools import partial
@@ -33,7 +33,7 @@ from lurk.web.ui.panels import (
     skipped_images,
     unit_modal,
 )
-from lurk.web.ui.request_log import Observer
+from lurk.web.ui.request_log import RequestLog
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 TITLE = "Torchlurk"
@@ -55,7 +55,7 @@ INDEX = """<!DOCTYPE html>
 
 
 class Page(dash.Dash):
-    """A Dash app that answers an address that leads nowhere with 404, the page in plain words included."""
+    """A Dash app that answers an address of nothing with status 404, and with the page that says so."""
 
     service: Service
 
@@ -72,10 +72,10 @@ def create_app(
     """Make the app of a service.
 
     Args:
-        service: What the page asks.
+        service: Answers the page.
         debug: Whether Dash's developer tools are shown in the page.
-        allowed_hosts: Host names beside loopback under which the page may be asked for.
-        access: Who is let in; None for everyone who reaches it.
+        allowed_hosts: Host names under which the page answers beside those of loopback.
+        access: How people log in; None for a server without a log-in.
 
     Returns:
         A Dash app; its `server` is a WSGI application.
@@ -107,24 +107,24 @@ def create_app(
         PANELS[panel](app, service)
     app.enable_dev_tools(debug=debug, dev_tools_hot_reload=False, dev_tools_prune_errors=False)
     _make_ready(app)
-    app.server.wsgi_app = Observer(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
+    app.server.wsgi_app = RequestLog(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
     return app
 
 
 def _make_ready(app: dash.Dash) -> None:
-    """Do now what Dash does within its first request, during which it knows none of the scripts that others ask for."""
+    """Set Dash up now; it would do so within its first request, and know no scripts for other requests meanwhile."""
     with app.server.test_request_context():
         app.server.preprocess_request()
 
 
 def page_title(service: Service) -> str:
-    """Title of the browser's tab: the study's where there is only one."""
+    """Title of the browser's tab; with the study's if there is only one."""
     found = service.studies()
     return f"{found[0].title} · {TITLE}" if len(found) == 1 else TITLE
 
 
 def layout(service: Service) -> Component:
-    """Everything that the page is made of; what is shown follows from the address."""
+    """All elements of the page; the address decides which are visible."""
     names = [view.name for view in service.studies()]
     empty = (ids.PAGE, ids.STUDY, ids.LAYER, ids.UNIT, ids.STATUS, ids.SERVER, ids.LAYERS, ids.GRID_DATA, ids.CHECK)
     stores = [
@@ -157,7 +157,7 @@ def layout(service: Service) -> Component:
 
 
 def _bind(app: dash.Dash) -> None:
-    """Let the address say what is shown."""
+    """Bind the address to what is visible."""
     bind(
         app,
         "page",

@@ -1,4 +1,4 @@
-"""How the page's elements and callbacks reach the scripts in `assets/`."""
+"""Callbacks and attributes that the scripts in `assets/` handle."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from dash import ClientsideFunction, Dash, Input, Output, State
 
 
 def bind(app: Dash, function: str, *parts: Output | Input | State, at_start: bool = True) -> None:
-    """Bind a function of the scripts to an app.
+    """Bind a function of the scripts to an app as a callback.
 
     Args:
         app: The app.
@@ -20,6 +20,6 @@ def bind(app: Dash, function: str, *parts: Output | Input | State, at_start: boo
 
 
 def attributes(label: str = "", **data: str) -> dict[str, Any]:
-    """Attributes that Dash's components take but do not name: `aria-label`, and others with `_` for `-`."""
+    """Attributes that Dash's components take without naming them: `aria-label`, and others with `_` for `-`."""
     named = {"aria-label": label} if label else {}
     return named | {name.replace("_", "-"): value for name, value in data.items()}

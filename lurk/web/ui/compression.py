@@ -1,4 +1,4 @@
-"""Compression of texts: pages, JSON, scripts and style sheets; images are as small as they get."""
+"""Compression of texts: pages, JSON, scripts and style sheets; images are compressed already."""
 
 import threading
 from http import HTTPStatus
@@ -8,7 +8,7 @@ from flask_compress import Compress
 
 LEAST_BYTES = 1000
 KEPT = 64
-LASTING = "/_dash-component-suites/"  # their addresses name their version
+SCRIPTS = "/_dash-component-suites/"  # their addresses name their version
 MIMETYPES = (
     "text/html",
     "text/css",
@@ -20,8 +20,8 @@ MIMETYPES = (
 )
 
 
-class Lasting:
-    """Compressed scripts of packages, so that each is compressed once; anything else is not kept."""
+class ScriptCache:
+    """A cache of the compressed scripts of packages; it keeps nothing else."""
 
     def __init__(self) -> None:
         self._lock, self._bodies = threading.Lock(), dict[str, bytes]()
@@ -31,8 +31,8 @@ class Lasting:
         return self._bodies.get(key)
 
     def set(self, key: str, value: bytes) -> None:
-        """Keep a compressed body; the oldest goes where there are too many."""
-        if LASTING not in key:
+        """Keep a compressed body; of more than 64 the oldest is dropped."""
+        if SCRIPTS not in key:
             return
         with self._lock:
             while len(self._bodies) >= KEPT:
@@ -41,34 +41,34 @@ class Lasting:
 
 
 def register(server: Flask) -> None:
-    """Compress the answers of an app for those who take that."""
+    """Compress the responses of an app for browsers that accept it."""
     server.config.update(
         COMPRESS_ALGORITHM=["br", "gzip"],
         COMPRESS_STREAMS=False,
         COMPRESS_MIMETYPES=list(MIMETYPES),
         COMPRESS_MIN_SIZE=LEAST_BYTES,
-        COMPRESS_CACHE_BACKEND=Lasting,
+        COMPRESS_CACHE_BACKEND=ScriptCache,
         COMPRESS_CACHE_KEY=_key,
     )
-    server.after_request(_no_variants)  # runs after the one below: the last to register is the first to run
+    server.after_request(_no_variants)  # runs last: Flask calls these in reverse order
     Compress(server)
-    server.after_request(_whole)  # runs before
+    server.after_request(_read_whole)  # runs first
 
 
-def _key(asked: Request) -> str:
-    return asked.full_path
+def _key(request: Request) -> str:
+    return request.full_path
 
 
-def _whole(answer: Response) -> Response:
-    """A file of ours is read at once, so that it is closed whatever becomes of the answer."""
-    if answer.is_streamed and answer.status_code == HTTPStatus.OK and answer.mimetype in MIMETYPES:
-        answer.direct_passthrough = False
-        answer.make_sequence()
-    return answer
+def _read_whole(response: Response) -> Response:
+    """Read a streamed file at once, so that it is closed even if the response is never sent."""
+    if response.is_streamed and response.status_code == HTTPStatus.OK and response.mimetype in MIMETYPES:
+        response.direct_passthrough = False
+        response.make_sequence()
+    return response
 
 
-def _no_variants(answer: Response) -> Response:
-    """What is never compressed does not vary with what the browser takes."""
-    if answer.mimetype not in MIMETYPES and answer.vary.as_set() == {"accept-encoding"}:
-        answer.headers.pop("Vary")
-    return answer
+def _no_variants(response: Response) -> Response:
+    """Drop `Vary` from a response that is never compressed."""
+    if response.mimetype not in MIMETYPES and response.vary.as_set() == {"accept-encoding"}:
+        response.headers.pop("Vary")
+    return response

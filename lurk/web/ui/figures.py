@@ -1,4 +1,4 @@
-"""What the Plotly figures share: no colours of their own (the style sheet gives them), text that stays text."""
+"""What the Plotly figures share: layout and escaped labels; their colours come from the style sheet."""
 
 from html import escape
 from typing import Any
@@ -13,15 +13,7 @@ CONFIG: Any = {"displayModeBar": False, "responsive": True}
 
 
 def text(words: str, longest: int | None = None) -> str:
-    """Make a label safe for Plotly, which reads tags in text.
-
-    Args:
-        words: The label.
-        longest: Letters that there is room for, None for all.
-
-    Returns:
-        The label, cut with an ellipsis, its markup escaped.
-    """
+    """A label with its markup escaped, since Plotly reads tags in text; cut to at most `longest` letters."""
     if longest is not None and len(words) > longest:
         words = words[: longest - 1].rstrip() + "…"
     return escape(words, quote=False)
@@ -32,7 +24,7 @@ def figure(traces: list[dict[str, Any]], label: str, class_name: str, **layout: 
 
     Args:
         traces: Plotly traces; SVG kinds only, since the page forbids `eval`.
-        label: What it shows, for those who do not see it.
+        label: What it shows, for screen readers.
         class_name: Class for the style sheet.
         **layout: Plotly layout beside what all figures share.
 

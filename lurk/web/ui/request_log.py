@@ -1,4 +1,4 @@
-"""Around the guard: every request gets an id, which its answer and its log lines carry, and is counted and timed."""
+"""The log of requests: each gets an id, which its response and its log lines carry, and is counted and timed."""
 
 import re
 import secrets
@@ -23,10 +23,10 @@ KINDS = {
     "metrics": "health",
 }
 LONGEST_PATH = 300
-_KNOWN = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class Observer:
+class RequestLog:
     """A WSGI application around another one."""
 
     def __init__(self, app: Application) -> None:
@@ -36,11 +36,11 @@ class Observer:
         """Answer a request."""
         began, path = time.monotonic(), str(environ.get("PATH_INFO") or "/")
         given = str(environ.get("HTTP_X_REQUEST_ID") or "")
-        request = given if _KNOWN.fullmatch(given) else secrets.token_hex(8)
-        seen = ["000"]
+        request = given if _REQUEST_ID.fullmatch(given) else secrets.token_hex(8)
+        answered = ["000"]
 
         def start(status: str, headers: Headers, *more: object) -> Callable[[bytes], object]:
-            seen[0] = status[:3]
+            answered[0] = status[:3]
             return start_response(status, [*headers, (HEADER, request)], *more)
 
         with within(REQUEST, request):
@@ -48,19 +48,19 @@ class Observer:
                 return self._app(environ, start)
             finally:
                 kind, seconds = kind_of(path), seconds_since(began)
-                COUNTS.add("lurk_requests", kind=kind, status=f"{seen[0][0]}xx")
+                COUNTS.add("lurk_requests", kind=kind, status=f"{answered[0][0]}xx")
                 COUNTS.time("lurk_request_seconds", seconds, kind=kind)
                 if kind != "health":
                     event(
                         "request",
                         method=environ.get("REQUEST_METHOD"),
                         path=path[:LONGEST_PATH],
-                        status=int(seen[0]),
+                        status=int(answered[0]),
                         seconds=seconds,
                         client=environ.get("REMOTE_ADDR"),
                     )
 
 
 def kind_of(path: str) -> str:
-    """What kind of address a path is, for the metrics: few, whatever is asked for."""
+    """The kind of a path, for the metrics; there are few kinds, whatever the path."""
     return KINDS.get(path.lstrip("/").partition("/")[0], "page")

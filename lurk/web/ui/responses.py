@@ -1,4 +1,4 @@
-"""Answers of the web process: JSON that every parser reads, and errors in plain words without a traceback."""
+"""Responses: strict JSON, and errors in plain words without a traceback."""
 
 import json
 import logging
@@ -34,7 +34,7 @@ STATUSES: dict[type[LurkError], int] = {
 
 
 def plain(value: Any) -> Any:
-    """Turn a value into what JSON can hold: dataclasses by field, NaN and infinity as null."""
+    """A value as JSON can hold it: dataclasses by field, None instead of NaN and infinity."""
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):
@@ -49,37 +49,37 @@ def plain(value: Any) -> Any:
 
 
 def answer(value: object, status: int = 200) -> Response:
-    """Answer with JSON that nobody keeps."""
+    """A response with JSON that no cache keeps."""
     text = json.dumps(plain(value), ensure_ascii=True, allow_nan=False, separators=(",", ":"))
     return Response(text + "\n", status, {"Cache-Control": "no-store"}, mimetype="application/json")
 
 
 def error(message: str, status: int) -> Response:
-    """Answer with an error, as JSON to a program and as a line of text to a person."""
+    """A response with an error: JSON at an address for programs, else a line of text."""
     if request.path.startswith(JSON_PATHS):
         return answer({"error": message}, status)
     return Response(message[:1].upper() + message[1:] + ".\n", status, mimetype="text/plain")
 
 
 def register(server: Flask) -> None:
-    """Answer every error of an app in plain words."""
-    server.register_error_handler(LurkError, _users_mistake)
+    """Answer all errors of an app in plain words."""
+    server.register_error_handler(LurkError, _user_error)
     for kind in (DependencyException, InvalidResourceError):
-        server.register_error_handler(kind, _no_part)
-    server.register_error_handler(HTTPException, _http)
-    server.register_error_handler(Exception, _ours)
+        server.register_error_handler(kind, _no_package)
+    server.register_error_handler(HTTPException, _http_error)
+    server.register_error_handler(Exception, _server_error)
 
 
-def _users_mistake(mistake: LurkError) -> Response:
-    return error(str(mistake), next(status for kind, status in STATUSES.items() if isinstance(mistake, kind)))
+def _user_error(problem: LurkError) -> Response:
+    return error(str(problem), next(status for kind, status in STATUSES.items() if isinstance(problem, kind)))
 
 
-def _no_part(_problem: Exception) -> Response:
-    """What Dash raises for an address that names none of its packages."""
+def _no_package(_problem: Exception) -> Response:
+    """Dash raises it for the address of a package that it does not have."""
     return error(WORDS[404], 404)
 
 
-def _http(problem: HTTPException) -> Response:
+def _http_error(problem: HTTPException) -> Response:
     code = problem.code or 500
     if problem.response is not None or code < 400:
         return Response(status=code) if problem.response is None else problem.get_response()  # type: ignore[return-value]  # a redirect is one
@@ -87,6 +87,6 @@ def _http(problem: HTTPException) -> Response:
     return error(WORDS.get(code) or words or problem.name.lower(), code)
 
 
-def _ours(problem: Exception) -> Response:
+def _server_error(problem: Exception) -> Response:
     LOG.error("request %s %s failed", request.method, request.path, exc_info=problem)
     return error("something went wrong in the server; its log says what", 500)

@@ -260,7 +260,7 @@ def ready(service: Service) -> Response:
 
 
 def metrics(service: Service) -> Response:
-    """Figures for Prometheus."""
+    """Metrics for Prometheus."""
     return Response(service.metrics(), 200, NOT_KEPT, content_type="text/plain; version=0.0.4")
 
 

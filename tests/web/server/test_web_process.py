@@ -16,7 +16,7 @@ from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.web.auth.guard import LARGEST_BODY, security_headers
 from lurk.web.server.in_process import start
-from lurk.web.server.web_process import Web, answers
+from lurk.web.server.web_process import Web, is_serving
 from tests.acceptance.server import command_line, descendants, is_alive
 from tests.waiting import wait_for
 from tests.web.ui.fake import FakeService
@@ -223,7 +223,7 @@ def test_a_killed_worker_and_a_killed_web_process_are_replaced_on_the_same_port(
         before = wait_for(lambda: len(arbiters()) == 3 and arbiters())
         os.kill(before[victim], signal.SIGKILL)
         wait_for(lambda before=before: len(arbiters()) == 3 and set(arbiters()) != set(before))
-        wait_for(lambda: answers(gunicorn.url))
+        wait_for(lambda: is_serving(gunicorn.url))
         assert ask(gunicorn.url)[0] == 200
 
 
@@ -254,7 +254,7 @@ def test_the_web_process_ends_with_its_parent_however_that_ends(tmp_path):
             parent.wait()
             parent.stdout.close()
         wait_for(lambda family=family: not [pid for pid in family if is_alive(pid)])
-        assert not answers(url)
+        assert not is_serving(url)
 
 
 def test_a_web_process_that_cannot_start_is_told(tmp_path, monkeypatch):

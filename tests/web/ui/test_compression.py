@@ -4,7 +4,7 @@ import brotli
 import pytest
 
 from lurk.web.ui.app import create_app
-from lurk.web.ui.compression import KEPT, LASTING, Lasting
+from lurk.web.ui.compression import KEPT, SCRIPTS, ScriptCache
 from tests.web.ui.fake import FakeService
 
 GRID = "/api/v1/studies/resnet18-birds/layers/conv1/units"
@@ -45,9 +45,9 @@ def test_what_nobody_asked_to_be_compressed_is_not(client):
 
 
 def test_only_scripts_of_packages_are_kept_and_not_too_many():
-    kept = Lasting()
+    kept = ScriptCache()
     kept.set("br;/api/v1/studies?", b"private")
     assert kept.get("br;/api/v1/studies?") is None
     for number in range(KEPT + 5):
-        kept.set(f"br;{LASTING}{number}", b"x")
-    assert sum(kept.get(f"br;{LASTING}{number}") is not None for number in range(KEPT + 5)) == KEPT
+        kept.set(f"br;{SCRIPTS}{number}", b"x")
+    assert sum(kept.get(f"br;{SCRIPTS}{number}") is not None for number in range(KEPT + 5)) == KEPT
