@@ -83,7 +83,7 @@ class Web:
     def stop(self) -> None:
         """End the process and close the port; a second call does nothing."""
         self._over.set()
-        if self._thread.is_serving():
+        if self._thread.is_alive():
             self._thread.join()
         self._listener.close()
 
