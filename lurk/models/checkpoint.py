@@ -1,4 +1,4 @@
-"""Weights from a file: the only place that reads one. Nothing in it is ever executed, and all of it must fit."""
+"""The only place that reads a weights file. It never runs code from the file, and every weight in it must fit."""
 
 import hashlib
 from collections.abc import Callable, Mapping
@@ -16,18 +16,18 @@ SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", ".th", ".tar")
 PREFIXES = ("module.", "_orig_mod.")
 WRAPPERS = ("state_dict", "model", "model_state_dict")
 UNUSED = "num_batches_tracked"
-SHOWN = 3
+MOST_NAMES = 3
 Rename = Callable[[str], str | None]
 
 
 @dataclass(frozen=True)
 class Filled:
-    """What came of filling a module from a file.
+    """The file that filled a module.
 
     Args:
         name: Name of the file.
         sha256: SHA-256 of the file.
-        note: What was undone to make its names fit; empty where nothing was.
+        note: What was removed from its names so that they fit; empty if nothing was.
     """
 
     name: str
@@ -41,27 +41,27 @@ def is_file_name(weights: str) -> bool:
 
 
 def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = None) -> Filled:
-    """Fill a module with the weights of a file; either all of them fit, or the module is left as it was.
+    """Fill a module with the weights of a file; either all of them fit, or the module stays unchanged.
 
-    A WeightsError says why the file cannot be read or does not fit, or what in it is no number.
+    A WeightsError says why the file cannot be read or does not fit, or which weights hold NaN or infinity.
 
     Args:
         module: The network.
         path: A .safetensors file, or one that `torch.save` wrote.
-        rename: The present name for a weight's name in the file, None for one that the network does without.
+        rename: Gives the module's name for a name in the file, and None for a weight that the module does not need.
 
     Returns:
-        The file's identity and what was undone.
+        What identifies the file, and what was removed from its names.
     """
     file = Path(path)
     sha256 = _hash(file)
-    found, undone = _unwrap(_read(file), file.name)
+    found, removed = _unwrap(_read(file), file.name)
     weights, prefixes = _match_names(found, set(module.state_dict()), rename)
     _check(module, weights, file.name)
     with torch.no_grad():
         module.load_state_dict(weights, strict=False)
-    undone += [f"prefix {prefix!r}" for prefix in prefixes]
-    return Filled(file.name, sha256, f"{file.name}: {' and '.join(undone)} taken off its names" if undone else "")
+    removed += [f"prefix {prefix!r}" for prefix in prefixes]
+    return Filled(file.name, sha256, f"{file.name}: {' and '.join(removed)} taken off its names" if removed else "")
 
 
 def _hash(file: Path) -> str:
@@ -91,8 +91,8 @@ def _read(file: Path) -> object:
 
 
 def _unwrap(found: object, name: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The mapping from name to tensor inside a checkpoint, and the wrappers around it."""
-    undone: list[str] = []
+    """The tensors of a checkpoint by name, and the wrappers that were around them."""
+    removed: list[str] = []
     while True:
         if isinstance(found, nn.Module) or not isinstance(found, Mapping):
             raise WeightsError(f"--weights: {name} holds {type(found).__name__}, not the weights of a network by name")
@@ -100,34 +100,34 @@ def _unwrap(found: object, name: str) -> tuple[dict[str, Tensor], list[str]]:
         wrapper = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
         if wrapper is None or len(tensors) == len(found):
             break
-        undone.append(f"wrapper {wrapper!r}")
+        removed.append(f"wrapper {wrapper!r}")
         found = found[wrapper]
-    odd = next((key for key, value in found.items() if not isinstance(value, Tensor)), None)
-    if not found or odd is not None:
-        reason = f"holds {odd!r}, which is no tensor" if found else "holds no weights"
+    other = next((key for key, value in found.items() if not isinstance(value, Tensor)), None)
+    if not found or other is not None:
+        reason = f"holds {other!r}, which is no tensor" if found else "holds no weights"
         raise WeightsError(f"--weights: {name} {reason}; save the network's state_dict()")
-    return tensors, undone
+    return tensors, removed
 
 
 def _match_names(
     found: dict[str, Tensor], wanted: set[str], rename: Rename | None
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """Take known prefixes off names, as long as every name has them and the network's own have not."""
-    undone: list[str] = []
+    """Remove known prefixes that all names of the file share, until one is a name of the network; then rename."""
+    removed: list[str] = []
     while not wanted & set(found):
         prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
         if prefix is None:
             break
         found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-        undone.append(prefix)
+        removed.append(prefix)
     if rename is not None:
         renamed = {rename(name): tensor for name, tensor in found.items()}
         found = {name: tensor for name, tensor in renamed.items() if name is not None}
-    return found, undone
+    return found, removed
 
 
 def _check(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights that do not fit to the last one, or that are no numbers."""
+    """Refuse weights of which any is missing, unknown, of another shape or type, or not finite."""
     wanted = module.state_dict()
     missing = [key for key in wanted if key not in weights and not key.endswith(UNUSED)]
     unknown = [key for key in weights if key not in wanted]
@@ -156,7 +156,7 @@ def _count_bad(value: Tensor) -> int:
 
 
 def _shapes(keys: list[str], weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say what shapes differ; where it is the classifier alone, in numbers of classes."""
+    """Say which shapes differ; if only those of the classifier do, in numbers of classes."""
     key, part = keys[0], list(wanted)[-1].rpartition(".")[0] + "."
     is_classifier = set(keys) == {k for k in wanted if k.startswith(part)}
     counts = {tuple(weights[k].shape[:1]) for k in keys}
@@ -165,10 +165,10 @@ def _shapes(keys: list[str], weights: Mapping[str, Tensor], wanted: Mapping[str,
             f"it was trained for {weights[key].shape[0]} classes, the model has {wanted[key].shape[0]}; "
             "build the network with as many in a factory, --model FILE.py:FACTORY"
         )
-    pairs = [f"{k} is {tuple(weights[k].shape)}, not {tuple(wanted[k].shape)}" for k in keys[:SHOWN]]
-    return "; ".join(pairs) + (f"; and {len(keys) - SHOWN} more" if len(keys) > SHOWN else "")
+    pairs = [f"{k} is {tuple(weights[k].shape)}, not {tuple(wanted[k].shape)}" for k in keys[:MOST_NAMES]]
+    return "; ".join(pairs) + (f"; and {len(keys) - MOST_NAMES} more" if len(keys) > MOST_NAMES else "")
 
 
 def _some(names: list[str]) -> str:
-    more = len(names) - SHOWN
-    return ", ".join(names[:SHOWN]) + (f" and {more} more" if more > 0 else "")
+    more = len(names) - MOST_NAMES
+    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")

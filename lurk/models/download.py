@@ -1,4 +1,4 @@
-"""Fetching a file of weights: soon or not at all, checked, and never half there."""
+"""Downloads a file of weights: gives up after a few silent seconds, and checks the file before it takes its place."""
 
 import hashlib
 import re
@@ -12,27 +12,27 @@ from lurk.errors import WeightsError
 from lurk.storage.atomic_files import replace_file
 
 CONNECT_S, STALL_S = 4.0, 20.0
-PIECE_BYTES = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 def fetch(url: str, file: Path) -> None:
-    """Fetch a file whose name ends in the beginning of its SHA-256, as torchvision's do.
+    """Download a file whose name ends in the first digits of its SHA-256, as torchvision's do.
 
     Args:
-        url: Where it is.
-        file: Where it is to be.
+        url: Where to download it from.
+        file: Where to put it.
 
     Raises:
-        WeightsError: It cannot be fetched within a few seconds of silence, or is not what its name says.
+        WeightsError: The server does not answer within 4 seconds or is silent for 20, or the SHA-256 is another one.
     """
     try:
         answer = _open(url)
         file.parent.mkdir(parents=True, exist_ok=True)
-        with answer, replace_file(file) as part:
+        with answer, replace_file(file) as out:
             total = hashlib.sha256()
-            while piece := answer.read(PIECE_BYTES):
-                part.write(piece)
-                total.update(piece)
+            while chunk := answer.read(CHUNK_BYTES):
+                out.write(chunk)
+                total.update(chunk)
             _check(total.hexdigest(), file.name)
     except (OSError, HTTPException, ValueError) as error:
         reason = getattr(error, "reason", None) or getattr(error, "strerror", None) or error
@@ -42,7 +42,7 @@ def fetch(url: str, file: Path) -> None:
 
 
 def _open(url: str) -> IO[bytes]:
-    """Connect; given up after a few seconds even where looking up the name takes longer."""
+    """Connect in a thread, as the look-up of a host name has no time limit of its own."""
     outcome: list[IO[bytes] | OSError] = []
 
     def connect() -> None:
@@ -62,6 +62,6 @@ def _open(url: str) -> IO[bytes]:
 
 
 def _check(sha256: str, name: str) -> None:
-    said = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
-    if said and not sha256.startswith(said[1]):
+    expected = re.search(r"-([0-9a-f]{8,})\.\w+$", name)
+    if expected and not sha256.startswith(expected[1]):
         raise ValueError(f"what came is not what the name says: its SHA-256 begins with {sha256[:8]}")

@@ -1,4 +1,4 @@
-"""Names of the 1,000 ImageNet classes, in the order of the networks' outputs."""
+"""Names of the 1,000 ImageNet classes, in the order of a network's outputs."""
 
 from torchvision.models import AlexNet_Weights
 

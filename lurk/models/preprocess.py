@@ -1,4 +1,4 @@
-"""The usual preprocessing of a picture: resize, centre crop, normalise; bit for bit what torchvision's presets do."""
+"""The usual preprocessing of a picture: resize, centre crop, normalise; equal to torchvision's presets in every bit."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -32,8 +32,8 @@ class Preprocess:
         resize: Length of the shorter side after resizing, in pixels; 256 by default.
         crop: (height, width) of the crop in pixels; 224 by 224 by default.
         interpolation: `nearest`, `bilinear`, `bicubic` or `lanczos`; `bilinear` by default.
-        mean: Subtracted from samples in [0, 1], a number a channel; by default ImageNet's usual one.
-        std: Then divided by, a number a channel; by default ImageNet's usual one.
+        mean: Subtracted from samples in [0, 1], one number a channel; ImageNet's by default.
+        std: Divided by after that, one number a channel; ImageNet's by default.
         channels: 3 for colour, 1 for grey; 3 by default.
     """
 
@@ -79,7 +79,7 @@ class Preprocess:
         return picture if size == picture.size else picture.resize(size, FILTERS[self.interpolation])
 
     def _cropped(self, picture: Image.Image) -> Image.Image:
-        """The centre; where the picture is smaller than the crop, the rest is black."""
+        """The centre of a picture, with black around it if it is smaller than the crop."""
         height, width = self.crop
         if picture.width < width or picture.height < height:
             padded = Image.new(picture.mode, (max(picture.width, width), max(picture.height, height)))
@@ -89,7 +89,7 @@ class Preprocess:
         return picture.crop((left, top, left + width, top + height))
 
     def describe(self) -> str:
-        """The preprocessing in words that determine it."""
+        """A text that identifies the preprocessing."""
         size = f"{self.crop[0]}x{self.crop[1]}"
         colour = "RGB" if self.channels == 3 else "grey"
         return (

@@ -1,4 +1,4 @@
-"""Finding out what a preprocessing does, by looking at it and by trying it on made pictures."""
+"""Finds out what a preprocessing does: reads its attributes, and tries it on generated pictures."""
 
 import hashlib
 import re
@@ -24,12 +24,12 @@ class Examined:
     """What is known of a preprocessing.
 
     Args:
-        transform: The preprocessing, made to start from grey where the network takes grey.
-        shape: (c, h, w) that it gives.
-        mean: What it subtracts from samples in [0, 1], a number a channel; None where not known.
-        std: What it then divides by; None where not known.
-        description: Words that determine it.
-        notice: What is odd about it; empty where nothing is.
+        transform: The preprocessing; it starts from a grey picture if the network takes one channel.
+        shape: (c, h, w) of its output.
+        mean: What it subtracts from samples in [0, 1], one number a channel; None if not known.
+        std: What it then divides by, one number a channel; None if not known.
+        description: A text that identifies it.
+        notice: A warning about it; empty if there is none.
     """
 
     transform: Transform
@@ -41,33 +41,33 @@ class Examined:
 
 
 @dataclass(frozen=True)
-class Greyed:
-    """A preprocessing that is given grey pictures."""
+class FromGrey:
+    """A preprocessing that starts from a grey picture."""
 
     transform: Transform
 
     def __call__(self, picture: Image.Image) -> Tensor:
-        """Preprocess a picture made grey."""
+        """Make a picture grey and preprocess it."""
         return self.transform(picture.convert("L"))
 
 
 def examine(transform: Transform, shape: tuple[int, int, int] | None, channels: int | None) -> Examined:
-    """Find out what a preprocessing gives.
+    """Find out what a preprocessing does.
 
     Args:
         transform: The preprocessing.
-        shape: (c, h, w) that it is said to give, None where it is to be found.
-        channels: Channels that the network's first convolution takes, None where it has none.
+        shape: (c, h, w) that its output should have; None to find it.
+        channels: Input channels of the network's first convolution; None without a convolution.
 
     Returns:
         What is known of it.
 
     Raises:
-        ModelError: It is no function, fails, gives no tensor, or gives shapes that do not fit.
+        ModelError: It is not a function, fails, gives no tensor, or gives a tensor of another shape.
     """
     if not callable(transform):
         raise ModelError(f"preprocess must be a function of a picture, not {type(transform).__name__}")
-    transform, outputs = _start(transform, channels)
+    transform, outputs = _try_with_channels(transform, channels)
     if shape is None:
         if outputs[0].shape != outputs[1].shape:
             shapes = " and ".join(str(tuple(output.shape)) for output in outputs)
@@ -78,24 +78,27 @@ def examine(transform: Transform, shape: tuple[int, int, int] | None, channels: 
         shape = (outputs[0].shape[0], outputs[0].shape[1], outputs[0].shape[2])
     elif outputs[0].shape == outputs[1].shape and tuple(outputs[0].shape) != shape:
         raise ModelError(f"preprocess gives {tuple(outputs[0].shape)}, input_shape says {shape}")
-    again = [_try(transform, _picture(size, "RGB")) for size in SIZES]
-    steady = all(torch.equal(one, other) for one, other in zip(outputs, again, strict=True))
+    is_random = not all(map(torch.equal, outputs, _try_twice(transform)))
     mean, std = normalisation(transform)
-    notice = "" if steady else "the preprocessing is random: give the one for evaluation, or no two sweeps are equal"
-    return Examined(transform, shape, mean, std, _describe(transform, outputs if steady else []), notice)
+    notice = "the preprocessing is random: give the one for evaluation, or no two sweeps are equal" if is_random else ""
+    return Examined(transform, shape, mean, std, _describe(transform, [] if is_random else outputs), notice)
 
 
-def _start(transform: Transform, channels: int | None) -> tuple[Transform, list[Tensor]]:
-    """Two preprocessed pictures; the preprocessing of a network that takes grey is given grey ones if it needs them."""
+def _try_with_channels(transform: Transform, channels: int | None) -> tuple[Transform, list[Tensor]]:
+    """Preprocess two pictures; for a network of one channel, make them grey if the preprocessing needs that."""
     try:
-        outputs = [_try(transform, _picture(size, "RGB")) for size in SIZES]
+        outputs = _try_twice(transform)
         if channels != 1 or outputs[0].shape[0] == 1:
             return transform, outputs
     except ModelError:
         if channels != 1:
             raise
-    greyed = Greyed(transform)
-    return greyed, [_try(greyed, _picture(size, "RGB")) for size in SIZES]
+    from_grey = FromGrey(transform)
+    return from_grey, _try_twice(from_grey)
+
+
+def _try_twice(transform: Transform) -> list[Tensor]:
+    return [_try(transform, _picture(size)) for size in SIZES]
 
 
 def _try(transform: Transform, picture: Image.Image) -> Tensor:
@@ -111,25 +114,26 @@ def _try(transform: Transform, picture: Image.Image) -> Tensor:
     return output.detach().float()
 
 
-def _picture(size: tuple[int, int], mode: str) -> Image.Image:
-    """A picture with every sample value and detail of every size, the same each time."""
+def _picture(size: tuple[int, int]) -> Image.Image:
+    """A generated picture with every sample value and with coarse and fine detail."""
     rows, cols = np.indices(size[::-1])
     planes = [rows * 3 + cols, rows + cols * 7, (rows * cols) // 16]
-    return Image.fromarray((np.stack(planes, axis=2) % 256).astype(np.uint8)).convert(mode)
+    return Image.fromarray((np.stack(planes, axis=2) % 256).astype(np.uint8))
 
 
 def normalisation(transform: Transform) -> tuple[Numbers, Numbers] | tuple[None, None]:
-    """Mean and deviation that a preprocessing takes out of samples in [0, 1].
+    """Mean and deviation with which a preprocessing normalises samples in [0, 1].
 
     Args:
         transform: The preprocessing.
 
     Returns:
-        What it says itself, else what plain pictures show; None twice where it is no such thing.
+        Its attributes if it is of a known class; else what black, grey and white pictures become. Two times None if it
+        does not treat every pixel alike, or not by subtracting and dividing.
     """
-    said = _said(transform)
-    if said is not None:
-        return said
+    attributes = _attributes(transform)
+    if attributes is not None:
+        return attributes
     outputs = []
     for level in (0, 102, 255):
         output = _try(transform, Image.new("RGB", (320, 320), (level,) * 3)).double().flatten(1)
@@ -143,32 +147,30 @@ def normalisation(transform: Transform) -> tuple[Numbers, Numbers] | tuple[None,
     return tuple(round(v, 6) for v in (-black / span).tolist()), tuple(round(v, 6) for v in (1 / span).tolist())
 
 
-def _said(transform: object) -> tuple[Numbers, Numbers] | None:
-    """Mean and deviation by their attributes; of a chain of steps, the last one's."""
-    if isinstance(transform, Greyed):
-        return _said(transform.transform)
+def _attributes(transform: object) -> tuple[Numbers, Numbers] | None:
+    """The attributes `mean` and `std` of a known class of preprocessing; of a chain, those of its last step."""
+    if isinstance(transform, FromGrey):
+        return _attributes(transform.transform)
     steps = getattr(transform, "transforms", None)
     if isinstance(transform, nn.Sequential):
         steps = list(transform)
     if isinstance(steps, (list, tuple)):
-        return _said(steps[-1]) if steps else None
+        return _attributes(steps[-1]) if steps else None
     mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-    if (
-        type(transform).__name__ not in ("Preprocess", "ImageClassification", "Normalize")
-        or mean is None
-        or std is None
-    ):
+    is_known = type(transform).__name__ in ("Preprocess", "ImageClassification", "Normalize")
+    if not is_known or mean is None or std is None:
         return None
-    as_numbers = [tuple(torch.as_tensor(value).double().flatten().tolist()) for value in (mean, std)]
-    exact = [
-        tuple(value) if isinstance(value, (list, tuple)) else known
-        for value, known in zip((mean, std), as_numbers, strict=True)
-    ]
-    return exact[0], exact[1]
+    return _numbers(mean), _numbers(std)
+
+
+def _numbers(value: object) -> Numbers:
+    if isinstance(value, (list, tuple)):
+        return tuple(value)
+    return tuple(torch.as_tensor(value).double().flatten().tolist())
 
 
 def _describe(transform: object, outputs: list[Tensor]) -> str:
-    """Words that determine a preprocessing; what it does to two pictures is part of them where its words may not."""
+    """A text that identifies a preprocessing: its own description, or its `repr` with a hash of two outputs."""
     if isinstance(transform, Preprocess):
         return transform.describe()
     words = re.sub(r"\s+", " ", re.sub(r" at 0x[0-9a-fA-F]+", "", repr(transform)))
@@ -179,19 +181,19 @@ def _describe(transform: object, outputs: list[Tensor]) -> str:
 
 
 def assume(module: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Preprocess, str]:
-    """The usual preprocessing for a network that brings none.
+    """The usual preprocessing, for a network that has none of its own.
 
     Args:
         module: The network.
-        shape: (c, h, w) that it takes, None where it is to be found by trying.
+        shape: (c, h, w) of its input; None to find it by trying.
 
     Returns:
-        The preprocessing, and words that say that it was assumed.
+        The preprocessing, and a notice that it was assumed.
 
     Raises:
-        ModelError: The network takes no pictures of any usual size, or neither 1 nor 3 channels.
+        ModelError: The network takes no usual size, or not 1 or 3 channels.
     """
-    shape = shape or _taken(module)
+    shape = shape or _input_shape(module)
     channels, height, width = shape
     if channels not in (1, 3):
         raise ModelError(f"the network takes {channels} channels: say how a picture becomes that with preprocess=")
@@ -201,8 +203,8 @@ def assume(module: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Prepr
     return preprocess, f"the model brings no preprocessing, so the usual one is assumed: {preprocess.describe()}"
 
 
-def _taken(module: nn.Module) -> tuple[int, int, int]:
-    """The first usual input shape that a network takes, by trying."""
+def _input_shape(module: nn.Module) -> tuple[int, int, int]:
+    """The first usual input shape with which a network runs."""
     firsts = [part for part in module.modules() if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))]
     channels = (firsts[0].in_channels or 3,) if firsts and not isinstance(firsts[0], nn.Linear) else (3, 1)
     reasons = []
@@ -219,7 +221,7 @@ def _taken(module: nn.Module) -> tuple[int, int, int]:
 
 
 def _refusal(module: nn.Module, shape: tuple[int, int, int]) -> str:
-    """Why a network does not take an input shape; empty where it does."""
+    """Why a network does not run with an input shape; empty if it does."""
     try:
         with torch.no_grad(), undisturbed(module):
             module(torch.zeros(2, *shape, device=device_of(module)))

@@ -1,4 +1,4 @@
-"""Reading what `torch.save` wrote, with tensors and a few harmless types allowed and everything else refused."""
+"""Reads what `torch.save` wrote; allows tensors and a few harmless types, and refuses everything else."""
 
 import argparse
 import pathlib
@@ -53,10 +53,10 @@ def read_pickled(file: Path) -> object:
         file: The file.
 
     Returns:
-        What was saved: tensors, numbers, text, and lists and mappings of these.
+        What was saved: tensors, numbers, texts, and lists and mappings of these.
 
     Raises:
-        WeightsError: It is damaged, holds other objects, or unpacks to far more than its size.
+        WeightsError: The file is damaged, holds other objects, or is far larger when unpacked.
     """
     _check_archive(file)
     try:
@@ -71,7 +71,7 @@ def read_pickled(file: Path) -> object:
 
 
 def _check_archive(file: Path) -> None:
-    """Refuse an archive that would fill the memory, and one that holds a program."""
+    """Refuse an archive that would fill the memory when unpacked, and one that holds a TorchScript program."""
     if not zipfile.is_zipfile(file):
         return
     try:

