@@ -52,11 +52,11 @@ class MethodRequest:
         """Whether it is about a map, and not about pictures."""
         return self.kind in ("map", "sanity")
 
-    def completed(self, offer: MethodSpec) -> "MethodRequest":
+    def completed(self, method: MethodSpec) -> "MethodRequest":
         """The request with the method's version and a value for each of its options.
 
         Args:
-            offer: What the method offers for the model.
+            method: What the method declares, for the study's model.
 
         Returns:
             The request that `spec` and `provenance` take.
@@ -64,20 +64,20 @@ class MethodRequest:
         Raises:
             LurkError: The method does not work for the model, does not give that, or an option does not fit.
         """
-        if offer.refusal:
-            raise LurkError(f"{offer.label} cannot be had for this model: {offer.refusal}")
-        if "unit" not in offer.needs or ("image" in offer.needs) != (offer.gives == "map"):
-            raise LurkError(f"{offer.label} shows no unit; use it with lurk visualize or from Python")
-        if self.is_map != (offer.gives == "map"):
+        if method.refusal:
+            raise LurkError(f"{method.label} cannot be had for this model: {method.refusal}")
+        if "unit" not in method.needs or ("image" in method.needs) != (method.gives == "map"):
+            raise LurkError(f"{method.label} shows no unit; use it with lurk visualize or from Python")
+        if self.is_map != (method.gives == "map"):
             raise LurkError(f"{self.method} gives no {self.kind}")
         if self.is_map and (self.image is None or self.target not in TARGETS):
             raise LurkError(f"a map needs an image and a target: maximum, map or class, not {self.target[:40]!r}")
         most = MOST_UNITS if self.kind == "pictures" else 1
         if not 1 <= len(self.units) <= most:
             raise LurkError(f"from 1 to {most} units can be asked for at once, not {len(self.units)}")
-        options = tuple(offer.read(dict(self.options)).items())
-        made = replace(self, version=offer.version, options=options)
-        return made if self.is_map else replace(made, image=None, target="")
+        options = tuple(method.read(dict(self.options)).items())
+        request = replace(self, version=method.version, options=options)
+        return request if self.is_map else replace(request, image=None, target="")
 
     def spec(self, sweep: JobSpec, index: str) -> JobSpec:
         """The job that does what is requested.

@@ -33,12 +33,12 @@ def complete(index: Index, request: MethodRequest) -> MethodRequest:
         index.unit(request.layer, unit)
     if request.image is not None and not 0 <= request.image < index.manifest.images:
         raise LurkError(f"image must be from 0 to {index.manifest.images - 1}, not {request.image}")
-    offers = {offer.name: offer for offer in read_offers(index.folder)}
-    if not offers:
+    methods = {method.name: method for method in read_offers(index.folder)}
+    if not methods:
         raise LurkError("the model is still being loaded; ask again in a moment")
-    if request.method not in offers:
-        raise LurkError(f"no method is called {request.method[:40]!r}; known are: {', '.join(offers)}")
-    return request.completed(offers[request.method])
+    if request.method not in methods:
+        raise LurkError(f"no method is called {request.method[:40]!r}; known are: {', '.join(methods)}")
+    return request.completed(methods[request.method])
 
 
 def missing_units(index: Index, request: MethodRequest) -> tuple[int, ...]:

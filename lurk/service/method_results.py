@@ -100,12 +100,12 @@ def default_pictures(index: Index, layer: str, units: Sequence[int], renders: Re
     Returns:
         Addresses by unit.
     """
-    offer = next((offer for offer in read_offers(index.folder) if offer.name == DEFAULT_PICTURE), None)
+    method = next((one for one in read_offers(index.folder) if one.name == DEFAULT_PICTURE), None)
     info = index.layer(layer)
-    if offer is None:
+    if method is None:
         return {}
-    options = tuple(offer.read({}).items())
-    request = MethodRequest("picture", layer, (0,), offer.name, offer.version, options)
+    options = tuple(method.read({}).items())
+    request = MethodRequest("picture", layer, (0,), method.name, method.version, options)
     urls = {unit: _tile_or_preview(index, request, unit, renders) for unit in units if unit < info.units}
     return {str(unit): url for unit, url in urls.items() if url}
 

@@ -77,7 +77,7 @@ def _store_map(
 
 
 def _map_request(study: Study, request: MethodRequest, context: Context) -> tuple[MapMethod, MapRequest, float]:
-    """What the method is asked for, with the position or class that is explained, and the network's value there."""
+    """The method, its request with the position or class that is explained, and the network's value there."""
     method = METHODS[request.method]
     if not isinstance(method, MapMethod):
         raise LurkError(f"{request.method} gives no maps")

@@ -1,4 +1,4 @@
-"""Job kind -> sweep or method -> index: what a worker does with a job spec."""
+"""The task of each kind of job: a sweep or a method runs, and its results go into the index."""
 
 import time
 from collections.abc import Callable
@@ -32,17 +32,17 @@ BUSY_S = 1.0
 
 
 def run(spec: JobSpec, context: Context) -> Result:
-    """Do what a job spec asks for.
+    """Run a job.
 
     Args:
         spec: The spec; its kind is a name in the table of tasks.
-        context: Where results go, and who hears of the progress.
+        context: The cache and the queue; takes the progress.
 
     Returns:
-        What the job's record keeps, as JSON values.
+        The job's result, as JSON values.
 
     Raises:
-        LurkError: There is no such kind of job, or its task found a user's mistake.
+        LurkError: There is no such kind of job, or the job failed by a user's mistake.
     """
     if spec.kind not in TASKS:
         raise LurkError(f"no kind of job is called {spec.kind!r}; known are: {', '.join(sorted(TASKS))}")
@@ -79,7 +79,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
 
 
 def _patiently(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
-    """Do some work as soon as no other process does the same; it then finds it done."""
+    """Do some work; while another process does the same, wait, and then find it done."""
     while True:
         try:
             return work(*given, **options)
@@ -109,7 +109,7 @@ def _verify(spec: JobSpec, context: Context) -> Result:
 
 
 def _shard(spec: JobSpec, context: Context) -> Result:
-    """Sweep a shard, unless it is through or another process is at it: then there is nothing to do here."""
+    """Sweep a shard, unless it is complete or another process is sweeping it."""
     shard, folder = shard_of(spec), index_folder(context.cache, str(spec.get("index")))
     if is_done(folder, shard):
         return {"images": shard.last - shard.first}

@@ -28,27 +28,27 @@ def listen(settings: Settings) -> socket.socket:
     check_open(settings)
     first = DEFAULT_PORT if settings.port is None else settings.port
     for port in range(first, first + (PORTS_TRIED if settings.port is None else 1)):
-        found = _listening(settings.host, port)
-        if found is not None:
-            return found
+        listener = _listening(settings.host, port)
+        if listener is not None:
+            return listener
     raise LurkError(f"port {first} on {settings.host} is taken; choose another with --port")
 
 
 def _listening(host: str, port: int) -> socket.socket | None:
     """A listening socket; None if the port is taken."""
-    made = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
     try:
         if os.name == "posix":  # elsewhere it would let two servers share a port
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        made.bind((host, port))
-        made.listen(BACKLOG)
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
     except OSError as error:
-        made.close()
+        listener.close()
         if error.errno in (errno.EADDRINUSE, errno.EACCES):
             return None
         raise LurkError(f"cannot serve on {host}: {error.strerror}; choose an address with --host") from error
-    return made
+    return listener
 
 
 def url_of(listener: socket.socket, host: str) -> str:

@@ -29,12 +29,12 @@ def distribution(view: UnitView, _kind: Kind) -> Component:
     """The distribution of a unit's values, whichever kind of score is chosen."""
     record, counts = view.record, view.histogram["counts"]
     if not record.count or not any(counts):
-        shown: list[Component] = [html.P("No value has been seen yet.", className="why")]
+        parts: list[Component] = [html.P("No value has been seen yet.", className="why")]
     else:
-        shown = [_facts(record), _figure(view.histogram["edges"], counts)]
+        parts = [_facts(record), _figure(view.histogram["edges"], counts)]
     if record.count and record.state in STATES:
-        shown.insert(0, html.P(STATES[record.state], className=f"state-words {record.state}"))
-    return html.Section([heading(TITLE, HELP), *shown], className="section")
+        parts.insert(0, html.P(STATES[record.state], className=f"state-words {record.state}"))
+    return html.Section([heading(TITLE, HELP), *parts], className="section")
 
 
 def _facts(record: UnitRecord) -> Component:
@@ -52,16 +52,16 @@ def _facts(record: UnitRecord) -> Component:
 
 
 def _figure(edges: list[float], counts: list[float]) -> Component:
-    shown = [(left, right, count) for left, right, count in zip(edges, edges[1:], counts, strict=False) if count > 0]
-    highest = max(count for *_, count in shown)
-    left, right = shown[0][0], shown[-1][1]
-    margin = 0.03 * (right - left) if len(shown) > 1 else 20 * (right - left)
+    bars = [(left, right, count) for left, right, count in zip(edges, edges[1:], counts, strict=False) if count > 0]
+    highest = max(count for *_, count in bars)
+    left, right = bars[0][0], bars[-1][1]
+    margin = 0.03 * (right - left) if len(bars) > 1 else 20 * (right - left)
     trace = {
         "type": "bar",
-        "x": [(left + right) / 2 for left, right, _ in shown],
-        "width": [right - left for left, right, _ in shown],
-        "y": [count for *_, count in shown],
-        "customdata": [[f"{left:.3g}", f"{right:.3g}"] for left, right, _ in shown],
+        "x": [(left + right) / 2 for left, right, _ in bars],
+        "width": [right - left for left, right, _ in bars],
+        "y": [count for *_, count in bars],
+        "customdata": [[f"{left:.3g}", f"{right:.3g}"] for left, right, _ in bars],
         "hovertemplate": "%{customdata[0]} to %{customdata[1]}<br>%{y:,.0f} positions<extra></extra>",
     }
     return figure(

@@ -64,9 +64,9 @@ def _person() -> list[Component]:
     found = person()
     if not found.name:
         return []
-    shown = html.Span(found.name, className="who", title=f"You are {found.name}, {found.role}")
+    label = html.Span(found.name, className="who", title=f"You are {found.name}, {found.role}")
     out = html.Form(html.Button("Log out", type="submit", className="worded"), action=LOGOUT, method="POST")
-    return [shown, out] if can_log_out() else [shown]
+    return [label, out] if can_log_out() else [label]
 
 
 def title(service: Service, study: object) -> Component | str:

@@ -29,20 +29,20 @@ COLUMNS = ("job", "state", "progress", "asked for", "")
 MOST = 200
 
 
-def table(service: Service, _tick: object, shown: object) -> Component | None:
+def table(service: Service, _tick: object, page: object) -> Component | None:
     """The user's own jobs, or everybody's for an admin; None on other pages than that of the jobs."""
-    if shown != "jobs":
+    if page != "jobs":
         return None
-    asking = person()
-    found = service.jobs(asking)[:MOST]
+    viewer = person()
+    found = service.jobs(viewer)[:MOST]
     if not found:
-        whose = "Nothing has been asked for yet." if asking.is_admin else "You have asked for nothing yet."
+        whose = "Nothing has been asked for yet." if viewer.is_admin else "You have asked for nothing yet."
         return html.P(whose, className="why")
-    with_people = bool(asking.name) and asking.is_admin
+    with_people = bool(viewer.name) and viewer.is_admin
     columns = (*COLUMNS[:-1], "by", "") if with_people else COLUMNS
     head = html.Thead(html.Tr([html.Th(word, scope="col") if word else html.Td() for word in columns]))
     rows = html.Tbody([_row(job, with_people) for job in found])
-    title = "Jobs" if asking.is_admin else "Your jobs"
+    title = "Jobs" if viewer.is_admin else "Your jobs"
     return html.Div([html.H1(title), html.Table([head, rows], className="plain jobs")])
 
 

@@ -1,4 +1,4 @@
-"""The layers of a study: a dropdown and a slider in step with each other, and the facts of the one that is shown."""
+"""The layers of a study: a dropdown and a slider in step with each other, and the facts of the chosen one."""
 
 from functools import partial
 from typing import Any
@@ -26,7 +26,7 @@ HELP = (
 
 
 def layout() -> Component:
-    """The panel, empty until a study's layers are known."""
+    """The panel, empty until the layers of a study are loaded."""
     return html.Section(
         [
             heading("Layer", HELP),
@@ -61,7 +61,7 @@ def layout() -> Component:
     )
 
 
-def known(service: Service, study: object, _ready: object) -> dict[str, Any]:
+def layer_list(service: Service, study: object, _ready: object) -> dict[str, Any]:
     """Name and number of units of each layer, for the scripts."""
     if study is None or service.study(name(study)) is None:
         return {"study": None, "layers": []}
@@ -128,7 +128,7 @@ def field(layer: LayerInfo) -> str:
 def register(app: Dash, service: Service) -> None:
     """Bind the panel to an app."""
     study, ready = Input(ids.STUDY, "data"), Input(ids.READY, "data")
-    app.callback(Output(ids.LAYERS, "data"), study, ready)(partial(known, service))
+    app.callback(Output(ids.LAYERS, "data"), study, ready)(partial(layer_list, service))
     app.callback(Output(ids.LAYER_CHOICE, "options"), study, ready)(partial(options, service))
     app.callback(Output(ids.LAYER_FACTS, "children"), Input(ids.LAYER, "data"), ready)(partial(facts, service))
     bind(

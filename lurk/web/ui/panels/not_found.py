@@ -39,8 +39,8 @@ def message(service: Service, path: object, _ready: object, _studies: object) ->
     is_known = place.study is not None and service.study(place.study) is not None
     back = write(place.study) if is_known and place.study is not None else "/"
     words = "Back to the study" if is_known else "Back to the studies"
-    shown = [html.H1("Not here"), html.P(why[:1].upper() + why[1:] + "."), dcc.Link(words, href=back)]
-    return html.Div(shown, className="missing"), False
+    parts = [html.H1("Not here"), html.P(why[:1].upper() + why[1:] + "."), dcc.Link(words, href=back)]
+    return html.Div(parts, className="missing"), False
 
 
 @PANELS.register("missing")

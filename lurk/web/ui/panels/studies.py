@@ -22,9 +22,9 @@ LONGEST_PREPROCESSING = 120
 STRIP_TILE = 56
 
 
-def cards(service: Service, _tick: object, shown: object) -> Component | None:
+def cards(service: Service, _tick: object, page: object) -> Component | None:
     """A card for each study; None on other pages than the front page."""
-    if shown != "home":
+    if page != "home":
         return None
     found = service.studies()
     if not found:
@@ -125,12 +125,12 @@ def _facts(view: StudyView) -> list[Component]:
     weights = f"{view.weights} · {view.weight_hash[:8]}" if view.weight_hash else view.weights
     facts.append(("weights", weights, f"SHA-256 {view.weight_hash}" if view.weight_hash else ""))
     facts.append(("input", cut(view.preprocessing), view.preprocessing))
-    shown: list[Component] = []
+    terms: list[Component] = []
     for term, words, title in facts:
         if words:
             grave = "grave" if term == "weights" and view.weights == UNTRAINED else ""
-            shown += [html.Dt(term), html.Dd(words, title=title or None, className=grave or None)]
-    return shown
+            terms += [html.Dt(term), html.Dd(words, title=title or None, className=grave or None)]
+    return terms
 
 
 def cut(words: str) -> str:

@@ -40,11 +40,11 @@ def hits(view: UnitView, kind: Kind) -> Component:
     is_whole = bool(found) and all(hit["whole"] for hit in found)
     words = WHOLE if is_whole else HELP[kind]
     note = html.Span("every position sees all of it" if is_whole else "", className="note small")
-    shown: Component = html.P("No image has been through this unit yet.", className="why")
+    content: Component = html.P("No image has been through this unit yet.", className="why")
     if found:
         pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]
-        shown = html.Ol(pictures, className="hits whole" if is_whole else "hits")
-    scrolled = html.Div(shown, className="scroll", tabIndex=0, role="group", **attributes(TITLES[kind]))
+        content = html.Ol(pictures, className="hits whole" if is_whole else "hits")
+    scrolled = html.Div(content, className="scroll", tabIndex=0, role="group", **attributes(TITLES[kind]))
     parts = [heading(TITLES[kind], f"{words}\n{ORDER}\n{MAPS}", note), html.Div(className="map-bar"), scrolled]
     return html.Section([*parts, html.Div(className="map-closeup")], className="section grows")
 

@@ -154,7 +154,7 @@ def test_layers_are_told_with_type_units_output_and_field():
     assert "Conv2d · 64 units · 64 × 112 × 112" in words(option["label"])
     assert "19 × 19 pixels, every 4" in words(layers.facts(service, HERE, True))
     assert layers.field(LAYERS[-1]) == "the whole image"
-    assert layers.known(service, None, True) == {"study": None, "layers": []}
+    assert layers.layer_list(service, None, True) == {"study": None, "layers": []}
 
 
 def test_a_layer_that_was_not_traced_says_raw():
