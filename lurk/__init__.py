@@ -1,7 +1,6 @@
 """Torchlurk: see what each unit of a trained PyTorch vision network has learned.
 
-The public Python API; each name is imported when it is first asked for, so that a process that never runs a model never
-loads torch.
+The public Python API. Each name is imported on first use, so that a process that runs no model does not load torch.
 
 >>> import lurk
 >>> model = lurk.load_model("resnet18")  # doctest: +SKIP

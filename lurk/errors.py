@@ -1,4 +1,4 @@
-"""The errors that a user can act on: one line that names the bad value, the good ones and the flag to change."""
+"""Errors that a user can act on; the message is one line: the wrong value, the right ones and the flag to change."""
 
 
 class LurkError(Exception):
@@ -14,15 +14,15 @@ class WeightsError(LurkError):
 
 
 class ImagesError(LurkError):
-    """The image set cannot be found or holds nothing that can be read."""
+    """The image set cannot be found, or holds no image that can be read."""
 
 
 class LayerError(LurkError):
-    """No layer of the model is called that, or none matches the expression."""
+    """No layer of the model has that name, or none matches the expression."""
 
 
 class IndexFormatError(LurkError):
-    """What lies on disk is not an index that this version can read."""
+    """The files on disk are not an index that this version can read."""
 
 
 class CacheError(LurkError):
@@ -30,7 +30,7 @@ class CacheError(LurkError):
 
 
 class BusyError(CacheError):
-    """Another process is writing the same index; wait for it and try again."""
+    """Another process is writing the same index; try again when it has finished."""
 
 
 class QueueError(LurkError):
@@ -42,12 +42,12 @@ class QueueFullError(QueueError):
 
 
 class DiskFullError(CacheError):
-    """There is too little room for new work; what is there can still be read."""
+    """The disk has too little room for new work; existing results can still be read."""
 
 
 class NotAllowedError(LurkError):
     """This person may not do that."""
 
 
-class Cancelled(Exception):  # noqa: N818 - a request that is obeyed, not an error
-    """Raised inside a job when somebody asked for it to stop; what it had finished stays."""
+class Cancelled(Exception):  # noqa: N818 - a request, not an error
+    """Raised inside a job after somebody cancelled it; what the job had finished is kept."""

@@ -1,6 +1,6 @@
-"""What the processes write to standard error: warnings as they are, and on demand a line for each event.
+"""The log, which each process writes to standard error: warnings, and with `--log text` or `json` every event.
 
-Every line names the process, and, where there is one, the request and the job that it belongs to.
+Every line names the process, and the request and the job to which it belongs, if there are any.
 """
 
 import json
@@ -27,8 +27,8 @@ def configure(process: str, mode: str | None = None) -> None:
     """Send the log of this process to standard error.
 
     Args:
-        process: What the lines call it, such as `web`.
-        mode: `quiet` for warnings alone, `text` or `json` for events as well; by default what `LURK_LOG` says.
+        process: Name of the process in the lines, such as `web`.
+        mode: `quiet` for warnings only, `text` or `json` for events as well; by default the value of `LURK_LOG`.
     """
     mode = mode or os.environ.get(VARIABLE) or MODES[0]
     handler = _Lines()
@@ -46,9 +46,9 @@ def event(name: str, *, level: int = logging.INFO, failed: BaseException | None 
     """Write a line about something that happened.
 
     Args:
-        name: What happened, in a few words that stay the same.
-        level: Its level of `logging`.
-        failed: The exception behind it, whose traceback is written as well.
+        name: What happened, in a few words, the same ones each time.
+        level: Its level, one of `logging`'s.
+        failed: The exception that caused it; its traceback is written as well.
         **details: Further fields of the line.
     """
     logging.getLogger("lurk").log(level, name, extra={"details": details}, exc_info=failed)
@@ -56,7 +56,7 @@ def event(name: str, *, level: int = logging.INFO, failed: BaseException | None 
 
 @contextmanager
 def within(variable: ContextVar[str], value: str) -> Iterator[None]:
-    """Let all lines written inside name a request or a job."""
+    """Let all lines that are written inside name a request or a job."""
     token = variable.set(value)
     try:
         yield
@@ -65,7 +65,7 @@ def within(variable: ContextVar[str], value: str) -> Iterator[None]:
 
 
 def fields_of(record: logging.LogRecord, process: str) -> dict[str, Any]:
-    """Fields of a line, in their order; those that are empty left out."""
+    """The fields of a line that are not empty, in their order."""
     at = datetime.fromtimestamp(record.created, UTC)
     found = {
         "time": at.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
@@ -84,10 +84,10 @@ def fields_of(record: logging.LogRecord, process: str) -> dict[str, Any]:
 
 
 class _Lines(logging.Handler):
-    """Writes to what is the standard error at that moment, a line in one go."""
+    """Writes each line in one call to `sys.stderr` as it is then, which tests replace."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Write a line; where nobody reads any more, nothing."""
+        """Write a line; does nothing if standard error is closed."""
         with suppress(OSError, ValueError):
             sys.stderr.write(self.format(record) + "\n")
             sys.stderr.flush()
@@ -106,7 +106,7 @@ class JsonLines(logging.Formatter):
 
 
 class TextLines(JsonLines):
-    """`name=value` pairs, values quoted where they must be; a traceback follows on lines of its own."""
+    """`name=value` pairs, with quotes around values that need them; a traceback follows on lines of its own."""
 
     def format(self, record: logging.LogRecord) -> str:
         """The line of a record."""

@@ -1,4 +1,4 @@
-"""The frozen, torch-free values that cross borders: between processes, to the disk, to the page and to scripts."""
+"""Frozen values without torch that processes exchange, that lie on disk, and that pages and scripts get."""
 
 import hashlib
 import json
@@ -44,13 +44,13 @@ class LayerInfo:
         kind: Class name of the module.
         units: Number of channels.
         shape: Shape of one image's output, without the batch axis.
-        receptive_field: (rows, columns) in pixels, None where global.
-        jump: (rows, columns) in pixels between the boxes of neighbouring positions, None where global.
+        receptive_field: (rows, columns) in pixels; None if a position sees the whole image.
+        jump: (rows, columns) in pixels between the boxes of neighbouring positions; None without a receptive field.
         tap: `post`, the value after the normalisation and activation that directly follow, or `raw`, the module's
-            own output, where the model's graph could not be traced.
-        offset: (row, column) in pixels of the top left of position (0, 0)'s box, None where global.
+            own output, if the model's graph could not be traced.
+        offset: (row, column) in pixels of the top left of position (0, 0)'s box; None without a receptive field.
         grid: (rows, columns) of positions.
-        bound: Upper bound of the activation function (6.0 for ReLU6), None without one.
+        bound: Upper bound of the activation function (6.0 for ReLU6); None if it has none.
     """
 
     name: str
@@ -70,10 +70,10 @@ class LayerInfo:
         Args:
             row: Row of the position.
             col: Column of the position.
-            size: (height, width) of the preprocessed input in pixels, the answer where the field is global.
+            size: (height, width) of the preprocessed input in pixels, which is the box without a receptive field.
 
         Returns:
-            Half-open (row0, col0, row1, col1) in pixels of the preprocessed input; what lies outside is padding.
+            Half-open (row0, col0, row1, col1) in pixels of the preprocessed input; it may reach into the padding.
         """
         if self.receptive_field is None or self.jump is None or self.offset is None:
             return (0, 0, size[0], size[1])
@@ -90,7 +90,7 @@ class Hit:
     Args:
         image: Position in the image set's sorted order.
         path: Path below the image set's folder, or the data set's own name for the image.
-        label: Class number, None without classes.
+        label: Class number; None if the image has no class.
         score: Raw float32 value of the unit: its spatial max or its spatial mean.
         row: Row of the position of the maximum.
         col: Column of the position of the maximum.
@@ -108,7 +108,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class UnitRecord:
-    """All that a sweep knows of one unit; `class_*` are arrays over classes, NaN for a class without images.
+    """What a sweep measures of one unit; `class_*` are arrays over classes, NaN for a class without images.
 
     Args:
         layer: Name of the layer.
@@ -125,8 +125,8 @@ class UnitRecord:
         std: Standard deviation over all positions of all images.
         fraction_positive: Share of positions above 0, in [0, 1].
         quantiles: Value at each probability, from the sketch.
-        state: `dead` never above 0, `always_on` above 0 at 99.9 % of positions or more, `saturated` at the bound of
-            its activation at half of its active positions or more, else `ok`.
+        state: `dead` if never above 0, `always_on` if above 0 at 99.9 % of positions or more, `saturated` if at the
+            bound of its activation at half of its active positions or more, else `ok`.
     """
 
     layer: str
@@ -148,19 +148,19 @@ class UnitRecord:
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a result comes from; change any and the result is computed again.
+    """What determines a result; if any of it changes, the result is computed again.
 
     Args:
         weight_hash: SHA-256 of the weights.
-        model: Model source, as given.
+        model: Model source, as the user gave it.
         weights: `pretrained`, `untrained`, or the name of the weights file.
-        preprocessing: What is done to an image, in words that determine it.
+        preprocessing: Text that identifies the preprocessing.
         image_set: Fingerprint of the image set.
         method: `sweep`, or the name of a method.
         method_version: Version of that method, raised when its results change.
         parameters: The method's parameters, as (name, value) pairs sorted by name.
         software: (package, version) pairs sorted by name.
-        seed: Seed of what is random, None where nothing is.
+        seed: Seed of the random numbers; None if there are none.
     """
 
     weight_hash: str
@@ -182,12 +182,12 @@ class Provenance:
 
 @dataclass(frozen=True)
 class JobSpec:
-    """What a job is asked to do; equal specs are one job.
+    """What a job has to do; equal specs are one job.
 
     Args:
         kind: `sweep`, `verify`, …: a name in the table of tasks.
         study: Name of the study.
-        parameters: (name, value) pairs; sorted by name when made.
+        parameters: (name, value) pairs, which are sorted by name.
     """
 
     kind: str
@@ -203,7 +203,7 @@ class JobSpec:
         return digest(self.to_json())
 
     def get(self, name: str) -> Scalar:
-        """Value of a parameter, None where it is not set."""
+        """Value of a parameter; None if it is not set."""
         return dict(self.parameters).get(name)
 
     def to_json(self) -> dict[str, object]:
@@ -212,17 +212,7 @@ class JobSpec:
 
     @classmethod
     def from_json(cls, value: Mapping[str, object]) -> "JobSpec":
-        """Read the JSON form.
-
-        Args:
-            value: What `to_json` gave.
-
-        Returns:
-            The spec.
-
-        Raises:
-            ValueError: A part is missing or of the wrong type.
-        """
+        """Read the JSON form; a part that is missing or of the wrong type is a ValueError."""
         kind, study, parameters = value.get("kind"), value.get("study"), value.get("parameters")
         if not isinstance(kind, str) or not isinstance(study, str) or not isinstance(parameters, Mapping):
             raise ValueError("a job spec has a kind, a study and parameters")

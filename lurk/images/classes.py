@@ -1,4 +1,4 @@
-"""Class-name files: what the folders or numbers of an image set are called."""
+"""Class-name files, which give names to the class folders or class numbers of an image set."""
 
 import json
 import re
@@ -17,7 +17,7 @@ class ClassNames:
     Args:
         file: Name of the file.
         by_key: Class name by folder name or number.
-        in_order: Class names in order, for a file that is a plain list; empty where it cannot be one.
+        in_order: Class names in the order of the file; empty if the file maps names and is no list.
     """
 
     file: str
@@ -25,16 +25,16 @@ class ClassNames:
     in_order: tuple[str, ...]
 
     def apply(self, classes: tuple[str, ...]) -> tuple[str, ...]:
-        """New names of classes.
+        """New names for classes.
 
         Args:
-            classes: The present names: folder names, or numbers.
+            classes: Their names now: folder names, or numbers.
 
         Returns:
-            As many names, no two the same; a class that the file does not have keeps its own.
+            One name for each class, all different; a class that the file does not contain keeps its name.
 
         Raises:
-            ImagesError: The file has none of them and is no list of as many names.
+            ImagesError: The file contains none of the classes, and is not a list with one name for each.
         """
         if any(name in self.by_key for name in classes):
             found = tuple(self.by_key.get(name, name) for name in classes)
@@ -56,13 +56,13 @@ def read_class_names(path: Path) -> ClassNames:
 
     Args:
         path: JSON (`{"n01440764": "tench"}`, `{"0": ["n01440764", "tench"]}`, or a list of names), or text with a
-            folder name and a class name a line, parted by comma, tab or space, or with a class name a line.
+            folder name and a class name on each line, separated by comma, tab or space, or with just a class name.
 
     Returns:
         Its content.
 
     Raises:
-        ImagesError: It cannot be read or holds no names.
+        ImagesError: The file cannot be read or holds no names.
     """
     try:
         text = path.read_text("utf-8-sig")
@@ -113,9 +113,9 @@ def _from_lines(path: Path, text: str) -> ClassNames:
 
 
 def _pair(line: str) -> tuple[str, str]:
-    """Folder name and class name of a line; a tab parts them before a comma does, and a comma before a space.
+    """Folder name and class name of a line; they are separated by a tab, else by a comma, else by a space.
 
-    A comma inside the name, as in `n01440764 tench, Tinca tinca`, parts nothing: the first word is the folder's.
+    A comma after a space belongs to the class name: in `n01440764 tench, Tinca tinca` the folder is the first word.
     """
     for separator in ("\t", r"\s*[,;]\s*", r"\s+"):
         key, *rest = re.split(separator, line, maxsplit=1)

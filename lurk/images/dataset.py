@@ -1,4 +1,4 @@
-"""A torch data set as an image set. Torch-free until an item turns out to be a tensor."""
+"""Makes an image set of a torch data set; needs torch only if an item is a tensor."""
 
 import hashlib
 import re
@@ -23,7 +23,7 @@ UNLABELLED = "the data set has no labels, so its images have no classes"
 
 
 class Dataset(Protocol):
-    """What is asked of a data set: a length, and items by number."""
+    """What a data set must have: a length, and items by number."""
 
     def __len__(self) -> int: ...
 
@@ -31,18 +31,18 @@ class Dataset(Protocol):
 
 
 def from_dataset(source: object, name: str = "") -> ImageSet:
-    """Take a torch data set, or anything else with a length and items by number.
+    """Make an image set of a torch data set, or of anything else with a length and items by number.
 
     Args:
-        source: Items are pictures, (picture, label, …), or mappings with an image and a label; a picture is PIL's, an
-            uint8 array or tensor, or a float tensor (c, h, w) that is preprocessed already.
-        name: What to call it; by default as its class is.
+        source: The data set. Its items are pictures, (picture, label, …), or mappings with an image and a label; a
+            picture is a PIL image, a uint8 array or tensor, or a float tensor (c, h, w), already preprocessed.
+        name: Name of the image set; by default that of the data set's class.
 
     Returns:
         The image set, in the data set's order.
 
     Raises:
-        ImagesError: It has no length or no items, or its items hold no picture.
+        ImagesError: The source has no length or no items.
     """
     if not hasattr(source, "__getitem__") or not isinstance(source, Sized) or isinstance(source, (Mapping, bytes)):
         kind = type(source).__name__
@@ -55,7 +55,7 @@ def from_dataset(source: object, name: str = "") -> ImageSet:
     width = len(str(count - 1))
     files = _files(source, count)
     paths = [path for path, _ in files] if files else [f"{number:0{width}}" for number in range(count)]
-    stamps = tuple(mark for _, mark in files) if files else _content(dataset, count)
+    stamps = tuple(mark for _, mark in files) if files else _stamps(dataset, count)
     return ImageSet(
         name or type(source).__name__,
         tuple(paths),
@@ -89,7 +89,7 @@ def _read(dataset: Dataset, number: int) -> object:
 
 
 def _picture(value: object) -> object:
-    """A picture of mode RGB, or the float tensor that the data set gives."""
+    """A picture of mode RGB, or the float tensor as it is."""
     if isinstance(value, Image.Image):
         return to_rgb(value)
     samples = value
@@ -105,7 +105,7 @@ def _picture(value: object) -> object:
 
 
 def _labels(dataset: object, count: int) -> Labels:
-    """Class numbers, from the data set's own table where it has one, else from its items."""
+    """Class numbers, from the data set's table of labels; without one, from its items."""
     for attribute in LABEL_ATTRIBUTES:
         table: Any = getattr(dataset, attribute, None)
         table = table.tolist() if hasattr(table, "tolist") else table
@@ -126,7 +126,7 @@ def _label(dataset: Dataset, number: int) -> int | None:
 
 
 def _number(value: object) -> int | None:
-    """A class number; None for what is none."""
+    """A class number; None if the value is not one."""
     single: Callable[[], object] | None = getattr(value, "item", None)
     if single is not None and getattr(value, "ndim", 0) == 0:
         value = single()
@@ -134,7 +134,7 @@ def _number(value: object) -> int | None:
 
 
 def _classes(dataset: object, labels: Labels) -> tuple[str, ...] | None:
-    """Class names: the data set's own where there is one for each number, else the numbers."""
+    """Class names: the data set's own if it has one for each number, else the numbers."""
     top = max((label for label in labels if label is not None), default=-1)
     if top < 0:
         return None
@@ -145,35 +145,37 @@ def _classes(dataset: object, labels: Labels) -> tuple[str, ...] | None:
 
 
 def _files(dataset: object, count: int) -> list[tuple[str, str]]:
-    """Path and stamp of each image, where the data set keeps a list of files; else nothing."""
+    """Path and stamp of each image, if the data set has a list of its files."""
     table = getattr(dataset, "samples", None) or getattr(dataset, "imgs", None)
     if not isinstance(table, list) or len(table) != count or not all(isinstance(row, (tuple, list)) for row in table):
         return []
     if not all(row and isinstance(row[0], (str, Path)) for row in table):
         return []
-    root, made = Path(str(getattr(dataset, "root", "."))), _words(dataset)
+    root, words = Path(str(getattr(dataset, "root", "."))), _words(dataset)
     files = [Path(row[0]) for row in table]
     names = [file.relative_to(root) if file.is_relative_to(root) else file for file in files]
-    return [(name.as_posix(), f"{stamp(file)} {made}") for name, file in zip(names, files, strict=True)]
+    return [(name.as_posix(), f"{stamp(file)} {words}") for name, file in zip(names, files, strict=True)]
 
 
-def _content(dataset: Dataset, count: int) -> tuple[str, ...]:
-    """Of each image, what tells that it changed: its own samples, or of a large set those of a few."""
-    table = getattr(dataset, "data", None)
-    made = _words(dataset)
+def _stamps(dataset: Dataset, count: int) -> tuple[str, ...]:
+    """A stamp of each image, made of its samples; in a large set without an array, of those of a few images."""
+    table, words = getattr(dataset, "data", None), _words(dataset)
     if isinstance(table, np.ndarray) or hasattr(table, "numpy"):
         samples = np.asarray(table)
         if len(samples) == count:
-            return tuple(f"{hashlib.sha256(np.ascontiguousarray(row).data).hexdigest()[:16]} {made}" for row in samples)
+            return tuple(
+                f"{hashlib.sha256(np.ascontiguousarray(row).data).hexdigest()[:16]} {words}" for row in samples
+            )
     if count <= READ_WHOLE:
-        return tuple(f"{_mark(dataset, number)} {made}" for number in range(count))
-    few = sorted({round(place * (count - 1) / PROBES) for place in range(PROBES + 1)})
-    marks = {number: _mark(dataset, number) for number in few}
-    return tuple(f"{marks.get(number, '')} {made}" for number in range(count))
+        return tuple(f"{_sample_hash(dataset, number)} {words}" for number in range(count))
+    hashes = {
+        number: _sample_hash(dataset, number) for number in (round(k * (count - 1) / PROBES) for k in range(PROBES + 1))
+    }
+    return tuple(f"{hashes.get(number, '')} {words}" for number in range(count))
 
 
-def _mark(dataset: Dataset, number: int) -> str:
-    """Hash of an item's samples; empty for one that cannot be read or is not the same twice."""
+def _sample_hash(dataset: Dataset, number: int) -> str:
+    """Hash of an item's samples; empty if it cannot be read, or if two readings differ."""
     found = set()
     for _ in range(2):
         try:
@@ -185,5 +187,5 @@ def _mark(dataset: Dataset, number: int) -> str:
 
 
 def _words(dataset: object) -> str:
-    """A data set in its own words, without addresses in memory."""
+    """The `repr` of a data set, without addresses in memory."""
     return re.sub(r"\s+", " ", re.sub(r"0x[0-9a-fA-F]+", "", repr(dataset)))[:500]

@@ -1,4 +1,4 @@
-"""Reading an image file: the only place that opens one. Whatever is in it, the outcome is a picture or a reason."""
+"""The only place that opens an image file; every file gives a picture or an ImagesError, whatever it holds."""
 
 import stat
 import struct
@@ -53,20 +53,21 @@ def decode(path: str | PathLike[str]) -> Image.Image:
     """Read an image file.
 
     Args:
-        path: A JPEG, PNG, WebP, GIF, BMP or TIFF file of at most 50 megapixels; of several frames the first is taken.
+        path: A JPEG, PNG, WebP, GIF, BMP or TIFF file of at most 50 megapixels; of several frames the first is used.
 
     Returns:
         The picture: mode RGB, upright, transparent parts on white, samples of more than 8 bits scaled to 8.
 
     Raises:
-        ImagesError: It is no such file, or damaged; the message is the reason.
+        ImagesError: The file is missing, of another format, too large or damaged; the message says which.
     """
     file = Path(path)
     _check(file)
     try:
         with Image.open(file, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
-                raise ImagesError(_too_large(opened))
+                size = f"{opened.width}×{opened.height} pixels"
+                raise ImagesError(f"has {size}, more than {MAX_PIXELS // 1_000_000} megapixels")
             opened.load()
             return to_rgb(_upright(opened))
     except UnidentifiedImageError as error:
@@ -79,7 +80,7 @@ def decode(path: str | PathLike[str]) -> Image.Image:
 
 
 def _check(file: Path) -> None:
-    """Refuse what is no file with content: a pipe would be waited for without end."""
+    """Refuse a path that is no file with content; opening a pipe would wait for ever."""
     try:
         status = file.stat()
     except (OSError, ValueError) as error:
@@ -92,12 +93,8 @@ def _check(file: Path) -> None:
         raise ImagesError("is empty")
 
 
-def _too_large(picture: Image.Image) -> str:
-    return f"has {picture.width}×{picture.height} pixels, more than {MAX_PIXELS // 1_000_000} megapixels"
-
-
 def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF data says; data that cannot be read says nothing."""
+    """Turn a picture as its EXIF data says; damaged EXIF data is ignored."""
     try:
         orientation = picture.getexif().get(ORIENTATION, 1)
     except DAMAGE:
@@ -107,7 +104,7 @@ def _upright(picture: Image.Image) -> Image.Image:
 
 
 def to_rgb(picture: Image.Image) -> Image.Image:
-    """Make a picture of any mode an RGB one.
+    """Convert a picture of any mode to RGB.
 
     Args:
         picture: The picture.
@@ -130,7 +127,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
 def _scaled(
     samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
 ) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Samples of an unknown range as 8 bits: 0 to 1, 0 to 255 and 0 to 65535 as such, any other from least to most."""
+    """Samples as 8 bits: the range is 0 to 1, 255 or 65535 if they fit into it, else from the least to the greatest."""
     known = samples[np.isfinite(samples)]
     if not known.size:
         raise ImagesError("holds no finite sample")

@@ -1,4 +1,4 @@
-"""The demo set's photographs: crops of those that come with scikit-image, at many places and scales."""
+"""The demo set's photographs: crops of the photographs in scikit-image, at many positions and scales."""
 
 import importlib.util
 import random
@@ -12,7 +12,7 @@ from lurk.errors import ImagesError
 from lurk.images.decoding import to_rgb
 
 SIDE = 256
-READ = frozenset(("handwriting", "printed page"))
+NEVER_MIRRORED = frozenset(("handwriting", "printed page"))
 LEAST_CROP, LEAST_SHARE, MOST_SHARE = 112, 0.42, 0.95
 FACES, FACE_STEP = "lfw_subset.npy", 4
 FILES = {
@@ -46,23 +46,23 @@ def photograph(name: str, number: int) -> Image.Image:
 
     Args:
         name: A key of `FILES`.
-        number: Which crop; number 0 is the whole middle.
+        number: Number of the crop; 0 is the largest square in the middle.
 
     Returns:
-        256 by 256 pixels, mode L where the photograph is grey, else RGB.
+        256 by 256 pixels, mode L if the photograph is grey, else RGB.
     """
     if FILES[name] == FACES:
         return _face(number)
     picture = _source(FILES[name])
-    lots = random.Random(f"{name}/{number}")  # noqa: S311 - not a secret
+    chance = random.Random(f"{name}/{number}")  # noqa: S311 - not a secret
     short = min(picture.size)
     least, most = max(LEAST_CROP, int(LEAST_SHARE * short)), int(MOST_SHARE * short)
-    side = short if number == 0 else lots.randint(least, most)
-    left, top = (lots.randint(0, length - side) for length in picture.size)
+    side = short if number == 0 else chance.randint(least, most)
+    left, top = (chance.randint(0, length - side) for length in picture.size)
     if number == 0:
         left, top = (picture.width - side) // 2, (picture.height - side) // 2
     crop = picture.resize((SIDE, SIDE), Image.Resampling.BICUBIC, (left, top, left + side, top + side))
-    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if number % 2 and name not in READ else crop
+    return crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT) if number % 2 and name not in NEVER_MIRRORED else crop
 
 
 def _face(number: int) -> Image.Image:
@@ -73,7 +73,7 @@ def _face(number: int) -> Image.Image:
 
 @cache
 def _folder() -> Path:
-    """Where the photographs are, found without importing scikit-image."""
+    """The folder of the photographs, found without importing scikit-image, which is slow."""
     found = importlib.util.find_spec("skimage")
     folder = Path(found.origin).parent / "data" if found and found.origin else Path("skimage")
     if not (folder / FILES["cat"]).is_file():

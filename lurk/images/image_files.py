@@ -1,4 +1,4 @@
-"""Image files on disk: those of a folder, in a fixed order, and the stamp by which a change of a file is noticed."""
+"""Image files on disk: lists those of a folder, and makes the stamp that shows whether a file has changed."""
 
 import os
 from functools import partial
@@ -20,11 +20,11 @@ Parts = tuple[str, ...]
 
 
 def list_folder(root: Path, name: str = "") -> ImageSet:
-    """List a folder's images, sorted by the parts of their paths; hidden files and those beside images are left out.
+    """List a folder's images, sorted by path; hidden files and files that are no images are left out.
 
     Args:
-        root: The folder; the first part of an image's path below it is the image's class.
-        name: What to call the set; by default as the folder is.
+        root: The folder; an image's class is the sub-folder of it in which the image lies.
+        name: Name of the set; by default that of the folder.
 
     Returns:
         The image set.
@@ -63,7 +63,7 @@ def _read(root: Path, paths: tuple[Parts, ...], place: int) -> object:
 
 
 def _walk(folder: Path, below: Parts, above: tuple[tuple[int, int], ...], found: list[tuple[Parts, str]]) -> None:
-    """Collect the images below a folder; a link back to a folder above is not followed."""
+    """Collect the images below a folder; a link to a folder that contains it is not followed."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -96,7 +96,7 @@ def _is_candidate(name: str) -> bool:
 
 
 def stamp(file: Path) -> str:
-    """Size in bytes and time of the last change in nanoseconds; `missing` where there is no such file."""
+    """Size in bytes and time of the last change in nanoseconds, or `missing` if there is no such file."""
     try:
         status = file.stat()
     except (OSError, ValueError):

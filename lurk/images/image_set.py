@@ -1,4 +1,4 @@
-"""What an image set is to everything else. Torch-free."""
+"""An image set: images in a fixed order, with labels; needs no torch."""
 
 import hashlib
 from collections.abc import Callable
@@ -21,14 +21,14 @@ class ImageSet:
     ('cat/1.jpg', 'cat', (640, 480))
 
     Args:
-        name: What it is called on the page.
-        paths: Of each image, the path below the set's folder, or its own name for it; sorted.
-        labels: Of each image, the class number, None without one.
-        classes: Names of the classes, None where there are none.
-        reader: Reads an image by its place in the source.
-        stamps: Of each image, what tells that its content changed.
-        places: Of each image, its place in the source.
-        note: What to know, for example why there are no classes.
+        name: Name on the page.
+        paths: Path of each image below the set's folder, or the source's name for it; sorted.
+        labels: Class number of each image; None for an image without a class.
+        classes: Names of the classes; None if there are none.
+        reader: Reads an image, given its number in the source.
+        stamps: A text for each image that changes when the image does, such as size and time of its file.
+        places: Number of each image in the source.
+        note: A remark for the user, for example why there are no classes.
     """
 
     name: str
@@ -50,10 +50,10 @@ class ImageSet:
             number: Position in the set.
 
         Returns:
-            A PIL picture of mode RGB, upright; of a data set that preprocesses, its float tensor (c, h, w).
+            A PIL picture of mode RGB, upright; or the float tensor (c, h, w) of a data set that preprocesses.
 
         Raises:
-            IndexError: There is no such position.
+            IndexError: The set has no such position.
         """
         if not 0 <= number < len(self.places):
             raise IndexError(f"image {number} of {len(self)}")
@@ -68,10 +68,10 @@ class ImageSet:
         return total.hexdigest()[:32]
 
     def sampled(self, count: int) -> "ImageSet":
-        """So many images of each class, the same ones each time and on each machine.
+        """A sample of each class, the same one each time and on each machine.
 
         Args:
-            count: How many; a class that has fewer is taken whole.
+            count: Images of each class; a class that has fewer keeps all.
 
         Returns:
             The smaller set, in the same order.
@@ -80,7 +80,7 @@ class ImageSet:
         for number, label in enumerate(self.labels):
             groups.setdefault(label, []).append(number)
         chosen = sorted(
-            number for group in groups.values() for number in sorted(group, key=lambda n: _lot(self.paths[n]))[:count]
+            number for group in groups.values() for number in sorted(group, key=lambda n: _order(self.paths[n]))[:count]
         )
         return replace(
             self,
@@ -91,22 +91,22 @@ class ImageSet:
         )
 
     def named(self, names: ClassNames) -> "ImageSet":
-        """The set with its classes called as a class-name file says.
+        """The set with the class names of a class-name file.
 
         Args:
             names: The file's content.
 
         Returns:
-            The set with other class names.
+            The set with these names.
 
         Raises:
-            ImagesError: The file does not fit the set's classes, or the set has none.
+            ImagesError: The file does not fit the set's classes, or the set has no classes.
         """
         if self.classes is None:
             raise ImagesError(f"--classes {names.file}: the image set has no classes to name; {self.note}")
         return replace(self, classes=names.apply(self.classes))
 
 
-def _lot(path: str) -> tuple[bytes, str]:
-    """Draw a lot for an image by its path alone."""
+def _order(path: str) -> tuple[bytes, str]:
+    """Sort key in a random order that depends on the paths alone."""
     return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest(), path

@@ -1,7 +1,6 @@
-"""The embedded image set: 40 classes of 25 images, made on first use, the same bytes on every machine."""
+"""The bundled image set: 40 classes of 25 images, made on first use, the same bytes on every machine."""
 
 import io
-import os
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -31,18 +30,7 @@ class Demo:
         return (NAME,)
 
     def load(self, source: str, cache: Path) -> ImageSet:
-        """Make the set where it is not there, and list it.
-
-        Args:
-            source: Its name.
-            cache: The cache directory, below which it is made.
-
-        Returns:
-            The image set.
-
-        Raises:
-            CacheError: It cannot be written there.
-        """
+        """List the set, after making it below the cache directory if it is not there."""
         folder = cache / NAME
         if not _is_whole(folder):
             try:
@@ -73,25 +61,18 @@ def _path(name: str, number: int) -> str:
 
 
 def _is_whole(folder: Path) -> bool:
-    """Whether the folder holds this version of the set, and all of it."""
+    """Whether the folder holds all of this version of the set."""
     try:
         if (folder / MARK).read_text() != str(VERSION):
             return False
     except (OSError, ValueError):
         return False
-    wanted = {_path(name, number) for name in (*FILES, *FIELDS) for number in range(EACH)}
-    there = {
-        f"{below.name}/{file.name}"
-        for below in folder.iterdir()
-        if below.is_dir()
-        for file in os.scandir(below)
-        if file.stat().st_size
-    }
-    return wanted == there
+    expected = {_path(name, number) for name in (*FILES, *FIELDS) for number in range(EACH)}
+    return expected == {file.relative_to(folder).as_posix() for file in folder.glob("*/*") if file.stat().st_size}
 
 
 def _make(folder: Path) -> None:
-    """Make the set in a folder beside and put it into place whole; one that another process made is as good."""
+    """Make the set in a new folder, which then takes its place; if another process was faster, that one's set stays."""
     with replace_folder(folder, lambda: _is_whole(folder)) as new:
         for path, content in pictures():
             file = new / path

@@ -20,15 +20,7 @@ class Folder:
         return ()
 
     def load(self, source: str, cache: Path) -> ImageSet:
-        """List a folder's images.
-
-        Args:
-            source: Path of the folder.
-            cache: Not used.
-
-        Returns:
-            The image set.
-        """
+        """List the folder's images."""
         return list_folder(Path(source).expanduser())
 
 

@@ -1,4 +1,4 @@
-"""A list of images: a .csv, .tsv or .txt file with a path, and perhaps a label, a line."""
+"""A list of images: a .csv, .tsv or .txt file with a path on each line, and perhaps a label."""
 
 import csv
 import re
@@ -32,22 +32,11 @@ class List:
         return source.lower().endswith(SUFFIXES) and not Path(source).expanduser().is_dir()
 
     def names(self) -> Iterable[str]:
-        """None: they are paths."""
+        """None: lists have paths."""
         return ()
 
     def load(self, source: str, cache: Path) -> ImageSet:
-        """Read a list.
-
-        Args:
-            source: Path of the list; the paths in it are relative to its folder.
-            cache: Not used.
-
-        Returns:
-            The image set, sorted by path.
-
-        Raises:
-            ImagesError: The list cannot be read, a line is wrong, or not one of the files is there.
-        """
+        """Read a list, whose paths are relative to its folder; the images are sorted by path."""
         file = Path(source).expanduser()
         rows = _distinct(file, _rows(file))
         if not rows:
@@ -79,7 +68,7 @@ def _read(root: Path, paths: tuple[str, ...], place: int) -> object:
 
 
 def _rows(file: Path) -> Iterator[Row]:
-    """Line number, path and label of each line; the label is empty where there is none."""
+    """Line number, path and label of each line; the label is empty if the line has none."""
     try:
         text = file.read_text("utf-8-sig")
     except OSError as error:
@@ -87,14 +76,14 @@ def _rows(file: Path) -> Iterator[Row]:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         raise ImagesError(f"--data {str(file)!r}: line {line} is not UTF-8 text") from error
-    place: tuple[int, int | None] | None = None
+    columns: tuple[int, int | None] | None = None
     for line, cells in _cells(file, text):
-        if place is None:
-            place = _columns(cells, file.parent)
-            if place is not None:
+        if columns is None:
+            columns = _columns(cells, file.parent)
+            if columns is not None:
                 continue
-            place = (0, 1)
-        path, label = place
+            columns = (0, 1)
+        path, label = columns
         if path >= len(cells) or not cells[path] or "\0" in cells[path]:
             raise ImagesError(f"--data {str(file)!r}: line {line} has no path")
         yield line, cells[path], cells[label] if label is not None and label < len(cells) else ""
@@ -121,18 +110,18 @@ def _cells(file: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 
 def _split(line: str, folder: Path) -> list[str]:
-    """Path and label of a line of text: parted by tab or comma, or by the last space where the line is no file."""
+    """Path and label of a line of text, separated by tab, comma or the last space; only the path if that is a file."""
     for sign in ("\t", ","):
         path, found, label = line.rpartition(sign)
-        if found and not _is_there(folder, line):
+        if found and not _is_file(folder, line):
             return [path.strip(), label.strip()]
     words = line.rsplit(None, 1)
-    if len(words) == 2 and not _is_there(folder, line) and re.search(r"\.\w{2,5}$", words[0]):
+    if len(words) == 2 and not _is_file(folder, line) and re.search(r"\.\w{2,5}$", words[0]):
         return words
     return [line]
 
 
-def _is_there(folder: Path, path: str) -> bool:
+def _is_file(folder: Path, path: str) -> bool:
     try:
         return (folder / path).is_file()
     except (OSError, ValueError):
@@ -140,12 +129,12 @@ def _is_there(folder: Path, path: str) -> bool:
 
 
 def _columns(cells: list[str], folder: Path) -> tuple[int, int | None] | None:
-    """Places of path and label that a first line names; None where it is no such line."""
+    """Columns of path and label, by the titles in a first line; None if the line holds no titles."""
     titles = [cell.lower() for cell in cells]
-    paths = [place for place, title in enumerate(titles) if title in PATH_TITLES]
-    if not paths or _is_there(folder, cells[paths[0]]):
+    paths = [column for column, title in enumerate(titles) if title in PATH_TITLES]
+    if not paths or _is_file(folder, cells[paths[0]]):
         return None
-    labels = [place for place, title in enumerate(titles) if title in LABEL_TITLES and place != paths[0]]
+    labels = [column for column, title in enumerate(titles) if title in LABEL_TITLES and column != paths[0]]
     return paths[0], labels[0] if labels else None
 
 
@@ -163,7 +152,7 @@ def _distinct(file: Path, rows: Iterable[Row]) -> list[Row]:
 
 
 def _classes(file: Path, labels: list[str]) -> tuple[tuple[int | None, ...], tuple[str, ...] | None]:
-    """Class numbers and names: numbers stay as they are, names are numbered in sorted order."""
+    """Class numbers and names: labels that are numbers stay as they are, others are numbered in sorted order."""
     named = sorted({label for label in labels if label})
     if not named:
         return (None,) * len(labels), None
@@ -172,7 +161,7 @@ def _classes(file: Path, labels: list[str]) -> tuple[tuple[int | None, ...], tup
         if top >= MAX_CLASSES:
             raise ImagesError(f"--data {str(file)!r}: label {top} is more than {MAX_CLASSES - 1:,}")
         return tuple(int(label) if label else None for label in labels), tuple(str(n) for n in range(top + 1))
-    number = {name: place for place, name in enumerate(named)}
+    number = {name: k for k, name in enumerate(named)}
     return tuple(number.get(label) for label in labels), tuple(named)
 
 

@@ -1,4 +1,4 @@
-"""torchvision's data sets by name, from a folder where they lie; nothing is downloaded."""
+"""torchvision's data sets by name, read from a folder; nothing is downloaded."""
 
 import inspect
 from collections.abc import Iterable, Mapping
@@ -45,7 +45,7 @@ ROOT = "data"
 
 
 class TorchvisionDataset:
-    """Data sets by name: `CIFAR10`, or `CIFAR10:FOLDER`; the test images where there are such."""
+    """Data sets by name: `CIFAR10`, or `CIFAR10:FOLDER`; their test images, if they have a test part."""
 
     def accepts(self, source: str) -> bool:
         """Whether `--data` names one."""
@@ -56,18 +56,7 @@ class TorchvisionDataset:
         return OPTIONS
 
     def load(self, source: str, cache: Path) -> ImageSet:
-        """Open one.
-
-        Args:
-            source: Its name, perhaps with `:` and the folder where it lies; `data` by default.
-            cache: Not used.
-
-        Returns:
-            The image set.
-
-        Raises:
-            ImagesError: It is not there.
-        """
+        """Open one, in the folder after the `:` of its name, by default `data`."""
         import torchvision
 
         name, _, folder = source.partition(":")
