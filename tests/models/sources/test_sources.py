@@ -16,7 +16,7 @@ class Tiny:
         return ("tiny",)
 
     def build(self, source, weights):
-        return Network(nn.Conv2d(3, 4, 3), source, source, Preprocess(8, (8, 8)))
+        return Network(nn.Sequential(nn.Conv2d(3, 4, 3)), source, source, Preprocess(8, (8, 8)))
 
 
 SOURCES.register("tiny")(Tiny())
