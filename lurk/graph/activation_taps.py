@@ -1,6 +1,5 @@
 """What follows a value in the graph: the normalisation and activation that directly act on it, and residual sums."""
 
-from collections import Counter
 from collections.abc import Iterator
 
 from torch import fx, nn
@@ -92,7 +91,7 @@ class Follower:
         here, there = self._value(one), self._value(two)
         if here is None or there is None or here.field is None or there.field is None:
             return False
-        return PERMUTING.issuperset(self._done(one)) and Counter(here.field.dims) == Counter(there.field.dims)
+        return PERMUTING.issuperset(self._done(one)) and sorted(here.shape or ()) == sorted(there.shape or ())
 
     def _norm(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
         if len(users) == 1 and len(self._done(users[0])) == 1 and self._done(users[0])[0] in NORMS:

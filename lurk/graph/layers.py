@@ -13,10 +13,11 @@ from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import proven
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
-from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, located
+from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.plan import Plan, Tap
-from lurk.graph.receptive_field import Field, image_field, lone
-from lurk.graph.recorder import Recorder, tensors_in
+from lurk.graph.receptive_field import IMAGES as COORDINATES
+from lurk.graph.receptive_field import image_coordinates
+from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
 from lurk.graph.trace import CONVOLUTIONS, Trace, traced
 from lurk.records import LayerInfo
 
@@ -63,7 +64,11 @@ def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression
 
 
 def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:
-    found = _traced_layers(module, trace) if trace is not None else _raw_layers(module, probe)
+    found = (
+        _traced_layers(module, trace, (probe.shape[2], probe.shape[3]))
+        if trace is not None
+        else _raw_layers(module, probe)
+    )
     wanted = _compiled(expression)
     chosen = [item for item in found if _is_wanted(item, wanted)]
     if not chosen:
@@ -117,13 +122,12 @@ def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) 
 
 def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
     """Trace a module; None where that fails, or where the graph does not do what the module does."""
-    recorder = Recorder()
-    recorder.follow(probe, image_field(probe.shape))
-    trace = traced(module, probe, recorder)
+    trace = traced(module, CoordinateTensor(image_coordinates(probe.shape[1:]), probe.dtype, probe.device), Recorder())
     if trace is None:
         return None
     whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
-    batches = (probe[-1:], torch.cat([probe, probe[:1].flip(3)]))
+    one = probe[:1]
+    batches = (one, torch.cat([one.roll(shift, 3) for shift in range(COORDINATES + 1)]))  # more than it was traced with
     return trace if all(_does_the_same(module, whole, batch) for batch in batches) else None
 
 
@@ -161,7 +165,7 @@ def _agrees(one: Tensor, two: Tensor) -> bool:
     return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)
 
 
-def _traced_layers(module: nn.Module, trace: Trace) -> list[_Found]:
+def _traced_layers(module: nn.Module, trace: Trace, image: Grid) -> list[_Found]:
     follower = Follower(module, trace)
     grids = _grids(trace)
     calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
@@ -175,13 +179,15 @@ def _traced_layers(module: nn.Module, trace: Trace) -> list[_Found]:
         if value.field is None or value.shape is None or not value.floating:
             continue
         axes = axes_of(value.field, _usual(part, len(value.shape)))
-        known = [grid for at, grid in grids if at <= follower.order[node]] + _own_grid(value.field)
-        layouts = arrange(value.shape, axes, IMAGES, known)
+        known = [grid for at, grid in grids if at <= follower.order[node]]
+        own_grid = grid_of(value.field)
+        known += [] if own_grid is None else [own_grid]
+        layouts = arrange(value.shape, axes, COORDINATES, known)
         bound = value.done[0][1] if len(value.done) == 1 else None
         own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
         infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
         for info, layout in zip(infos, layouts, strict=True):
-            size = located(value.field, layout)
+            size = located(value.field, layout, image)
             if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
                 info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
@@ -200,22 +206,13 @@ def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
 
 
 def _grids(trace: Trace) -> list[tuple[int, Grid]]:
-    grids: list[tuple[int, Grid]] = []
-    for i, node in enumerate(trace.graph.nodes):
-        value = trace.values.get(node)
-        if value is not None and value.field is not None and len(value.field.dims) == 4:
-            atoms = [atom for dim in range(4) if (atom := lone(value.field, dim)) is not None]
-            if [atom.kind for atom in atoms] == ["row", "col"]:
-                grids.append((i, (atoms[0].size, atoms[1].size)))
-    return grids
-
-
-def _own_grid(fields: Field) -> list[Grid]:
-    for axis in fields.dims:
-        atoms = [atom for atom in axis if atom.size > 1]
-        if [atom.kind for atom in atoms] == ["row", "col"]:
-            return [(atoms[0].size, atoms[1].size)]
-    return []
+    """Find the (rows, columns) of the maps in a trace, with their place in the graph."""
+    found = [(at, trace.values.get(node)) for at, node in enumerate(trace.graph.nodes)]
+    return [
+        (at, grid)
+        for at, value in found
+        if value is not None and value.field is not None and value.field.dim() == 4 and (grid := grid_of(value.field))
+    ]
 
 
 def _usual(part: nn.Module, rank: int) -> Axes:

@@ -2,12 +2,13 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from math import prod
 
+import torch
 from torch import Tensor
 
-from lurk.graph.axes import AXES, Axis, Kind
-from lurk.graph.receptive_field import Field, lone
+from lurk.graph.receptive_field import IMAGES, coordinate, core, image_axis, images_first, is_coordinate, is_global
 
 Grid = tuple[int, int]
 Pair = tuple[float, float]
@@ -99,69 +100,88 @@ def _tokens(order: tuple[int, ...], count: int, alone: tuple[int, ...], grids: S
     return [Layout(order, (count, 1), alone)]
 
 
-def axes_of(field: Field, default: Axes) -> Axes:
-    """Which axis is what, by the meaning that the graph gave to each.
+def axes_of(field: Tensor, default: Axes) -> Axes:
+    """Find which axis is what, by the coordinates that lie along each.
 
     Args:
-        field: Field of the activation.
-        default: What is usual for the module, taken where the graph does not tell.
+        field: Coordinates of the activation.
+        default: What is usual for the module, taken if the coordinates do not tell.
 
     Returns:
         The axes.
     """
-    images = [i for i in range(len(field.dims)) if _first(field.dims[i]) == "n"]
-    image = default.images if default.images in images or not images else images[0]
-    channels = [i for i in range(len(field.dims)) if field.kinds(i) == {"c"} and i != image]
+    images = image_axis(field)
+    image = default.images if images is None else images
+    positions = {dim for dims in position_axes(field) for dim in dims}
+    channels = [dim for dim, size in enumerate(field.shape) if size > 1 and dim != image and dim not in positions]
     channel = default.channels if default.channels in channels or not channels else channels[-1]
     if channel == image:
-        channel = next(i for i in (1, 0) if i != image)
+        channel = next(dim for dim in (1, 0) if dim != image)
     return Axes(image, channel)
 
 
-def _first(axis: Axis) -> Kind:
-    return next((atom.kind for atom in axis if atom.size > 1), axis[0].kind if axis else "?")
+def position_axes(field: Tensor) -> tuple[list[int], list[int]]:
+    """Return the axes along which the rows that positions see vary, and those along which the columns do."""
+    axis, images = image_axis(field), images_first(field)
+    if axis is None or images is None:
+        return ([], [])
+    found = []
+    for ends in (images[1], images[3]):
+        dims = [dim for dim in range(ends.dim()) if ends.shape[dim] > 1 and dim != axis]
+        found.append([dim for dim in dims if bool((ends.amax(dim) != ends.amin(dim)).any())])
+    return (found[0], found[1])
 
 
-def located(field: Field, layout: Layout) -> tuple[Pair, Pair, Pair] | None:
+def grid_of(field: Tensor) -> Grid | None:
+    """Return (rows, columns) of the positions of a map, or of a row of tokens; None if they lie in another way."""
+    rows, cols = position_axes(field)
+    images = images_first(field)
+    if images is None or len(rows) != 1 or len(cols) != 1:
+        return None
+    if rows != cols:
+        return (field.shape[rows[0]], field.shape[cols[0]]) if field.dim() == 4 and rows < cols else None
+    down, across = images[[1, 3]].movedim(rows[0] + 1, 1).flatten(2).amax(2)
+    width = int((down != down[0]).nonzero()[0])
+    if len(down) % width:
+        return None
+    down, across = down.view(-1, width), across.view(-1, width)
+    is_grid = bool((down == down[:, :1]).all()) and bool((across == across[:1]).all())
+    return tuple(down.shape) if is_grid else None
+
+
+def located(field: Tensor, layout: Layout, image: tuple[int, int]) -> tuple[Pair, Pair, Pair] | None:
     """Receptive field, jump and offset of a laid-out activation, each (rows, columns) in pixels.
 
     Args:
-        field: Field of the activation.
+        field: Coordinates of the activation.
         layout: How its positions are laid out.
+        image: (height, width) of the image.
 
     Returns:
-        (size, jump, offset); None where the field is global or does not run along the layout's rows and columns.
+        (size, jump, offset); None if the field is global or does not move evenly along the layout's rows and columns.
     """
-    if len(field.dims) != len(layout.order):
+    if image_axis(field) != layout.order[0] or field.dim() != len(layout.order):
         return None
-    one, two = (_along(field, layout, which) for which in (0, 1))
+    images = core(layout.arranged(field, IMAGES))
+    if not is_coordinate(images).any() or is_global(images).any():
+        return None
+    one, two = (_along(images, axis, image[axis]) for axis in (0, 1))
     if one is None or two is None:
         return None
     return ((one[0], two[0]), (one[1], two[1]), (one[2], two[2]))
 
 
-def _along(field: Field, layout: Layout, which: int) -> tuple[float, float, float] | None:
-    kind = AXES[which]
-    reach = field.reach(kind)
-    atoms = [atom for axis in field.dims for atom in axis if atom.kind == kind and atom.size > 1]
-    if reach is None or len(atoms) > 1:
-        return None
-    if atoms and not _runs(field, layout, which):
-        return None
-    wide = [atom.jump for axis in field.dims for atom in axis if atom.kind == kind]
-    jump = atoms[0].jump if atoms else max(wide, default=reach.extent)
-    low = reach.start - reach.slack * jump
-    return (float(reach.extent + 2 * reach.slack * jump), float(jump), float(low))
-
-
-def _runs(field: Field, layout: Layout, which: int) -> bool:
-    rest = layout.order[2:]
-    if len(rest) == 2:
-        atom = lone(field, rest[which])
-        return atom is not None and atom.kind == AXES[which] and atom.size == layout.grid[which]
-    if len(rest) != 1 or layout.first:
-        return False
-    atoms = [atom for atom in field.dims[rest[0]] if atom.size > 1]
-    sizes = [(atom.kind, atom.size) for atom in atoms]
-    wanted = [(kind, size) for kind, size in zip(AXES, layout.grid, strict=True) if size > 1]
-    return sizes == wanted
+def _along(images: Tensor, axis: int, length: int) -> tuple[float, float, float] | None:
+    """Size, jump and offset along the rows or the columns; the box that holds those of all positions."""
+    ends = images[2 * axis : 2 * axis + 2].movedim(2 + axis, 1)
+    known, count = is_coordinate(ends), ends.shape[1]
+    steps = torch.arange(count, dtype=ends.dtype)[:, None, None]
+    middle = (count - 1) // 2
+    step = coordinate(images[4 + axis]).amax()
+    if count > 1:
+        step = (ends[1, middle + 1] - ends[1, middle]).amax()
+    moved = coordinate(ends) + torch.stack([steps, -steps]) * step
+    low, high = (moved[i][known[i]].amax() for i in (0, 1))
+    is_even = bool(((moved[0] == low) & (moved[1] == high)).all())
+    size, jump, offset = (float(Fraction(float(x)).limit_denominator(1000)) for x in (low + high, step, -low))
+    return None if jump <= 0 or (size >= length and not is_even) else (size, jump, offset)

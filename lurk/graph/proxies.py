@@ -1,12 +1,12 @@
 """Stand-ins for tensors while a model is traced: torch.fx proxies that know the real value behind them."""
 
-import builtins
 import contextlib
+import sys
 from collections.abc import Callable, Iterator
 from typing import Any, Protocol, cast
 
 import torch
-from torch import Tensor, fx
+from torch import Tensor, fx, nn
 from torch.autograd.function import FunctionCtx
 from torch.fx.proxy import Attribute
 
@@ -71,65 +71,82 @@ def real(value: object) -> object:
 
 
 @contextlib.contextmanager
-def whole_functions() -> Iterator[None]:
-    """Take each custom autograd function as one node of the graph, even where its `apply` was looked up before."""
-    original = torch.autograd.Function.__dict__["apply"]
-    kinds: list[Any] = list(_kinds(torch.autograd.Function))
-    forwards = [(kind, vars(kind)["forward"]) for kind in kinds if "forward" in vars(kind)]
+def accepted(module: nn.Module) -> Iterator[None]:
+    """Let the code of a model take stand-ins for tensors while it is traced.
 
-    def taken(kind: type, usual: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    Its `isinstance` recognises a stand-in, and each custom autograd function becomes one node of the graph. Nothing is
+    replaced but names in the model's own packages, and for everything else they do what they did.
+
+    Args:
+        module: The model.
+
+    Yields:
+        Nothing; the names are as they were at the end.
+    """
+    functions = [kind for kind in _kinds(torch.autograd.Function) if not kind.__module__.startswith("torch.")]
+    with contextlib.ExitStack() as stack:
+        for space in _namespaces(module):
+            if "isinstance" not in space:
+                space["isinstance"] = is_instance
+                stack.callback(space.pop, "isinstance", None)
+        for kind in functions:
+            for name, replaced in (("forward", _as_one_node), ("setup_context", _unless_stand_in)):
+                if name in vars(kind):
+                    stack.callback(setattr, kind, name, vars(kind)[name])
+                    setattr(kind, name, staticmethod(replaced(kind, getattr(kind, name))))
+        yield
+
+
+def _namespaces(module: nn.Module) -> list[dict[str, object]]:
+    """Names that the packages of a model's parts see, and those that `torch.is_tensor` sees."""
+    kinds = {kind for part in module.modules() for kind in type(part).__mro__}
+    roots = {kind.__module__.partition(".")[0] for kind in kinds} - {"torch", "builtins"}
+    return [vars(torch), *(vars(found) for name, found in list(sys.modules.items()) if name.partition(".")[0] in roots)]
+
+
+def is_instance(value: object, kind: Any, /) -> bool:
+    """Answer as `isinstance` does, for a stand-in as for the tensor in whose place it is.
+
+    To let the class of the stand-in say so would deceive torch's own code too, which then reads memory that is not
+    there.
+
+    Args:
+        value: Any value.
+        kind: A class, or what else `isinstance` takes.
+
+    Returns:
+        Whether the value is of that class.
+    """
+    if isinstance(value, kind):
+        return True
+    meant = vars(value).get("value") if type(value) is Valued else None
+    return isinstance(meant, Tensor) and isinstance(meant, kind)
+
+
+def _as_one_node(kind: Any, usual: Callable[..., object]) -> Callable[..., object]:
+    def apply(*args: object, **kwargs: object) -> object:
+        return kind.apply(*args, **kwargs)
+
+    def forward(*args: object, **kwargs: object) -> object:
         proxies = [item for item in flat([args, kwargs]) if isinstance(item, fx.Proxy)]
         if not proxies:
             return usual(*args, **kwargs)
-        given = [item for item in args if not isinstance(item, FunctionCtx)]
+        given = tuple(item for item in args if not isinstance(item, FunctionCtx))
+        return proxies[0].tracer.create_proxy("call_function", apply, given, kwargs)
 
-        def whole(*given: object, **named: object) -> object:
-            return original.__get__(None, kind)(*given, **named)
+    return forward
 
-        return proxies[0].tracer.create_proxy("call_function", whole, tuple(given), kwargs)
 
-    def apply(cls: type, /, *args: object, **kwargs: object) -> object:
-        return taken(cls, original.__get__(None, cls), args, kwargs)
+def _unless_stand_in(_kind: object, usual: Callable[..., object]) -> Callable[..., object]:
+    def setup_context(ctx: object, inputs: object, output: object) -> object:
+        return None if any(isinstance(item, fx.Proxy) for item in flat(inputs)) else usual(ctx, inputs, output)
 
-    torch.autograd.Function.apply = classmethod(apply)
-    for kind, forward in forwards:
-        usual = forward.__get__(None, kind)
-        kind.forward = staticmethod(lambda *a, _k=kind, _u=usual, **named: taken(_k, _u, a, named))
-    try:
-        yield
-    finally:
-        torch.autograd.Function.apply = original
-        for kind, forward in forwards:
-            kind.forward = forward
+    return setup_context
 
 
 def _kinds(kind: type) -> Iterator[type]:
-    """Every class that was made of a class, however far below."""
-    made: list[type] = kind.__subclasses__()
-    for below in made:
+    """Yield every class derived from a class."""
+    derived: list[type] = kind.__subclasses__()
+    for below in derived:
         yield below
         yield from _kinds(below)
-
-
-@contextlib.contextmanager
-def taken_for_tensors() -> Iterator[None]:
-    """Let `isinstance` take a stand-in for the tensor that it stands for, as a forward pass may ask.
-
-    To answer that by its class would deceive torch's own code too, which then reads memory that is not there.
-
-    Yields:
-        Nothing; `isinstance` is as it was at the end.
-    """
-    original = builtins.isinstance
-
-    def is_instance(value: object, kind: Any, /) -> bool:
-        if original(value, kind):
-            return True
-        meant = vars(value).get("value") if type(value) is Valued else None
-        return original(meant, Tensor) and original(meant, kind)
-
-    builtins.isinstance = is_instance
-    try:
-        yield
-    finally:
-        builtins.isinstance = original

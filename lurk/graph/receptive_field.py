@@ -1,252 +1,172 @@
-"""Which input pixels a position can see: exact interval algebra, with the meaning of every tensor axis kept.
+"""Which input pixels each position sees: a network is run on coordinates in the place of pixels.
 
-A `Field` says of a tensor, for rows and for columns, which interval of input pixels each of its positions depends on.
-Along an axis the interval moves by a constant jump, so start, extent and jump determine all; fractions keep it exact
-through upsampling. What cannot be said that way is global: that is always sound, as the whole image holds every box.
+The batch has six images. At every position they hold the first row that it sees and the last, the first column and the
+last (the firsts negative, so that every operation is a maximum), and the rows and the columns between neighbouring
+positions. Padding counts on beyond the border, so a field may be larger than the image. An operation that mixes all
+positions adds `GLOBAL`. Image k has `(k + 1) * TAG` on top, which tells on what axis the images are; a constant is 0.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
-from fractions import Fraction
-from math import prod
+from collections.abc import Sequence
+from math import ceil
 
-from lurk.graph.axes import AXES, ZERO, Atom, Axis, Kind, merged
+import torch
+from torch import Tensor
+
+IMAGES = 6
+TAG = 2.0**26
+GLOBAL = 2.0**20
 
 
-@dataclass(frozen=True)
-class Reach:
-    """Interval of input pixels of position 0, half-open: `start` to `start + extent`.
+def image_coordinates(shape: Sequence[int]) -> Tensor:
+    """Make the coordinates of an image's own pixels: float64 (6, c, h, w), stored once for all channels."""
+    c, h, w = shape
+    rows = torch.arange(h, dtype=torch.float64)[:, None].expand(h, w)
+    cols = torch.arange(w, dtype=torch.float64).expand(h, w)
+    one = torch.ones_like(rows)
+    planes = torch.stack([-rows, rows + 1, -cols, cols + 1, one, one])
+    return (planes + TAG * torch.arange(1, IMAGES + 1)[:, None, None])[:, None].expand(IMAGES, c, h, w)
+
+
+def core(x: Tensor) -> Tensor:
+    """Leave out the repetition along axes on which a tensor is stored once."""
+    for dim in range(x.dim()):
+        if x.shape[dim] > 1 and x.stride(dim) == 0:
+            x = x.narrow(dim, 0, 1)
+    return x
+
+
+def thin(x: Tensor) -> Tensor:
+    """Copy a tensor so that it is stored once along each axis on which it does not vary."""
+    shape = x.shape
+    x = core(x)
+    for dim in range(x.dim()):
+        if x.shape[dim] > 1 and bool((x == x.narrow(dim, 0, 1)).all()):
+            x = x.narrow(dim, 0, 1)
+    return x.clone(memory_format=torch.contiguous_format).expand(shape)
+
+
+def is_coordinate(x: Tensor) -> Tensor:
+    """Find where a tensor depends on the image."""
+    return x > TAG / 2
+
+
+def coordinate(x: Tensor) -> Tensor:
+    """Take the tag off."""
+    return torch.remainder(x + TAG / 2, TAG) - TAG / 2
+
+
+def is_global(x: Tensor) -> Tensor:
+    """Find where a tensor depends on the whole image."""
+    return coordinate(x) > GLOBAL / 2
+
+
+def everywhere(x: Tensor) -> Tensor:
+    """Let every position see the whole image; what it saw before still tells which axis is which."""
+    return torch.where(is_coordinate(x), torch.where(is_global(x), x, x + GLOBAL), TAG + GLOBAL)
+
+
+def image_axis(x: Tensor) -> int | None:
+    """Return the axis of the six images, which may hold more below them; None if they do not lie in order."""
+    x = core(x)
+    for dim, size in enumerate(x.shape):
+        if size and size % IMAGES == 0:
+            highest = _split(x, dim).movedim(dim, 0).flatten(1).amax(1)
+            if torch.floor((highest + TAG / 2) / TAG).tolist() == list(range(1, IMAGES + 1)):
+                return dim
+    return None
+
+
+def images_first(x: Tensor) -> Tensor | None:
+    """Bring the six images onto a new first axis; None if they do not lie in order."""
+    axis = image_axis(x)
+    return None if axis is None else _split(core(x), axis).movedim(axis, 0)
+
+
+def _split(x: Tensor, dim: int) -> Tensor:
+    return x.reshape(*x.shape[:dim], IMAGES, x.shape[dim] // IMAGES, *x.shape[dim + 1 :])
+
+
+def varies(x: Tensor) -> tuple[bool, bool]:
+    """Whether the rows that positions see vary over a tensor, and whether the columns do; yes if it cannot be told."""
+    images = images_first(x)
+    if images is None:
+        return (True, True)
+    rows, cols = (ends[is_coordinate(ends)] for ends in (images[1], images[3]))
+    return (bool((rows != rows[:1]).any()), bool((cols != cols[:1]).any()))
+
+
+def contracted(x: Tensor, dims: Sequence[int], *, is_linear: bool = False) -> Tensor:
+    """Sum axes out; they stay, of size 1.
 
     Args:
-        start: First pixel, below 0 in the padding.
-        extent: Length in pixels.
-        slack: Positions to either side that mirrored or repeated padding may read beyond the interval.
+        x: The coordinates.
+        dims: The axes.
+        is_linear: Whether a linear layer does it, for which a map of one position is a vector.
+
+    Returns:
+        What the sum depends on: the whole image if no positions are left along the rows or the columns.
     """
-
-    start: Fraction
-    extent: Fraction
-    slack: int = 0
-
-
-@dataclass(frozen=True)
-class Field:
-    """What each position of a tensor depends on.
-
-    Args:
-        dims: For each axis of the tensor its atoms, outermost first.
-        rows: Interval along the input's rows, None where global.
-        cols: Interval along the input's columns, None where global.
-    """
-
-    dims: tuple[Axis, ...]
-    rows: Reach | None
-    cols: Reach | None
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Size of each axis."""
-        return tuple(prod(atom.size for atom in axis) for axis in self.dims)
-
-    def reach(self, kind: Kind) -> Reach | None:
-        """Interval along `row` or `col`."""
-        return self.rows if kind == "row" else self.cols
-
-    def reaching(self, kind: Kind, reach: Reach | None) -> "Field":
-        """Copy with another interval along `row` or `col`."""
-        return replace(self, rows=reach) if kind == "row" else replace(self, cols=reach)
-
-    def with_dims(self, dims: Iterable[Axis]) -> "Field":
-        """Copy with other axes."""
-        return replace(self, dims=tuple(merged(axis) for axis in dims))
-
-    def kinds(self, dim: int) -> set[Kind]:
-        """Kinds of an axis's atoms, those of size 1 apart."""
-        return {atom.kind for atom in self.dims[dim] if atom.size > 1}
+    before, x = varies(x), core(thin(x))
+    found = x.amax(tuple(dims), keepdim=True)
+    if is_linear and before == (False, False):
+        return everywhere(found)
+    if all(x.shape[dim] == 1 for dim in dims):
+        return found
+    after = varies(found) if image_axis(found) is not None else (False, False)
+    return everywhere(found) if any(was and not now for was, now in zip(before, after, strict=True)) else found
 
 
-def image_field(shape: Sequence[int]) -> Field:
-    """Field of the input itself, (n, c, h, w): every pixel sees itself."""
-    n, c, h, w = shape
-    one = Fraction(1)
-    dims: tuple[Axis, ...] = ((Atom("n", n),), (Atom("c", c),), (Atom("row", h, one),), (Atom("col", w, one),))
-    return Field(dims, Reach(ZERO, one), Reach(ZERO, one))
+def mixed(x: Tensor, dims: Sequence[int]) -> Tensor:
+    """Mix the values along axes, as a softmax does: every position sees the whole image if positions lie along them."""
+    varying = core(thin(x)).shape
+    return everywhere(x) if any(varying[dim] > 1 for dim in dims) else x
 
 
-def everywhere(field: Field) -> Field:
-    """Same axes, but every position depends on the whole image."""
-    return replace(field, rows=None, cols=None)
-
-
-def settle(field: Field) -> Field:
-    """Widen the intervals by their slack, so that they hold whatever comes next."""
-    for kind in AXES:
-        reach = field.reach(kind)
-        if reach is None or reach.slack == 0:
-            continue
-        jump = max((a.jump for axis in field.dims for a in axis if a.kind == kind), default=ZERO)
-        wide = Reach(reach.start - reach.slack * jump, reach.extent + 2 * reach.slack * jump)
-        field = field.reaching(kind, wide)
-    return field
-
-
-def lone(field: Field, dim: int) -> Atom | None:
-    """The one row or column atom that an axis consists of, None where it is anything else."""
-    atoms = [atom for atom in field.dims[dim] if atom.size > 1]
-    if not atoms:
-        atoms = [atom for atom in field.dims[dim] if atom.kind in AXES]
-    return atoms[0] if len(atoms) == 1 and atoms[0].kind in AXES else None
-
-
-def resized(field: Field, dim: int, size: int, jump: Fraction | None = None) -> Field:
-    """Copy whose axis has another size and, where told, another jump."""
-    atom = lone(field, dim)
-    if atom is None:
-        kinds = field.kinds(dim)
-        kind: Kind = "c" if kinds == {"c"} else "n" if kinds == {"n"} else "?"
-        new = Atom(kind, size)
-    else:
-        new = Atom(atom.kind, size, atom.jump if jump is None else jump)
-    return replace(field, dims=(*field.dims[:dim], (new,), *field.dims[dim + 1 :]))
-
-
-def lost(field: Field, dim: int) -> Field:
-    """Make global whatever runs along an axis."""
-    for kind in AXES:
-        if any(atom.kind == kind for atom in field.dims[dim]):
-            field = field.reaching(kind, None)
-    return field
-
-
-@dataclass(frozen=True)
-class Window:
-    """A sliding window along one axis, in positions of its input: a convolution's or a pooling's."""
-
-    kernel: int
-    stride: int = 1
-    before: int = 0
-    dilation: int = 1
-
-    @property
-    def span(self) -> int:
-        """Positions from the window's first tap to its last."""
-        return (self.kernel - 1) * self.dilation
-
-
-def windowed(field: Field, dim: int, window: Window, size: int) -> Field:
+def slid(x: Tensor, dim: int, size: int, reads: tuple[float, float, float]) -> Tensor:
     """Slide a window along an axis.
 
     Args:
-        field: Field of the input.
+        x: The coordinates, images first.
         dim: The axis.
-        window: What slides.
-        size: Size of the axis afterwards.
+        size: Its size afterwards.
+        reads: (step, low, high): position o reads the positions from o·step + low to o·step + high, both included.
+            A fraction lies between two positions; what lies outside of the axis is padding.
 
     Returns:
-        Field of the output.
+        What each position depends on.
     """
-    atom = lone(field, dim)
-    if atom is None:
-        changed = window.span or window.stride != 1 or window.before
-        return resized(lost(field, dim), dim, size) if changed else field
-    reach = field.reach(atom.kind)
-    if reach is not None:
-        more = max(0, reach.slack - max(0, window.span - window.before))
-        start = reach.start - (window.before + more) * atom.jump
-        reach = Reach(start, reach.extent + (window.span + 2 * more) * atom.jump)
-    return resized(field.reaching(atom.kind, reach), dim, size, atom.jump * window.stride)
-
-
-def spread(field: Field, dim: int, window: Window, size: int) -> Field:
-    """Slide a transposed window along an axis: position o reads the inputs i with o = i·stride - before + k·dilation.
-
-    Args:
-        field: Field of the input.
-        dim: The axis.
-        window: What slides.
-        size: Size of the axis afterwards.
-
-    Returns:
-        Field of the output; fractional where the stride is above 1.
-    """
-    step = Fraction(1, window.stride)
-    return stretched(field, dim, (step, (window.before - window.span) * step, window.before * step), size)
-
-
-def stretched(field: Field, dim: int, reads: tuple[Fraction, Fraction, Fraction], size: int) -> Field:
-    """Resample an axis.
-
-    Args:
-        field: Field of the input.
-        dim: The axis.
-        reads: (step, low, high): position o reads inputs from o·step + low to o·step + high, both included.
-        size: Size of the axis afterwards.
-
-    Returns:
-        Field of the output.
-    """
-    atom = lone(field, dim)
-    if atom is None:
-        return resized(lost(field, dim), dim, size)
+    shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
+    if image_axis(x) != 0:
+        return everywhere(x.narrow(dim, 0, 1)).expand(shape)
     step, low, high = reads
-    reach = field.reach(atom.kind)
-    if reach is not None:
-        reach = Reach(reach.start + low * atom.jump, reach.extent + (high - low) * atom.jump)
-    return resized(field.reaching(atom.kind, reach), dim, size, atom.jump * step)
+    count, at, images = x.shape[dim], dim + 1, _split(core(x), 0)
+    images = images.expand(*images.shape[:at], count, *images.shape[at + 1 :])
+    slope, last = _slope(images, at), [1] * (images.dim() - at - 1)
+    start = torch.arange(size, dtype=torch.float64)[:, None] * step + low
+    whole = start.ceil() + torch.arange(ceil(high - low) + 1)
+    points = torch.cat([start, torch.minimum(whole, start + (high - low))], 1)
+    inside = points.clamp(0, count - 1).flatten()
+    share, beyond = inside.frac().view(-1, *last), (points.flatten() - inside).view(-1, *last)
+    below, above = (images.index_select(at, index.long()) for index in (inside.floor(), inside.ceil()))
+    found = below + (above - below) * share + slope * beyond
+    found = found.view(*found.shape[:at], *points.shape, *found.shape[at + 1 :]).amax(at + 1)
+    for axis in (0, 1):
+        if slope[2 * axis + 1].any():
+            found[4 + axis] += _jump(found[4 + axis]) * (step - 1)
+    return found.flatten(0, 1).expand(shape)
 
 
-def picked(field: Field, dim: int, first: int, step: int, size: int) -> Field:
-    """Every `step`-th position of an axis from `first` on; a negative first is padding before the axis."""
-    return windowed(field, dim, Window(1, step, -first), size)
+def _jump(x: Tensor) -> Tensor:
+    """Pixels between neighbouring positions, from one of the last two images."""
+    return torch.remainder(coordinate(x), GLOBAL)
 
 
-def contracted(field: Field, dim: int, *, flattened: bool) -> Field:
-    """Sum an axis out, its atoms left in place for the caller to replace.
-
-    Args:
-        field: Field of the input.
-        dim: The axis.
-        flattened: Whether positions are mixed with channels, which is global even where there is only one.
-
-    Returns:
-        Field whose intervals hold every position along the axis.
-    """
-    for kind in AXES:
-        inner = [atom for atom in field.dims[dim] if atom.kind == kind]
-        reach = field.reach(kind)
-        if not inner or reach is None:
-            continue
-        others = any(a.kind == kind and a.size > 1 for i, axis in enumerate(field.dims) if i != dim for a in axis)
-        grown = sum(((atom.size - 1) * atom.jump for atom in inner), ZERO)
-        if others or (grown == 0 and not flattened):
-            field = field.reaching(kind, replace(reach, extent=reach.extent + grown))
-        else:
-            field = field.reaching(kind, None)
-    return field
-
-
-def _pattern(field: Field, kind: Kind) -> tuple[tuple[int, int, Fraction], ...]:
-    last = len(field.dims)
-    return tuple(
-        (last - i, a.size, a.jump) for i, x in enumerate(field.dims) for a in x if a.kind == kind and a.size > 1
-    )
-
-
-def hull(fields: Sequence[Field], dims: Iterable[Axis]) -> Field:
-    """Smallest field that holds all of some fields whose axes are aligned from the last.
-
-    Args:
-        fields: At least one.
-        dims: Axes of the result.
-
-    Returns:
-        The hull; global along what moves differently in two of them.
-    """
-    out = Field(tuple(dims), None, None)
-    for kind in AXES:
-        reaches = [field.reach(kind) for field in fields]
-        if len({_pattern(field, kind) for field in fields}) == 1 and None not in reaches:
-            known = [reach for reach in reaches if reach is not None]
-            start = min(reach.start for reach in known)
-            end = max(reach.start + reach.extent for reach in known)
-            out = out.reaching(kind, Reach(start, end - start))
-    return out
+def _slope(images: Tensor, dim: int) -> Tensor:
+    """How much each value grows from one position to the next; from the jump if there is only one position."""
+    middle = (images.shape[dim] - 1) // 2
+    if images.shape[dim] > 1:
+        return images.narrow(dim, middle + 1, 1) - images.narrow(dim, middle, 1)
+    slope, axis = torch.zeros_like(images), max(dim - images.dim() + 2, 0)
+    slope[2 * axis + 1] = _jump(images[4 + axis])
+    slope[2 * axis] = -slope[2 * axis + 1]
+    return slope

@@ -1,78 +1,66 @@
-"""What each of torch's basic operations does to the fields of its operands: a table from operation name to rule."""
+"""What torch's basic operations do to coordinates; views and whatever else only moves values need no rule."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import reduce
+from typing import cast
 
+import torch
 from torch import Tensor
 
-from lurk.graph.axes import AXES, Atom, Axis, unlabelled
-from lurk.graph.receptive_field import Field, Window, contracted, everywhere, hull, lost, settle, spread, windowed
+from lurk.graph.receptive_field import contracted, core, everywhere, is_global, mixed, slid, thin
 
 
 @dataclass(frozen=True)
 class Operation:
-    """One operation as it ran.
+    """One operation as it runs.
 
     Args:
         name: Its name without overload, such as `convolution`.
         arguments: Every argument by name, defaults included.
-        fields: Fields of the tensors that depend on the image, by `id` of the tensor.
-        outputs: The tensors that it returned.
+        data: The tensors that depend on the image, at least one.
+        shape: Shape of its first output.
     """
 
     name: str
     arguments: Mapping[str, object]
-    fields: Mapping[int, Field]
-    outputs: Sequence[Tensor]
+    data: Sequence[Tensor]
+    shape: tuple[int, ...]
 
-    def field(self, name: str) -> Field | None:
-        """Field of a tensor argument, None where it is constant."""
-        return self.fields.get(id(self.arguments.get(name)))
-
-    @property
-    def data(self) -> Field:
-        """Field of the first operand that depends on the image."""
-        return next(iter(self.fields.values()))
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the first output."""
-        return tuple(self.outputs[0].shape)
-
-    def number(self, name: str) -> int:
-        """A whole-number argument."""
+    def tensor(self, name: str) -> Tensor:
+        """Return a tensor argument."""
         value = self.arguments[name]
-        return value if isinstance(value, int) else 0
+        if not isinstance(value, Tensor):
+            raise TypeError(f"{self.name}: {name} is no tensor")
+        return value
 
     def numbers(self, name: str) -> list[int]:
-        """An argument that is a list of whole numbers, empty where it was left out."""
+        """Return a whole number or a list of them; empty if it was left out."""
         value = self.arguments.get(name)
         if isinstance(value, int):
             return [value]
         return [int(item) for item in value] if isinstance(value, (list, tuple)) else []
 
-    def spread_over(self, name: str, count: int, default: int) -> list[int]:
-        """A list argument with one number for each of `count` axes."""
+    def per_axis(self, name: str, count: int, default: int) -> list[int]:
+        """Return a list argument with one number for each of `count` axes."""
         given = self.numbers(name) or [default]
         return given * count if len(given) == 1 else given
 
-    def axis(self, name: str, rank: int) -> int:
-        """An axis argument, counted from the front."""
-        return self.number(name) % max(rank, 1)
+    def axes(self, rank: int) -> list[int]:
+        """Return the axes that it works along, counted from the front; all if none is named."""
+        given = self.numbers("dim") or self.numbers("dims")
+        return [dim % max(rank, 1) for dim in given] if given else list(range(rank))
 
-    def axes(self, name: str, rank: int) -> list[int]:
-        """A list-of-axes argument counted from the front; all axes where it was left out."""
-        given = self.numbers(name)
-        return [dim % rank for dim in given] if given else list(range(rank))
+    def is_data(self, x: object) -> bool:
+        """Whether an argument depends on the image."""
+        return any(x is item for item in self.data)
 
 
 def words(text: str) -> frozenset[str]:
     """Set of the words of a text."""
     return frozenset(text.split())
 
-
-Rule = Callable[[Operation], "Field | list[Field | None] | None"]
-RULES: dict[str, Rule] = {}
 
 POINTWISE = words(
     "abs add addcdiv addcmul alias atan bitwise_and bitwise_not bitwise_or ceil celu clamp clamp_max clamp_min "
@@ -87,175 +75,187 @@ CONSTANT = words(
     "empty_like zeros_like ones_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
     "new_empty_strided fill zero"
 )
+MOVING = words("flip roll repeat stack slice_scatter select_scatter tril triu view_copy expand_copy permute_copy") | {
+    f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)
+}
+
+Rule = Callable[[Operation], Tensor]
+RULES: dict[str, Rule] = {}
 
 
-def rule(*names: str) -> Callable[[Rule], Rule]:
+def rule(names: str) -> Callable[[Rule], Rule]:
     """Return a decorator that enters a rule under some names."""
 
     def enter(function: Rule) -> Rule:
-        RULES.update(dict.fromkeys(names, function))
+        RULES.update(dict.fromkeys(names.split(), function))
         return function
 
     return enter
 
 
-def apply(op: Operation) -> list[Field | None]:
-    """Fields of an operation's outputs.
-
-    Args:
-        op: The operation; at least one of its operands depends on the image.
-
-    Returns:
-        One for each output, None where the output does not depend on the image.
-    """
-    if op.name in CONSTANT:
-        return [None] * len(op.outputs)
-    if op.name not in ("convolution", *POOLS):
-        op = replace(op, fields={key: settle(field) for key, field in op.fields.items()})
-    chosen = pointwise if op.name in POINTWISE else RULES.get(op.name, unknown)
-    found = chosen(op)
-    fields: Sequence[Field | None] = found if isinstance(found, list) else [found] * len(op.outputs)
-    return [_checked(op, field, output) for field, output in zip(fields, op.outputs, strict=True)]
+def unknown(op: Operation) -> Tensor:
+    """Global; its axes are those of an operand of the same shape."""
+    same = next((x for x in op.data if x.shape == op.shape), None)
+    return everywhere(op.data[0].amax() if same is None else core(same))
 
 
-def _checked(op: Operation, field: Field | None, output: Tensor) -> Field | None:
-    if field is None or field.shape == tuple(output.shape):
-        return field
-    return blurred(op, tuple(output.shape))
+def pointwise(op: Operation) -> Tensor:
+    """Everything that an operand sees; which axis is which is told by the one that varies most."""
+    found, *others = sorted((core(x) for x in op.data), key=Tensor.numel, reverse=True)
+    for x in others:
+        found = torch.where(is_global(x), everywhere(found), torch.maximum(found, x))
+    return found
 
 
-def blurred(op: Operation, shape: tuple[int, ...]) -> Field:
-    """Global field of an output; its axes are taken from an operand of the same shape where there is one."""
-    for field in op.fields.values():
-        if field.shape == shape:
-            return everywhere(field)
-    known = unlabelled(shape)
-    if len(op.data.dims) == len(shape):
-        known = tuple(a if s == n else u for a, s, n, u in zip(op.data.dims, op.data.shape, shape, known, strict=True))
-    return Field(known, None, None)
+@rule(" ".join(CONSTANT))
+def _constant(op: Operation) -> Tensor:
+    return torch.zeros(op.shape, dtype=torch.float64)  # with memory of its own at each position, to be written into
 
 
-def unknown(op: Operation) -> list[Field | None]:
-    """Global, the axes labelled as those of an operand of the same shape."""
-    return [blurred(op, tuple(output.shape)) for output in op.outputs]
-
-
-def aligned(fields: Sequence[Field], shape: tuple[int, ...]) -> list[Axis]:
-    """Axes of a broadcast result, each from the first operand that knows what it means."""
-    dims: list[Axis] = []
-    for back in range(len(shape), 0, -1):
-        size = shape[-back]
-        here = [f.dims[-back] for f in fields if len(f.dims) >= back and f.shape[-back] == size]
-        named = [axis for axis in here if any(atom.kind != "?" for atom in axis)]
-        dims.append((named or here or [(Atom("?", size),)])[0])
-    return dims
-
-
-def pointwise(op: Operation) -> Field:
-    """Hull of the operands, which are broadcast."""
-    fields = list(op.fields.values())
-    return hull(fields, aligned(fields, op.shape))
+@rule("_unsafe_view _reshape_copy")
+def _reshaped(op: Operation) -> Tensor:
+    return op.data[0].reshape(op.shape)
 
 
 @rule("copy")
-def _copy(op: Operation) -> Field | None:
-    source = op.field("src")
-    return None if source is None else hull([source], aligned([source], op.shape))
+def _copy(op: Operation) -> Tensor:
+    source = op.tensor("src")
+    return core(source) if op.is_data(source) else torch.zeros((), dtype=torch.float64)
 
 
-@rule("as_strided_", "set")
-def _restrided(op: Operation) -> Field:
-    return op.data if op.data.shape == op.shape else blurred(op, op.shape)
+@rule("cat")
+def _cat(op: Operation) -> Tensor:
+    dim = op.axes(len(op.shape))[0]
+    parts = [core(thin(x)) for x in op.data]
+    if dim in (1, len(op.shape) - 1) and all(part.shape[dim] == 1 for part in parts):
+        return reduce(torch.maximum, parts)
+    given = cast(list[Tensor], op.arguments["tensors"])
+    return thin(torch.cat([x if op.is_data(x) else torch.zeros(x.shape, dtype=torch.float64) for x in given], dim))
 
 
-@rule("convolution", "convolution_overrideable", "cudnn_convolution", "mkldnn_convolution")
-def _convolution(op: Operation) -> Field:
-    field = op.field("input")
-    if field is None or op.field("weight") is not None:
-        return blurred(op, op.shape)
-    weight = op.arguments["weight"]
-    kernel = tuple(weight.shape[2:]) if isinstance(weight, Tensor) else ()
-    count = len(kernel)
-    field = contracted(field, 1, flattened=False)
-    stride, padding = op.spread_over("stride", count, 1), op.spread_over("padding", count, 0)
-    dilation = op.spread_over("dilation", count, 1)
-    field = settle(field) if op.arguments.get("transposed") else field
-    slide = spread if op.arguments.get("transposed") else windowed
-    for i in range(count):
-        field = slide(field, 2 + i, Window(kernel[i], stride[i], padding[i], dilation[i]), op.shape[2 + i])
-    return replace(field, dims=(field.dims[0], (Atom("c", op.shape[1]),), *field.dims[2:]))
+@rule("convolution convolution_overrideable cudnn_convolution mkldnn_convolution")
+def _convolution(op: Operation) -> Tensor:
+    x, weight = op.tensor("input"), op.tensor("weight")
+    if not op.is_data(x) or op.is_data(weight):
+        return unknown(op)
+    x = contracted(x, [1]).expand(x.shape[0], 1, *x.shape[2:])
+    return _windowed(op, x, list(weight.shape[2:]), transposed=bool(op.arguments.get("transposed")))
 
 
-POOLS: tuple[str, ...] = (
-    "max_pool2d_with_indices",
-    "max_pool3d_with_indices",
-    "mkldnn_max_pool2d",
-    "max_pool2d",
-    "avg_pool1d",
-)
-POOLS += ("avg_pool2d", "avg_pool3d", "max_pool1d", "max_pool3d")
-
-
-@rule(*POOLS)
-def _pool(op: Operation) -> Field:
-    field, kernel = op.data, op.numbers("kernel_size")
+@rule("max_pool2d_with_indices max_pool3d_with_indices mkldnn_max_pool2d max_pool1d max_pool2d max_pool3d")
+@rule("avg_pool1d avg_pool2d avg_pool3d")
+def _pool(op: Operation) -> Tensor:
     count = int(next(letter for letter in op.name if letter.isdigit()))
-    kernel = kernel * count if len(kernel) == 1 else kernel
-    stride = op.spread_over("stride", count, 0) if op.numbers("stride") else kernel
-    padding, dilation = op.spread_over("padding", count, 0), op.spread_over("dilation", count, 1)
+    return _windowed(op, op.data[0], op.per_axis("kernel_size", count, 1), transposed=False)
+
+
+def _windowed(op: Operation, x: Tensor, kernel: list[int], *, transposed: bool) -> Tensor:
+    count = len(kernel)
+    strides = op.per_axis("stride", count, 1) if op.numbers("stride") else kernel
+    paddings, dilations = op.per_axis("padding", count, 0), op.per_axis("dilation", count, 1)
     for i in range(count):
-        dim = len(op.shape) - count + i
-        field = windowed(field, dim, Window(kernel[i], stride[i], padding[i], dilation[i]), op.shape[dim])
-    return field
+        at, step, span = i - count, strides[i], (kernel[i] - 1) * dilations[i]
+        reads: tuple[float, float, float] = (step, -paddings[i], span - paddings[i])
+        if transposed:  # position o reads the positions i with o = i·stride - padding + k·dilation
+            reads = (1 / step, (paddings[i] - span) / step, paddings[i] / step)
+        x = slid(x, at + x.dim(), op.shape[at], reads)
+    return x
 
 
-@rule(
-    "native_batch_norm", "cudnn_batch_norm", "miopen_batch_norm", "_native_batch_norm_legit", "_batch_norm_impl_index"
-)
-@rule("_native_batch_norm_legit_no_training", "_batch_norm_no_update", "_batch_norm_with_update")
-def _batch_norm(op: Operation) -> list[Field | None]:
+@rule("constant_pad_nd")
+def _pad(op: Operation) -> Tensor:
+    x, pads = op.data[0], op.numbers("pad")
+    for i in range(len(pads) // 2):
+        at = len(op.shape) - 1 - i
+        if pads[2 * i] or pads[2 * i + 1]:
+            x = slid(x, at, op.shape[at], (1, -pads[2 * i], -pads[2 * i]))
+    return x
+
+
+@rule("_adaptive_avg_pool2d _adaptive_avg_pool3d adaptive_max_pool2d adaptive_max_pool3d")
+@rule("adaptive_avg_pool1d adaptive_max_pool1d adaptive_avg_pool2d adaptive_avg_pool3d")
+def _adaptive_pool(op: Operation) -> Tensor:
+    x = op.data[0]
+    for at, (before, after) in enumerate(zip(x.shape, op.shape, strict=True)):
+        if before != after:
+            x = slid(x, at, after, (before / after, 0, before // after - 1))
+            x = x if after > 1 and before % after == 0 else everywhere(x)
+    return x
+
+
+@rule("upsample_nearest1d upsample_nearest2d upsample_nearest3d _upsample_nearest_exact1d _upsample_nearest_exact2d")
+@rule("upsample_linear1d upsample_bilinear2d upsample_bicubic2d")
+def _upsample(op: Operation) -> Tensor:
+    x = op.data[0]
+    scales = {2: op.arguments.get("scales_h", op.arguments.get("scales")), 3: op.arguments.get("scales_w")}
+    taps = {"nearest": (0, 0), "linear": (0, 1), "bilinear": (0, 1), "bicubic": (-1, 2)}
+    low, high = next(value for word, value in taps.items() if f"_{word}" in op.name)
+    for at in range(2, len(op.shape)):
+        before, after = x.shape[at], op.shape[at]
+        given = scales.get(at)
+        step = Fraction(1 / given).limit_denominator(4096) if isinstance(given, float) else Fraction(before, after)
+        shift = Fraction(0)
+        if op.arguments.get("align_corners"):
+            step = Fraction(before - 1, after - 1) if after > 1 else Fraction(0)
+        elif "exact" in op.name or (low, high) != (0, 0):
+            shift = (step - 1) / 2 if (low, high) != (0, 0) else step / 2
+        grain = max(step.denominator, shift.denominator)
+        reads = (float(step), float(shift + low - Fraction(grain - 1, grain)), float(shift + high))
+        x = slid(x, at, after, reads)
+    return x
+
+
+@rule("pixel_shuffle")
+def _pixel_shuffle(op: Operation) -> Tensor:
+    x, factor = op.data[0].narrow(-3, 0, 1), op.numbers("upscale_factor")[0]
+    for at in (len(op.shape) - 2, len(op.shape) - 1):
+        x = slid(x, at, op.shape[at], (1 / factor, (1 - factor) / factor, 0))
+    return x
+
+
+@rule("pixel_unshuffle")
+def _pixel_unshuffle(op: Operation) -> Tensor:
+    x, factor = op.data[0].narrow(-3, 0, 1), op.numbers("downscale_factor")[0]
+    for at in (len(op.shape) - 2, len(op.shape) - 1):
+        x = slid(x, at, op.shape[at], (factor, 0, factor - 1))
+    return x
+
+
+@rule("native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit _batch_norm_impl_index")
+@rule("_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update")
+def _batch_norm(op: Operation) -> Tensor:
     uses_batch = bool(op.arguments.get("training")) or op.name.endswith("with_update")
-    field = everywhere(op.data) if uses_batch else op.data
-    return [field, *([None] * (len(op.outputs) - 1))]
+    return everywhere(op.data[0]) if uses_batch else op.data[0]
 
 
-@rule("native_layer_norm", "_fused_rms_norm", "rms_norm", "layer_norm")
-def _layer_norm(op: Operation) -> list[Field | None]:
-    field, count = op.data, len(op.numbers("normalized_shape"))
-    for dim in range(len(op.shape) - count, len(op.shape)):
-        if field.kinds(dim) & set(AXES):
-            field = lost(field, dim)
-    return [field, *([None] * (len(op.outputs) - 1))]
+@rule("native_layer_norm _fused_rms_norm rms_norm layer_norm")
+def _layer_norm(op: Operation) -> Tensor:
+    rank = len(op.shape)
+    return mixed(op.data[0], range(rank - len(op.numbers("normalized_shape")), rank))
 
 
-@rule("native_group_norm", "group_norm")
-def _group_norm(op: Operation) -> list[Field | None]:
-    return [everywhere(op.data), *([None] * (len(op.outputs) - 1))]
+@rule("_softmax _log_softmax cumsum cumprod logcumsumexp")
+def _along(op: Operation) -> Tensor:
+    return mixed(op.data[0], op.axes(len(op.shape)))
 
 
-@rule("_softmax", "_log_softmax", "cumsum", "flip", "roll", "cumprod", "logcumsumexp")
-def _along(op: Operation) -> Field:
-    field = op.data
-    for dim in op.axes("dim" if "dim" in op.arguments else "dims", len(op.shape)):
-        if field.kinds(dim) & set(AXES):
-            field = lost(field, dim)
-    return field
-
-
-@rule("mean", "sum", "amax", "amin", "max", "min", "var", "std", "prod", "linalg_vector_norm", "norm", "logsumexp")
-@rule("var_mean", "std_mean", "any", "all")
-def _reduce(op: Operation) -> Field:
-    if len(op.fields) > 1:
+@rule("mean sum amax amin max min var std prod linalg_vector_norm norm logsumexp var_mean std_mean any all")
+def _reduce(op: Operation) -> Tensor:
+    if len(op.data) > 1:
         return pointwise(op)
-    field = op.data
-    dims = op.axes("dim", len(field.dims))
-    for dim in dims:
-        field = contracted(field, dim, flattened=False)
-    kept = [
-        _single(a) if i in dims else a for i, a in enumerate(field.dims) if op.arguments.get("keepdim") or i not in dims
-    ]
-    return replace(field, dims=tuple(kept))
+    x = op.data[0]
+    dims = op.axes(x.dim())
+    found = contracted(x, dims).expand([1 if at in dims else size for at, size in enumerate(x.shape)])
+    return found if len(op.shape) == x.dim() else found.squeeze(tuple(dims))
 
 
-def _single(axis: Axis) -> Axis:
-    return (Atom(axis[0].kind, 1, axis[0].jump),) if len(axis) == 1 else (Atom("?", 1),)
+@rule("mm bmm addmm baddbmm")
+def _product(op: Operation) -> Tensor:
+    *added, one, two = (value for value in op.arguments.values() if isinstance(value, Tensor))
+    if op.is_data(one) and op.is_data(two):
+        found = everywhere(core(one).amax(-1, keepdim=True))
+    elif op.is_data(one) or op.is_data(two):
+        found = contracted(*((one, [-1]) if op.is_data(one) else (two, [-2])), is_linear=True)
+    else:
+        return everywhere(core(added[0]))
+    return torch.maximum(found, core(added[0])) if added and op.is_data(added[0]) else found

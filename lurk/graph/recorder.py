@@ -1,28 +1,29 @@
-"""Following fields through a forward pass: every basic operation that runs is looked up in the table of rules."""
+"""Running a network on coordinates: what each basic operation does to them, and which operations made a tensor."""
 
 import dataclasses
-import weakref
-from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_map_only
 
-from lurk.graph import receptive_resize, receptive_views  # noqa: F401 - both enter their rules into the table
-from lurk.graph.axes import unlabelled
-from lurk.graph.receptive_field import Field, everywhere
-from lurk.graph.receptive_rules import CONSTANT, Operation, apply
+from lurk.graph.receptive_field import core, is_coordinate, thin
+from lurk.graph.receptive_rules import CONSTANT, MOVING, POINTWISE, RULES, Operation, Rule, pointwise, unknown
 
 PLUMBING = CONSTANT | {
     "alias",
     "detach",
     "clone",
     "lift_fresh",
-    "as_strided_",
     "_to_copy",
     "empty",
-    *receptive_views.VIEWS,
+    "view",
+    "_unsafe_view",
+    "expand",
+    "as_strided",
 }
 
 
@@ -37,77 +38,133 @@ def tensors_in(value: object) -> list[Tensor]:
     return [tensor for item in value for tensor in tensors_in(item)] if isinstance(value, (tuple, list)) else []
 
 
-class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class is untyped
-    """Knows the field of every tensor made while it is active, and which operations made it.
+class CoordinateTensor(Tensor):
+    """Has the shape and type of the tensor in whose place it is, and holds coordinates instead of values.
 
-    >>> recorder = Recorder()
-    >>> with recorder:
+    Args:
+        coordinates: float64 of the same shape.
+        dtype: Type of the tensor.
+        device: Where the tensor would be; coordinates are on the CPU.
+    """
+
+    coordinates: Tensor
+    __torch_function__ = torch._C._disabled_torch_function_impl  # type: ignore[assignment]  # as torch documents it
+
+    @staticmethod
+    def __new__(cls, coordinates: Tensor, dtype: torch.dtype, device: torch.device) -> "CoordinateTensor":
+        """Make a tensor without values."""
+        made: CoordinateTensor = Tensor._make_wrapper_subclass(cls, coordinates.shape, dtype=dtype, device=device)
+        made.coordinates = coordinates
+        return made
+
+    @classmethod
+    def __torch_dispatch__(  # type: ignore[override]  # as torch calls it
+        cls, func: object, types: object, args: object = (), kwargs: object = None
+    ) -> object:
+        """Refuse whatever does not run under a `Recorder`."""
+        raise NotImplementedError(f"{func} on coordinates")
+
+
+def coordinates_of(x: object) -> Tensor | None:
+    """Return what a value depends on; None if it does not depend on the image."""
+    return x.coordinates if isinstance(x, CoordinateTensor) and is_coordinate(core(x.coordinates)).any() else None
+
+
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class is untyped
+    """Runs every operation on coordinates and notes which operations ran.
+
+    >>> image = CoordinateTensor(image_coordinates((3, 224, 224)), torch.float32, torch.device("cpu"))
+    >>> with Recorder() as recorder:
     ...     output = module(image)
-    >>> recorder.field(output)
+    >>> coordinates_of(output)
     """
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own class is untyped
         self.done: list[tuple[str, float | None]] = []
-        self._fields: dict[int, tuple[weakref.ref[Tensor], Field, int]] = {}
-        self._written: Counter[int] = Counter()
-
-    def follow(self, tensor: Tensor, field: Field | None) -> None:
-        """Say what a tensor's field is; None makes it constant."""
-        if field is None:
-            self._fields.pop(id(tensor), None)
-        else:
-            self._fields[id(tensor)] = (weakref.ref(tensor), field, self._written[_storage(tensor)])
-
-    def field(self, tensor: Tensor) -> Field | None:
-        """Field of a tensor, None where it does not depend on the image."""
-        version = self._written[_storage(tensor)]
-        known = self._fields.get(id(tensor))
-        if known is None or known[0]() is not tensor:
-            return Field(unlabelled(tensor.shape), None, None) if version else None
-        return known[1] if known[2] == version else everywhere(known[1])
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: object, args: Sequence[object] = (), kwargs: object = None
     ) -> object:
-        """Run an operation and follow the fields through it."""
+        """Run an operation on coordinates."""
         named = dict(kwargs) if isinstance(kwargs, Mapping) else {}
-        result = func(*args, **named)
-        arguments = {slot.name: slot.default_value for slot in func._schema.arguments}
-        arguments |= dict(zip([slot.name for slot in func._schema.arguments], args, strict=False)) | named
+        slots = func._schema.arguments
+        arguments = {slot.name: slot.default_value for slot in slots}
+        arguments |= dict(zip([slot.name for slot in slots], args, strict=False)) | named
         operands = tensors_in(list(arguments.values()))
-        fields = {id(t): field for t in operands if (field := self.field(t)) is not None}
+        data = [x for x in operands if isinstance(x, CoordinateTensor)]
+        if not data:
+            return func(*args, **named)
         name = func._schema.name.rpartition("::")[2]
-        changed = [
-            arguments[slot.name] for slot in func._schema.arguments if slot.alias_info and slot.alias_info.is_write
-        ]
-        name = name[:-1] if changed and name.endswith("_") and not name.endswith("strided_") else name
-        if name == "index" and any(tensor.dtype == torch.bool for tensor in operands[1:]):
+        target = next((arguments[slot.name] for slot in slots if slot.alias_info and slot.alias_info.is_write), None)
+        name = name[:-1] if target is not None and name.endswith("_") else name
+        if name == "index" and any(x.dtype == torch.bool for x in operands[1:]):
             name = "masked_select"
-        outputs = tensors_in(result)
-        self._forget_reused(operands, outputs)
-        if fields:
-            if name not in PLUMBING:
-                self.done.append((name, _bound(name, arguments)))
-            found = apply(Operation(name, arguments, fields, outputs)) if outputs else []
-            for output, field in zip(outputs, found, strict=True):
-                self._keep(output, field, any(output is tensor for tensor in changed))
-        return result
-
-    def _keep(self, output: Tensor, field: Field | None, in_place: bool) -> None:
-        if in_place and field != self.field(output):
-            self._written[_storage(output)] += 1
-        self.follow(output, field)
-
-    def _forget_reused(self, operands: Sequence[Tensor], outputs: Sequence[Tensor]) -> None:
-        old = {_storage(tensor) for tensor in operands}
-        for output in outputs:
-            if _storage(output) not in old:
-                self._written.pop(_storage(output), None)
+        known = [x for x in data if coordinates_of(x) is not None]
+        if known and name not in PLUMBING:
+            self.done.append((name, _bound(name, arguments)))
+        if target is None and (name in MOVING or (func.is_view and name != "as_strided")):
+            return _moved(func, (args, named), data[0])
+        rule = RULES.get(name, pointwise if name in POINTWISE or torch.Tag.pointwise in func.tags else unknown)
+        inner = tree_map_only(CoordinateTensor, lambda x: x.coordinates, arguments)
+        op = Operation(name, inner, [x.coordinates for x in known or data], tuple(data[0].shape))
+        if target is None:
+            return _computed(rule, op, _shapes(func, (args, named)), data[0].device)
+        if not isinstance(target, CoordinateTensor) or torch.Tag.inplace_view in func.tags:
+            raise TypeError(f"{name} changes a constant, or the shape of a tensor, in place")
+        _write(target.coordinates, rule(replace(op, shape=tuple(target.shape))))
+        return target
 
 
-def _storage(tensor: Tensor) -> int:
-    return int(tensor.untyped_storage()._cdata)
+def _moved(func: torch._ops.OpOverload, given: tuple[Sequence[object], object], like: CoordinateTensor) -> object:
+    """Run an operation that computes nothing on the coordinates themselves."""
+    args, named = tree_map_only(Tensor, lambda x: getattr(x, "coordinates", torch.zeros(x.shape)), given)
+    try:
+        result = func(*args, **named)
+    except RuntimeError:  # no view can be had of what is stored once along an axis
+        result = args[0].reshape(args[1])
+    return tree_map_only(
+        Tensor, lambda x: CoordinateTensor(x if func.is_view else thin(x), like.dtype, like.device), result
+    )
+
+
+def _computed(rule: Rule, op: Operation, outputs: object, device: torch.device) -> object:
+    """Put coordinates into the outputs of an operation."""
+    made = tensors_in(outputs)
+    if not made:
+        return outputs
+    op = replace(op, shape=tuple(made[0].shape))
+    first = rule(op)
+
+    def filled(output: Tensor) -> CoordinateTensor:
+        found = first if output.shape == op.shape else unknown(replace(op, shape=tuple(output.shape)))
+        return CoordinateTensor(core(found).clone().expand(output.shape), output.dtype, device)
+
+    return tree_map_only(Tensor, filled, outputs)
+
+
+def _shapes(func: torch._ops.OpOverload, given: tuple[object, object]) -> object:
+    """Run an operation on tensors without values; on ones if it has to read them."""
+    for device in ("meta", "cpu"):
+        args, named = tree_map_only(Tensor, partial(_blank, device=device), given)
+        try:
+            return func(*args, **named)
+        except (NotImplementedError, RuntimeError):
+            if device == "cpu":
+                raise
+    return None
+
+
+def _blank(x: Tensor, device: str) -> Tensor:
+    return torch.ones(x.shape, dtype=x.dtype, device=device)
+
+
+def _write(target: Tensor, found: Tensor) -> None:
+    """Change coordinates in place; where they are stored once along an axis, for all that lies along it."""
+    target = core(target)
+    found = found[(None,) * (target.dim() - found.dim())]
+    over = [dim for dim in range(target.dim()) if target.shape[dim] == 1 < found.shape[dim]]
+    target.copy_(found.amax(over, keepdim=True) if over else found)
 
 
 def _bound(name: str, arguments: Mapping[str, object]) -> float | None:

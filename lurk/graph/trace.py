@@ -6,6 +6,7 @@ the model then counts as untraceable.
 
 import contextlib
 import operator
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,10 +18,10 @@ from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
 
 from lurk.graph.plan import attribute
-from lurk.graph.proxies import Valued, flat, real, taken_for_tensors, whole_functions
-from lurk.graph.receptive_field import Field
+from lurk.graph.proxies import Valued, accepted, flat, real
+from lurk.graph.receptive_field import thin
 from lurk.graph.receptive_rules import words
-from lurk.graph.recorder import Recorder
+from lurk.graph.recorder import Recorder, coordinates_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 SHAPELY = words(
@@ -29,6 +30,7 @@ SHAPELY = words(
     "itemsize"
 )
 
+_ALONE = threading.RLock()  # torch.fx, too, replaces methods of every module while it traces
 RAGGED = words("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave")
 
 
@@ -57,7 +59,7 @@ class Value:
 
     Args:
         shape: Shape of the tensor, None for what is no tensor.
-        field: Its field, None where it does not depend on the image.
+        field: Coordinates of what it depends on, None if it is constant.
         done: The operations that made it, each with the upper bound that it sets.
         owner: The call in whose code it was made.
         static: Whether it is no tensor and depends on shapes only.
@@ -67,7 +69,7 @@ class Value:
     """
 
     shape: tuple[int, ...] | None
-    field: Field | None
+    field: Tensor | None
     done: tuple[tuple[str, float | None], ...]
     owner: Call | None
     static: bool
@@ -93,7 +95,7 @@ class _Tracer(fx.Tracer):
         self.calls: list[Call] = []
         self.values: dict[fx.Node, Value] = {}
         self._probe, self._recorder, self._whole = probe, recorder, whole
-        self._running = False
+        self._running, self._thread = False, threading.get_ident()
         self.output: object = None
         self._stack: list[Call] = []
         self._counts: Counter[str] = Counter()
@@ -116,7 +118,7 @@ class _Tracer(fx.Tracer):
     def call_module(
         self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
     ) -> object:
-        if self._running:
+        if self._running or threading.get_ident() != self._thread:
             return forward(*args, **kwargs)
         try:
             path = self.path_of_module(m)
@@ -137,7 +139,8 @@ class _Tracer(fx.Tracer):
         return output
 
     def getattr(self, attr: str, attr_val: object, parameter_proxy_cache: dict[str, fx.Proxy]) -> object:
-        return attr_val if self._running else super().getattr(attr, attr_val, parameter_proxy_cache)
+        is_other = self._running or threading.get_ident() != self._thread
+        return attr_val if is_other else super().getattr(attr, attr_val, parameter_proxy_cache)
 
     def create_arg(self, a: object) -> Argument:
         return a.node if isinstance(a, fx.Proxy) else super().create_arg(a)
@@ -156,14 +159,16 @@ class _Tracer(fx.Tracer):
         made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
         vars(made)["value"] = value
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
-        reach = self._recorder.field(value) if isinstance(value, Tensor) else None
+        field = coordinates_of(value)
         ragged = any(name in RAGGED for name, _ in done) or any(self.values[p.node].ragged for p in proxies)
         asked = kind != "call_module" and _name(target, given) in SHAPELY and not ragged
         steady = not isinstance(value, Tensor) and (asked or all(self.values[p.node].static for p in proxies))
         same = next((p.node for p in proxies if shape is not None and real(p) is value), None)
         owner = self._stack[-1] if self._stack else None
         floating = isinstance(value, Tensor) and value.is_floating_point()
-        self.values[made.node] = Value(shape, reach, done, owner, steady, same, floating, ragged)
+        self.values[made.node] = Value(
+            shape, None if field is None else thin(field), done, owner, steady, same, floating, ragged
+        )
         return made
 
     def _run(self, kind: str, target: object, args: object, kwargs: object) -> object:
@@ -219,12 +224,7 @@ def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None
     """
     for whole in (False, True):
         tracer = _Tracer(probe, recorder, whole)
-        with (
-            contextlib.suppress(Exception),
-            torch.no_grad(),
-            whole_functions(),
-            taken_for_tensors(),
-        ):  # a proxy may fail in any way
+        with contextlib.suppress(Exception), torch.no_grad(), _ALONE, accepted(module):  # a proxy may fail in any way
             graph = tracer.trace(module)
             read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
             made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}

@@ -1,9 +1,14 @@
 import builtins
+import sys
+import threading
 
 import pytest
 import torch
+import torchvision
 from torch import Tensor, nn
+from torch.nn import functional
 
+from lurk.errors import ModelError
 from lurk.graph.layers import find_layers
 from tests.methods.networks import image_of, seeded
 
@@ -55,10 +60,76 @@ def test_torchs_own_code_is_not_deceived_by_a_stand_in(spelling):
     assert [layer.name for layer in made.layers] == ["one", "two"]
 
 
-def test_nothing_stays_of_what_stood_in_during_a_trace():
-    before = (builtins.isinstance, torch.autograd.Function.__dict__["apply"], Doubled.__dict__["forward"])
-    find_layers(seeded(lambda: Doing(Doubled.apply)), (1, 4, 4))
-    assert (builtins.isinstance, torch.autograd.Function.__dict__["apply"], Doubled.__dict__["forward"]) == before
+class Contextual(Doubled):
+    """Keeps its forward pass apart from what it stores for its gradient."""
+
+    @staticmethod
+    def forward(x: Tensor) -> Tensor:
+        return x * 1
+
+    @staticmethod
+    def setup_context(ctx, inputs, output) -> None:
+        ctx.save_for_backward(*inputs)
+
+
+def test_a_custom_function_with_a_context_of_its_own_is_one_node():
+    made = find_layers(seeded(lambda: Doing(Contextual.apply)), (1, 4, 4))
+    assert made.graph is not None
+    functions = [node.target.__name__ for node in made.graph.nodes if node.op == "call_function"]
+    assert functions == ["apply"]
+
+
+def names_of_torch() -> list[object]:
+    """What a trace must leave alone, as any thread finds it."""
+    return [
+        builtins.isinstance,
+        torch.autograd.Function.__dict__["apply"],
+        functional.__dict__.get("isinstance"),
+        torch.Tensor.__dict__.get("__class__"),
+    ]
+
+
+class Elsewhere(nn.Module):
+    """Lets another thread look at the names, run a network and use a custom function while it is traced."""
+
+    def __init__(self, fails: bool) -> None:
+        super().__init__()
+        self.conv, self.fails = nn.Conv2d(1, 2, 1), fails
+        self.seen: list[object] = []
+
+    def forward(self, x: Tensor) -> Tensor:
+        def look() -> None:
+            image = torch.ones(1, 1, 2, 2)
+            own = nn.Conv2d(1, 2, 1)
+            plain = [isinstance(image, Tensor), isinstance(3, (str, int)), isinstance("3", int)]
+            results = [torch.equal(Doubled.apply(image), image), type(own(image)), type(self.conv(image))]
+            self.seen.append((names_of_torch(), plain, results))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        if self.fails:
+            raise RuntimeError
+        return self.conv(x)
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_another_thread_sees_the_originals_while_a_trace_runs_and_nothing_stays_of_it(fails):
+    own = (vars(sys.modules[__name__]), vars(torch), vars(torchvision))
+    before = [*names_of_torch(), Doubled.__dict__["forward"]]
+    module = Elsewhere(fails)
+    if fails:
+        with pytest.raises(ModelError):
+            find_layers(module, (1, 4, 4))
+    else:
+        assert find_layers(module, (1, 4, 4)).graph is not None
+    assert module.seen
+    for names, plain, results in module.seen:
+        assert names == before[:-1]
+        assert plain == [True, True, False]
+        assert results == [True, Tensor, Tensor]
+    assert [*names_of_torch(), Doubled.__dict__["forward"]] == before
+    assert not any("isinstance" in names for names in own)
 
 
 @pytest.mark.parametrize("spelling", ["an apply that was looked up before", "an apply that is looked up now"])

@@ -1,5 +1,4 @@
 from collections.abc import Iterator
-from fractions import Fraction
 from functools import cache
 
 import pytest
@@ -8,11 +7,9 @@ import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lurk.graph.axes import Atom
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
-from lurk.graph.receptive_field import Window, contracted, hull, image_field, picked, settle, windowed
 from lurk.records import LayerInfo
 
 Box = tuple[int, int, int, int]
@@ -141,6 +138,32 @@ def test_gradient_lies_inside_the_box_with_ordinary_weights(name: str) -> None:
         assert holds(box, seen), layer
 
 
+class Copied(nn.Module):
+    """Copies into a slice of a fresh tensor."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(image)
+        shifted = torch.zeros_like(hidden)
+        shifted[:, :, 1:].copy_(hidden[:, :, :-1])
+        return self.last(shifted)
+
+
+class Averaged(nn.Module):
+    """Pools cells of 2 × 3 pixels with a view and a mean."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(3, 2, 3)
+
+    def forward(self, image: Tensor) -> Tensor:
+        n, c, h, w = image.shape
+        return self.last(image.view(n, c, h // 2, 2, w // 3, 3).mean((3, 5)))
+
+
 def exact_stacks() -> dict[str, nn.Module]:
     class Branches(nn.Module):
         def __init__(self) -> None:
@@ -180,6 +203,9 @@ def exact_stacks() -> dict[str, nn.Module]:
         "adaptive": nn.Sequential(nn.AdaptiveAvgPool2d((6, 12)), nn.Conv2d(3, 4, 3)),
         "reflected": nn.Sequential(nn.Conv2d(3, 4, 5, padding=2, padding_mode="reflect"), nn.Conv2d(4, 4, 1)),
         "unshuffled": nn.Sequential(nn.PixelUnshuffle(2), nn.Conv2d(12, 4, 3)),
+        "flattened and back": nn.Sequential(nn.Flatten(2), nn.Unflatten(2, (24, 36)), nn.Conv2d(3, 4, 3)),
+        "a slice copied in place": Copied(),
+        "averaged by hand": Averaged(),
         "branches": Branches(),
         "focus": Focus(),
         "folded": Folded(),
@@ -227,6 +253,52 @@ class Scaled(nn.Module):
         return self.last(hidden * torch.sigmoid(self.gate(functional.adaptive_avg_pool2d(hidden, 1))))
 
 
+class Attending(nn.Module):
+    """Attention between two convolutions, its tokens laid out as a map again."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.first, self.attention = nn.Conv2d(3, 4, 3, padding=1), nn.MultiheadAttention(4, 2, batch_first=True)
+        self.last = nn.Conv2d(4, 2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        hidden = self.first(image)
+        tokens = hidden.flatten(2).transpose(1, 2)
+        return self.last(self.attention(tokens, tokens, tokens)[0].transpose(1, 2).reshape(hidden.shape))
+
+
+class Cut(nn.Module):
+    """Reads the pixels in rows of another length."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.last = nn.Conv2d(3, 2, 1)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(image.view(-1, 3, 16, 54))
+
+
+class Rolled(Cut):
+    """Moves the rows around."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(image.roll(5, 2))
+
+
+class Mirrored(Cut):
+    """Adds the image and its mirror image."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.last(image + image.flip(3))
+
+
+class Summed(nn.Module):
+    """Adds up the rows."""
+
+    def forward(self, image: Tensor) -> Tensor:
+        return image.cumsum(2)
+
+
 class Written(nn.Module):
     """Writes into a slice of a fresh tensor."""
 
@@ -249,6 +321,11 @@ GLOBAL = {
     "global pooling": (nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Conv2d(3, 4, 1)), "1"),
     "circular padding": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), ""),
     "a slice written in place": (Written(), "last"),
+    "attention": (Attending(), "last"),
+    "a view across an uneven cut": (Cut(), "last"),
+    "rolled": (Rolled(), "last"),
+    "summed up": (nn.Sequential(Summed(), nn.Conv2d(3, 4, 3)), "1"),
+    "mixed with its mirror image": (Mirrored(), "last"),
 }
 
 
@@ -262,36 +339,47 @@ def test_field_is_global_after(name: str) -> None:
     assert found.box(1, 2, (24, 36)) == (0, 0, 24, 36)
 
 
-def test_convolution_composes_by_hand() -> None:
-    field = windowed(image_field((1, 3, 20, 20)), 2, Window(3, 2, 1), 10)
-    field = windowed(field, 2, Window(3, 1, 1), 10)
-    assert field.rows is not None
-    assert (field.rows.start, field.rows.extent) == (-3, 7)
-    assert field.dims[2] == (Atom("row", 10, Fraction(2)),)
-    assert field.cols == image_field((1, 3, 20, 20)).cols
+def field_of(module: nn.Module, shape: tuple[int, int, int] = (3, 20, 20)) -> LayerInfo:
+    return find_layers(module, shape).layers[-1]
 
 
-def test_hull_of_a_shifted_branch_holds_both() -> None:
-    field = image_field((1, 3, 8, 8))
-    shifted = picked(field, 3, -2, 1, 8)
-    both = hull([field, shifted], field.dims)
-    assert both.cols is not None
-    assert (both.cols.start, both.cols.extent) == (-2, 3)
+def test_convolutions_compose_by_hand() -> None:
+    rows = [nn.Conv2d(3, 3, (3, 1), (stride, 1), (1, 0)) for stride in (2, 1)]
+    found = field_of(nn.Sequential(*rows))
+    assert (found.receptive_field, found.jump, found.offset) == ((7, 1), (2, 1), (-3, 0))
 
 
-def test_hull_of_two_strides_is_global() -> None:
-    field = image_field((1, 3, 8, 8))
-    strided = windowed(image_field((1, 3, 8, 16)), 3, Window(1, 2), 8)
-    assert hull([field, strided], field.dims).cols is None
-    assert hull([field, strided], field.dims).rows is not None
+def test_a_sum_with_a_shifted_branch_holds_both() -> None:
+    class Shifted(nn.Sequential):
+        def forward(self, image: Tensor) -> Tensor:
+            return self[0](image + functional.pad(image, (2, 0, 0, 0))[..., :-2])
+
+    found = field_of(Shifted(nn.Conv2d(3, 2, 1)))
+    assert (found.receptive_field, found.offset) == ((1, 3), (0, -2))
 
 
-def test_summing_an_axis_of_one_position_stays_local() -> None:
-    field = windowed(image_field((1, 3, 5, 5)), 2, Window(5), 1)
-    assert contracted(field, 2, flattened=False).rows == field.rows
-    assert contracted(field, 2, flattened=True).rows is None
+def test_a_sum_of_two_strides_holds_both() -> None:
+    class Strides(nn.Sequential):
+        def forward(self, image: Tensor) -> Tensor:
+            return self[0](image[..., :10] + image[..., ::2])
+
+    made = find_layers(open_up(Strides(nn.Conv2d(3, 2, 1))), (3, 20, 20))
+    for layer, box, seen in supports(made):
+        assert holds(box, seen), layer
 
 
-def test_settling_without_slack_changes_nothing() -> None:
-    field = image_field((2, 3, 5, 7))
-    assert settle(field) is field
+def test_a_map_of_one_position_keeps_its_field_and_its_jump() -> None:
+    stack = nn.Sequential(nn.Conv2d(3, 4, 5, 2), nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 3, 2, 1))
+    found = find_layers(stack, (3, 5, 5)).layers
+    assert [layer.grid for layer in found] == [(1, 1)] * 3
+    assert [(layer.receptive_field, layer.jump, layer.offset) for layer in found] == [
+        ((5, 5), (2, 2), (0, 0)),
+        ((9, 9), (2, 2), (-2, -2)),
+        ((13, 13), (4, 4), (-4, -4)),
+    ]
+
+
+@pytest.mark.parametrize(("side", "size"), [(224, 435), (32, 435)])
+def test_a_field_larger_than_the_image_goes_on_into_the_padding(side: int, size: int) -> None:
+    found = find_layers(make("resnet18"), (3, side, side), r"layer4\.1\.conv2").layers[0]
+    assert (found.receptive_field, found.jump, found.offset) == ((size, size), (32, 32), (-202 - 15, -202 - 15))
