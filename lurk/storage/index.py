@@ -5,11 +5,11 @@ Axes: u units, k hits, y classes.
 
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -19,10 +19,9 @@ from lurk.storage.bins import SIDE, bin_edges, quantiles
 from lurk.storage.class_profile import class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
 from lurk.storage.stored_array import Array
+from lurk.storage.unit_state import unit_state
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
-ALWAYS_ON = 0.999
-SATURATED = 0.5
 SMALL_BYTES = 4096
 
 ARRAYS = (
@@ -44,7 +43,7 @@ class Best:
 
 
 class Index:
-    """A study's results, as far as its sweep is; what it shows does not change under the reader.
+    """A study's results as of one checkpoint; a sweep that goes on does not change what an open index shows.
 
     >>> Index(Path("cache/index/0123")).unit("layer1.0.conv1", 12).hits_max[0].score  # doctest: +SKIP
     3.25
@@ -65,7 +64,8 @@ class Index:
         self._arrays: dict[str, Array] = {}
         ends = np.cumsum([layer.units for layer in self.manifest.layers]).tolist()
         self._layers = {
-            layer.name: (layer, end - layer.units) for layer, end in zip(self.manifest.layers, ends, strict=True)
+            layer.name: (layer, slice(end - layer.units, end))
+            for layer, end in zip(self.manifest.layers, ends, strict=True)
         }
 
     @property
@@ -75,14 +75,15 @@ class Index:
 
     @property
     def classes(self) -> tuple[str, ...] | None:
-        """Class names, None where the image set has none."""
+        """Class names, None if the image set has no classes."""
         return self.manifest.classes
 
     def layer(self, name: str) -> LayerInfo:
-        """The layer of that name; LayerError when there is none."""
+        """The layer of that name; LayerError if there is none."""
         return self._place(name)[0]
 
-    def _place(self, name: str) -> tuple[LayerInfo, int]:
+    def _place(self, name: str) -> tuple[LayerInfo, slice]:
+        """A layer and the rows of its units."""
         if name not in self._layers:
             some = ", ".join(list(self._layers)[:8])
             raise LayerError(f"no layer {name!r} in this study; its layers are {some}{', …' * (len(self._layers) > 8)}")
@@ -143,7 +144,7 @@ class Index:
             raise IndexFormatError(f"the list of images in {self.folder} is cut short; sweep again to replace it")
 
     def before(self) -> "Index | None":
-        """The index as of the checkpoint before this one, None before the second; of a finished index `best` alone."""
+        """The index as of the checkpoint before this one, None if there is none; once finished, only for `best`."""
         number = self.manifest.generation - 1
         if number < 1 or not generation_folder(self.folder, number).is_dir():
             return None
@@ -176,17 +177,17 @@ class Index:
             unit: Channel number.
 
         Returns:
-            The record; before the first checkpoint its lists are empty.
+            The record. Its lists are empty before the first checkpoint.
 
         Raises:
             LayerError: There is no such layer, or it has no such unit.
         """
-        info, first = self._place(layer)
+        info, rows = self._place(layer)
         if not 0 <= unit < info.units:
             raise LayerError(f"layer {layer!r} has no unit {unit}; its units are 0 to {info.units - 1}")
         if not self.manifest.generation:
             return _unseen(layer, unit)
-        row = first + unit
+        row = rows.start + unit
         count, mean, std, positive, bounded = self._distribution(row)
         hits_max = self._hits(info, "max", row)
         classes = self._profile(slice(row, row + 1))[0]
@@ -252,81 +253,46 @@ class Index:
         """
         if not self.manifest.generation:
             return np.zeros(0), np.zeros(0)
-        row = self._place(layer)[1] + unit
+        row = self._place(layer)[1].start + unit
         edges = bin_edges(int(self.array("sketch_top")[row]))
         edges[SIDE] = edges[SIDE + 1] = 0.0
         return edges, np.asarray(self.array("sketch_counts")[row], np.float64)
 
     def best(self, layer: str) -> Best:
         """The best hit by the spatial max of each unit of a layer."""
-        info, first = self._place(layer)
+        info, rows = self._place(layer)
         if not self.manifest.generation:
             none = np.full(info.units, -1, np.int64)
             return Best(none, np.full(info.units, np.nan), none, none)
-        rows = slice(first, first + info.units)
         image, score, position = (self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "position"))
         row, col = np.divmod(np.asarray(position, np.int64), info.grid[1])
         return Best(np.asarray(image, np.int64), np.asarray(score, np.float64), row, col)
 
     def states(self, layer: str) -> list[UnitState]:
         """State of each unit of a layer."""
-        info, first = self._place(layer)
+        info, rows = self._place(layer)
         if not self.manifest.generation:
             return ["ok"] * info.units
-        counts = self.array("distribution_counts")[first : first + info.units].tolist()
-        return [unit_state(*row) for row in counts]
+        return [unit_state(*counts) for counts in self.array("distribution_counts")[rows].tolist()]
 
     def fraction_positive(self, layer: str) -> Floats:
         """Share of positions above 0 of each unit, float64 (u,), NaN before the first checkpoint."""
-        info, first = self._place(layer)
+        info, rows = self._place(layer)
         if not self.manifest.generation:
             return np.full(info.units, np.nan)
-        counts = np.asarray(self.array("distribution_counts")[first : first + info.units], np.float64)
+        counts = np.asarray(self.array("distribution_counts")[rows], np.float64)
         with np.errstate(divide="ignore", invalid="ignore"):
             return counts[:, 1] / counts[:, 0]
 
     def selectivity(self, layer: str) -> Floats:
-        """Selectivity index of each unit: (best - rest) / (|best| + |rest|) of its class means of the spatial max.
-
-        Args:
-            layer: Name of the layer.
-
-        Returns:
-            float64 (u,), in [-1, 1], NaN with fewer than two classes seen.
-        """
-        info, first = self._place(layer)
+        """Selectivity index of each unit's class means of the spatial max, float64 (u,); see `class_profile`."""
+        info, rows = self._place(layer)
         if not self.manifest.generation:
             return np.full(info.units, np.nan)
-        return selectivity(self._profile(slice(first, first + info.units))[:, :, 0, 0])
-
-
-def unit_state(count: int, positive: int, bounded: int) -> UnitState:
-    """State of a unit from its numbers of positions: all, above 0, at the bound of the activation function."""
-    if not count:
-        return "ok"
-    if not positive:
-        return "dead"
-    if positive >= ALWAYS_ON * count:
-        return "always_on"
-    return "saturated" if bounded >= SATURATED * positive else "ok"
+        return selectivity(self._profile(rows)[:, :, 0, 0])
 
 
 def _unseen(layer: str, unit: int) -> UnitRecord:
-    empty: Mapping[str, Any] = dict.fromkeys(
-        ("class_max", "class_mean", "class_max_std", "class_mean_std"), np.zeros(0)
-    )
-    nothing = np.zeros(0, np.int64)
-    return UnitRecord(
-        layer,
-        unit,
-        (),
-        (),
-        nothing,
-        **empty,
-        count=0,
-        mean=math.nan,
-        std=math.nan,
-        fraction_positive=math.nan,
-        quantiles={},
-        state="ok",
-    )
+    """The record of a unit before the first checkpoint."""
+    none, nan = np.zeros(0), math.nan
+    return UnitRecord(layer, unit, (), (), np.zeros(0, np.int64), none, none, none, none, 0, nan, nan, nan, {}, "ok")

@@ -15,6 +15,7 @@ from lurk.sweeps.reducers import Batch, State
 
 SAMPLES = 1 << 16
 LEAST_SAMPLES = 64
+BLOCK = 1024
 
 
 def sampled_positions(positions: int, images: int) -> int:
@@ -63,8 +64,10 @@ class Sketch:
             first += len(top)
 
     def merge(self, state: State) -> None:
-        """Add stored counts."""
-        self._merge_block(torch.from_numpy(state["counts"][:]), torch.from_numpy(state["top"][:]), 0)
+        """Add stored counts, a block of units at a time."""
+        for first in range(0, len(self.top), BLOCK):
+            counts, top = (torch.from_numpy(state[name][first : first + BLOCK]) for name in ("counts", "top"))
+            self._merge_block(counts, top, first)
 
     def _merge_block(self, counts: Tensor, top: Tensor, first: int) -> None:
         """Add counts (c, BINS) in windows that end at `top` (c,) to the units from `first` on."""

@@ -11,7 +11,7 @@ from lurk.errors import CacheError, IndexFormatError, LayerError
 from lurk.storage import index as index_module
 from lurk.storage import index_writer
 from lurk.storage.histogram import histogram
-from lurk.storage.index import Index, unit_state
+from lurk.storage.index import Index
 from lurk.storage.index_writer import open_index, show_in_study, write_index
 from lurk.storage.manifest import study_index
 from tests.conftest import finish, make_manifest, make_statistics
@@ -81,20 +81,6 @@ def test_distribution_and_states(toy_index):
     assert [toy_index.unit("conv", unit).state for unit in range(3)] == ["ok", "dead", "saturated"]
     assert toy_index.states("conv") == ["ok", "dead", "saturated"]
     assert toy_index.unit("fc", 0).state == "always_on"
-
-
-@pytest.mark.parametrize(
-    ("counts", "state"),
-    [
-        ((0, 0, 0), "ok"),
-        ((1000, 0, 0), "dead"),
-        ((1000, 999, 0), "always_on"),
-        ((1000, 998, 498), "ok"),
-        ((1000, 998, 499), "saturated"),
-    ],
-)
-def test_states_at_their_limits(counts, state):
-    assert unit_state(*counts) == state
 
 
 def test_quantiles_end_at_the_best_score(toy_index):
