@@ -107,7 +107,7 @@ def test_the_python_example_of_the_readme_runs(tmp_path):
     run = subprocess.run(
         [sys.executable, "-c", example],
         cwd=tmp_path,
-        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path)},
+        env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,
         text=True,
         timeout=180,
