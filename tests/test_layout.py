@@ -14,6 +14,7 @@ PLUGINS = {"commands", "images/sources", "methods", "models/sources", "web/ui/pa
 WITHOUT_A_MODULE = {
     "acceptance": "starts real servers and workers",
     "browser": "drives the pages in Chromium",
+    "test_architecture.py": "checks docs/architecture.md against the code",
     "test_docker.py": "reads the Dockerfile and compose.yaml",
     "test_docs.py": "reads README.md and docs/",
     "test_layout.py": "reads the folders",
