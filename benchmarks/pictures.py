@@ -27,10 +27,10 @@ from torch import Tensor
 import lurk
 from lurk.graph.partial_forward import reaching
 from lurk.graph.plan import Plan
-from lurk.methods import PictureRequest
-from lurk.methods.feature_vis.ascent import HELPED_STEPS
-from lurk.methods.feature_vis.picture_evaluation import figures
-from lurk.methods.gradient_ascent import OFFER, run
+from lurk.methods import METHODS, PictureRequest
+from lurk.methods.feature_vis.ascent import REDIRECTED_STEPS
+from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
+from lurk.methods.gradient_ascent import gradient_ascent
 from lurk.models.model import Model
 from lurk.worker.memory import keep_freed_memory
 
@@ -104,12 +104,14 @@ def compare(model: Model, plan: Plan, layer: str, given: argparse.Namespace, ren
     info = next(one for one in plan.layers if one.name == layer)
     order = torch.randperm(info.units, generator=torch.Generator().manual_seed(0)).tolist()
     units, rest = order[: given.units], order[: given.batch]
-    options = OFFER.read({"steps": given.steps, "size": given.size} | dict(one.split("=") for one in given.option))
+    options = METHODS["gradient_ascent"].spec.read(
+        {"steps": given.steps, "size": given.size} | dict(one.split("=") for one in given.option)
+    )
     theirs, seconds = [], 0.0
     for at, unit in enumerate(units):
         if at == given.units // 2:
             began = time.perf_counter()
-            drawn = run(PictureRequest(model, plan, layer, tuple(rest), options)).pictures
+            drawn = gradient_ascent(PictureRequest(model, plan, layer, tuple(rest), options)).pictures
             mine = (time.perf_counter() - began) / len(rest)
         began = time.perf_counter()
         theirs.append(render(model, LAYERS[layer], info.bound, unit, given))
@@ -117,7 +119,7 @@ def compare(model: Model, plan: Plan, layer: str, given: argparse.Namespace, ren
     both = torch.cat(theirs), drawn[: given.units]
     if given.save:
         save(Path(given.save) / f"{layer}.png", torch.cat([both[1], both[0]]), given.units)
-    reached = [figures(model, plan, layer, units, pictures) for pictures in both]
+    reached = [evaluate_pictures(model, plan, layer, units, pictures) for pictures in both]
     return layer, reached[1], reached[0], mine, seconds / given.units
 
 
@@ -165,7 +167,7 @@ def overhead(model: Model, plan: Plan, layer: str, given: argparse.Namespace, st
     units = tuple(range(given.batch))
     inputs = torch.rand(given.batch, *model.input_shape).contiguous(memory_format=torch.channels_last).requires_grad_()
     bare, ours, times, places = [], [], [], torch.tensor(units)
-    options = OFFER.read({"steps": HELPED_STEPS + steps, "size": given.size})
+    options = METHODS["gradient_ascent"].spec.read({"steps": REDIRECTED_STEPS + steps, "size": given.size})
     with reaching(plan, [layer]) as reach:
 
         def between(done: int, _total: int, _pictures: Callable) -> None:
@@ -176,7 +178,7 @@ def overhead(model: Model, plan: Plan, layer: str, given: argparse.Namespace, st
             times.append(time.perf_counter())
             bare.append(times[-1] - now)
 
-        run(PictureRequest(model, plan, layer, units, options, show=between))
+        gradient_ascent(PictureRequest(model, plan, layer, units, options, show=between))
     return statistics.median(bare[-steps:]) / given.batch, statistics.median(ours[-steps:]) / given.batch
 
 

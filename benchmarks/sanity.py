@@ -25,7 +25,7 @@ from lurk.graph.hooks import frozen
 from lurk.graph.partial_forward import reaching
 from lurk.methods import METHODS, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
-from lurk.methods.randomization_test import Sanity, check
+from lurk.methods.randomization_test import SanityCheck, check_sanity
 from lurk.models.model import Model
 from lurk.storage.index import PROBABILITIES
 
@@ -107,12 +107,12 @@ def targets(model: Model, image: Tensor) -> dict[str, tuple[Target, dict[float, 
 
 def checked(
     method: MapMethod, model: Model, image: Tensor, target: Target, quantiles: dict[float, float], full: bool
-) -> Sanity | None:
+) -> SanityCheck | None:
     began = time.perf_counter()
     try:
         with frozen(model.module):
             options = method.spec.read({} if full else FEWER.get(method.spec.name, {}))
-            return check(method, MapRequest(model, model.plan(), image, target, options, quantiles))
+            return check_sanity(method, MapRequest(model, model.plan(), image, target, options, quantiles))
     except LurkError as error:
         print(f"{method.spec.name}: {error}", file=sys.stderr)
         return None

@@ -1,8 +1,8 @@
-"""What a method offers, as plain data: the page and the command line are built from it. Torch-free."""
+"""A method as plain data: the page and the command line are built from it. Torch-free."""
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
 from lurk.errors import LurkError
@@ -18,11 +18,11 @@ class Option:
 
     Args:
         name: Name in scripts, addresses and on the command line.
-        default: Its value where none is given; its type is the option's type.
+        default: Its value if none is given; its type is the option's type.
         help: What it does, in a line.
-        low: Lowest number allowed, None where there is no bound.
-        high: Highest number allowed, None where there is no bound.
-        choices: The texts allowed; empty where any is.
+        low: Lowest number allowed, or None for no bound.
+        high: Highest number allowed, or None for no bound.
+        choices: The texts allowed; empty if any text is.
     """
 
     name: str
@@ -33,16 +33,16 @@ class Option:
     choices: tuple[str, ...] = ()
 
     def read(self, value: object) -> Scalar:
-        """Check a value, given as such or as text.
+        """Check a value and bring it into the option's type.
 
         Args:
-            value: What was asked for.
+            value: The value, or its text.
 
         Returns:
             The value in the option's type.
 
         Raises:
-            LurkError: It is not of the option's type, or out of its range.
+            LurkError: The value is not of the option's type, or out of its range.
         """
         if self.choices:
             if value not in self.choices:
@@ -82,7 +82,7 @@ class Option:
 
 @dataclass(frozen=True)
 class MethodSpec:
-    """What a method offers.
+    """What the page and the command line know of a method.
 
     Args:
         name: Name in scripts and addresses.
@@ -90,12 +90,12 @@ class MethodSpec:
         shows: What is seen, in a line of plain words.
         gives: A `picture` in [0, 1], or a `map` with a value for each pixel of an image.
         needs: What it takes: a `layer`, a `unit` of it, an `image`, a `class`, the `images` of the image set.
-        signed: Whether the sign of a map's values means something.
         paper: Authors, title, year and arXiv number.
-        version: Raised when its results change.
+        version: Raised when the method's results change.
+        signed: Whether the sign of a map's values means something.
         caution: How it misleads, in a line.
         options: Its options.
-        refusal: Why it cannot be had for this model; empty where it can.
+        refusal: Why it does not work for this model; empty if it does.
     """
 
     name: str
@@ -104,10 +104,10 @@ class MethodSpec:
     gives: Gives
     needs: tuple[Need, ...]
     paper: str
-    version: int
+    version: int = 1
     signed: bool = False
     caution: str = ""
-    options: tuple[Option, ...] = field(default=())
+    options: tuple[Option, ...] = ()
     refusal: str = ""
 
     def read(self, given: Mapping[str, object]) -> dict[str, Scalar]:
@@ -126,16 +126,16 @@ class MethodSpec:
         for name in given:
             if name not in known:
                 raise LurkError(f"{self.name} has no option {name!r}; it has: {', '.join(known) or 'none'}")
-        asked = {name: value for name, value in given.items() if value is not None}
-        return {name: option.read(asked[name]) if name in asked else option.default for name, option in known.items()}
+        values = {name: value for name, value in given.items() if value is not None}
+        return {name: option.read(values[name]) if name in values else option.default for name, option in known.items()}
 
     def to_json(self) -> dict[str, Any]:
-        """JSON form, read back by `from_json`."""
+        """Return the JSON form, which `from_json` reads."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, value: Mapping[str, Any]) -> "MethodSpec":
-        """Read the JSON form; a part that is missing or of the wrong type is a TypeError or KeyError."""
+        """Read the JSON form; a part that is missing or of the wrong type raises TypeError or KeyError."""
         options = tuple(
             Option(**{**option, "choices": tuple(option["choices"])}) for option in value.get("options", ())
         )

@@ -175,11 +175,11 @@ def _figures(
     """The values that the unit reaches on each picture, and their percentile in the image set if that was swept."""
     import torch
 
-    from lurk.methods.feature_vis.picture_evaluation import figures
-    from lurk.methods.run_method import plan_of
+    from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
+    from lurk.methods.run_method import plan_with
 
     index, records = _index(settings), []
-    evaluated = figures(model, plan_of(model, layer), layer, units, torch.from_numpy(drawn))
+    evaluated = evaluate_pictures(model, plan_with(model, layer), layer, units, torch.from_numpy(drawn))
     for unit, values in zip(units, evaluated, strict=True):
         share = share_below(index, layer, unit, values.reached_max) if index and _has(index, layer, unit) else None
         records.append(asdict(values) | {"percentile": share})

@@ -1,58 +1,35 @@
-"""The picture that a unit answers to most, found by changing it step by step.
+"""Gradient ascent on a unit.
 
-How it misleads: the picture is one of many that the unit answers to, and none of them need look like any image that
-the network has seen; compare the activation that it reaches with the unit's values over real images.
-
-Erhan, Bengio, Courville & Vincent, Visualizing higher-layer features of a deep network, 2009; Yosinski et al., 2015,
-arXiv 1506.06579 (presets); Olah, Mordvintsev & Schubert, Feature Visualization, 2017, doi 10.23915/distill.00007
-(waves, independent colours, robustness, diversity).
+The picture is one of many that the unit answers to; compare the activation that it reaches with the unit's values over
+real images. Erhan, Bengio, Courville & Vincent, Visualizing higher-layer features of a deep network, 2009; Yosinski et
+al., 2015 (presets); Olah, Mordvintsev & Schubert, 2017 (waves, independent colours, robustness, diversity).
 """
 
-from typing import cast
+from lurk.method_spec import Option
+from lurk.methods import PictureRequest, Pictures, picture_method
+from lurk.methods.feature_vis.ascent_options import ASCENT_OPTIONS, draw
+from lurk.methods.feature_vis.objectives import Objective, channel, neuron
 
-from lurk.method_spec import MethodSpec, Option
-from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.methods.feature_vis.ascent_options import OPTIONS, draw
-from lurk.methods.feature_vis.objectives import Channel, Neuron, Objective
 
-OFFER = MethodSpec(
-    name="gradient_ascent",
+@picture_method(
     label="What it wants to see",
-    shows="The picture that a unit answers to most, found by changing it step by step.",
-    gives="picture",
-    needs=("layer", "unit"),
     paper="Olah, Mordvintsev & Schubert, Feature Visualization, 2017, doi 10.23915/distill.00007; Yosinski et al., "
     "2015, arXiv 1506.06579",
-    version=1,
     caution="One of many such pictures; it need not look like anything that the network has seen.",
     options=(
         Option("objective", "channel", "Its mean over the map, or one position of it.", choices=("channel", "neuron")),
         Option("row", -1, "Row of the position, for neuron; -1 for the middle.", low=-1),
         Option("col", -1, "Column of the position, for neuron; -1 for the middle.", low=-1),
-        Option("direction", "maximise", "What it wants, or what it shuns.", choices=("maximise", "minimise")),
-        *OPTIONS,
+        *ASCENT_OPTIONS,
     ),
 )
+def gradient_ascent(request: PictureRequest) -> Pictures:
+    """The picture that a unit answers to most, found by changing it step by step."""
+    options, layer = request.options, request.layer
 
-
-def run(request: PictureRequest) -> Pictures:
-    """Draw a picture for each unit.
-
-    Args:
-        request: What is asked for.
-
-    Returns:
-        The pictures, those of one unit one after the other.
-    """
-    options = request.options
-
-    def aim(units: tuple[int, ...]) -> Objective:
-        found: Objective = Channel(request.layer, units)
+    def objective(units: tuple[int, ...]) -> Objective:
         if options["objective"] == "neuron":
-            found = Neuron(request.layer, units, cast(int, options["row"]), cast(int, options["col"]))
-        return -found if options["direction"] == "minimise" else found
+            return neuron(layer, units, options["row"], options["col"])
+        return channel(layer, units)
 
-    return Pictures(draw(request, aim, request.layer))
-
-
-METHODS.register("gradient_ascent")(PictureMethod(OFFER, run))
+    return Pictures(draw(request, objective, layer))

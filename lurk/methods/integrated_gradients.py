@@ -1,32 +1,28 @@
-"""How much each pixel adds to the unit's value on the way from an empty image to this one: integrated gradients.
+"""Integrated gradients: the derivatives along the straight way from a baseline to the image, times the way.
 
-Its values add up to the difference between the unit's value in the image and in the baseline. It misleads by its
-baseline: a pixel that has the baseline's colour gets nothing, whatever it shows. Sundararajan, Taly and Yan, 2017,
-arXiv 1703.01365. The integral is captum's, which is right for every network: it asks for the forward pass alone.
+The values add up to the difference between the unit's value in the image and in the baseline, but for what the steps
+leave out. The integral, by Gauss and Legendre, is captum's, which is right for every network: it needs the forward pass
+alone.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from lurk.method_spec import MethodSpec, Option
-from lurk.methods import METHODS, Map, MapMethod, MapRequest
-from lurk.methods.attribution.target import explaining, settled
+from lurk.method_spec import Option
+from lurk.methods import Map, MapRequest, map_method
+from lurk.methods.attribution.target import forward_to, locate_maximum
 from lurk.models.model import Model
 
 BATCH = 8
 BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
-OFFER = MethodSpec(
-    name="integrated_gradients",
+
+@map_method(
     label="Integrated gradients",
-    shows="How much each pixel adds to the unit's value on the way from an empty image to this one.",
-    gives="map",
-    needs=("layer", "unit", "image"),
-    signed=True,
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, arXiv 1703.01365",
-    version=1,
     caution="A pixel that has the colour of the baseline gets nothing, whatever it shows.",
+    signed=True,
     options=(
         Option("steps", 50, "Images on the way from the baseline to the image.", 2, 1000),
         Option(
@@ -37,25 +33,15 @@ OFFER = MethodSpec(
         ),
     ),
 )
-
-
-def run(request: MapRequest) -> Map:
-    """The integral of the derivatives along the straight way from the baseline, times the way, by Gauss and Legendre.
-
-    Args:
-        request: What is asked for.
-
-    Returns:
-        The map, float32 (c, h, w), signed; beside it `ends`, the unit's value in the baseline and in the image: the sum
-        of the map is their difference, but for what the steps leave out.
-    """
+def integrated_gradients(request: MapRequest) -> Map:
+    """How much each pixel adds to the unit's value on the way from an empty image to this one."""
     from captum.attr import IntegratedGradients  # type: ignore[import-untyped]  # captum brings no types
 
-    steps, done = int(request.options["steps"] or 0), 0
-    target = settled(request.plan, request.target, request.image)
-    with explaining(request.plan, target, through_bound=False) as forward:
+    steps, done = request.options["steps"], 0
+    target = locate_maximum(request.plan, request.target, request.image)
+    with forward_to(request.plan, target, through_bound=False) as forward:
         image = request.image.detach().float()[None]
-        baseline = baseline_of(request.model, image, str(request.options["baseline"]))
+        baseline = baseline_of(request.model, image, request.options["baseline"])
 
         def numbers(batch: Tensor) -> Tensor:
             nonlocal done
@@ -65,16 +51,13 @@ def run(request: MapRequest) -> Map:
             return values if values.requires_grad else values + 0 * batch.sum((1, 2, 3))
 
         values = IntegratedGradients(numbers).attribute(image, baseline, n_steps=steps, internal_batch_size=BATCH)
-        with torch.no_grad():
+        with torch.no_grad():  # the unit's value in the baseline and in the image
             ends, _ = forward(torch.cat([baseline, image]))
     return Map(values[0].float(), {"ends": ends.float().cpu().numpy().astype(np.float32)})
 
 
 def baseline_of(model: Model, image: Tensor, name: str) -> Tensor:
-    """The empty image of a name, of the shape of a preprocessed image."""
+    """Return the empty image of a name, of the shape of a preprocessed image."""
     if name == "mean":
         return torch.zeros_like(image)
     return model.normalised(torch.full_like(image, BASELINES[name]))
-
-
-METHODS.register("integrated_gradients")(MapMethod(OFFER, run))

@@ -1,14 +1,9 @@
-"""The picture that a unit answers to most among those with the waves of natural images: only their phases are free.
+"""MACO: only the phases of a picture's waves are free.
 
 The magnitude of each wave is the mean over the image set, so that large forms and fine ones have their natural share.
-Its opacity says how much each pixel was asked for. How it misleads: where the unit wants a flat or a lone thing, the
-rest of the picture must still be filled with natural waves; look where it is opaque.
-
-Fel et al., Unlocking feature visualization for deeper networks with magnitude constrained optimization, 2023, arXiv
-2306.06805. Here the magnitudes and the colours are those of the study's own image set, before the sigmoid.
+Its opacity says how strongly each pixel was asked for. Unlike in the paper, the magnitudes and the colours are those of
+the study's own image set, before the sigmoid.
 """
-
-from typing import cast
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
@@ -16,27 +11,24 @@ from torch import Tensor
 
 from lurk.errors import LurkError
 from lurk.graph.device import device_of
-from lurk.method_spec import MethodSpec, Option
-from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.methods.feature_vis.ascent import Recipe, ascend
-from lurk.methods.feature_vis.ascent_options import SEED
+from lurk.method_spec import Option
+from lurk.methods import PictureRequest, Pictures, picture_method
+from lurk.methods.feature_vis.ascent import AscentSettings, ascend
+from lurk.methods.feature_vis.ascent_options import DOUBLE_SIZE, SEED
 from lurk.methods.feature_vis.image_spectrum import natural_spectrum
-from lurk.methods.feature_vis.objectives import Channel
-from lurk.methods.feature_vis.parameterization import Phases, sides
+from lurk.methods.feature_vis.objectives import channel
+from lurk.methods.feature_vis.parameterization import Phases, picture_size
 
 CENTRE_SPREAD = 0.15
 OPAQUE = 0.8
 
-OFFER = MethodSpec(
-    name="maco",
+
+@picture_method(
     label="What it wants, as natural waves",
-    shows="The picture that a unit answers to most among those with the waves of natural images.",
-    gives="picture",
-    needs=("layer", "unit", "images"),
     paper="Fel et al., Unlocking feature visualization for deeper networks with magnitude constrained optimization, "
     "2023, arXiv 2306.06805",
-    version=1,
     caution="All of the picture must be filled with natural waves: look where it is opaque.",
+    needs=("layer", "unit", "images"),
     options=(
         Option("steps", 128, "Steps of the ascent.", low=1, high=4096),
         Option("crops", 2, "Parts of the picture that the network is shown at each step.", low=1, high=32),
@@ -45,70 +37,47 @@ OFFER = MethodSpec(
         Option("noise", 0.02, "Noise added to what is shown.", low=0, high=1),
         Option("rate", 1.0, "NAdam's rate.", low=0),
         SEED,
-        Option("size", 0, "Shorter side of the picture in pixels; 0 for twice the network's own.", low=0, high=1024),
+        DOUBLE_SIZE,
     ),
 )
-
-
-def run(request: PictureRequest) -> Pictures:
-    """Draw a picture for each unit.
-
-    Args:
-        request: What is asked for.
-
-    Returns:
-        The pictures and their opacity.
-
-    Raises:
-        LurkError: There is no image set.
-    """
+def maco(request: PictureRequest) -> Pictures:
+    """The picture that a unit answers to most among those with the waves of natural images."""
     if request.images is None:
         raise LurkError("maco draws with the waves of an image set: give one (--data, or images=)")
-    options, model = request.options, request.model
-    input_size = (model.input_shape[1], model.input_shape[2])
-    size = sides(input_size, cast(int, options["size"]) or 2 * min(input_size))
-    device = device_of(model.module)
+    options, model, input_size = request.options, request.model, request.model.input_shape[1:]
+    size, device = picture_size(input_size, options["size"] or 2 * min(input_size)), device_of(model.module)
     natural = natural_spectrum(request.images, model).resized(size)
-    chance = torch.Generator().manual_seed(cast(int, options["seed"]))
-    phases = torch.randn(natural.magnitude.shape, generator=chance).to(device)
+    generator = torch.Generator().manual_seed(options["seed"])
+    phases = torch.randn(natural.magnitude.shape, generator=generator).to(device)
     magnitude, mix, centre = (part.to(device) for part in (natural.magnitude, natural.mix, natural.centre))
-    canvas = Phases(magnitude, mix, centre, size, phases.expand(len(request.units), *phases.shape))
-    crops = _Crops(
-        input_size,
-        cast(int, options["crops"]),
-        (cast(float, options["smallest"]), cast(float, options["largest"])),
-        cast(float, options["noise"]),
-    )
-    asked = torch.zeros(len(request.units), *size, device=device)
-
-    def watch(slope: Tensor) -> None:
-        asked.add_(slope.abs().mean(1))
-
-    recipe = Recipe(
-        cast(int, options["steps"]),
+    waves = Phases(magnitude, mix, centre, size, phases.expand(len(request.units), *phases.shape))
+    crops = _Crops(input_size, options["crops"], (options["smallest"], options["largest"]), options["noise"])
+    slopes = torch.zeros(len(request.units), *size, device=device)
+    settings = AscentSettings(
+        options["steps"],
         crops,
         "nadam",
-        cast(float, options["rate"]),
-        seed=cast(int, options["seed"]),
-        watch=watch,
+        options["rate"],
+        seed=options["seed"],
+        watch=lambda slope: slopes.add_(slope.abs().mean(1)),
     )
     units = tuple(unit for unit in request.units for _ in range(crops.count))
-    pictures = ascend(model, request.plan, Channel(request.layer, units), canvas, recipe, request.show)
-    full = torch.quantile(asked.flatten(1), OPAQUE, dim=1).clamp(min=torch.finfo(asked.dtype).tiny)
-    return Pictures(pictures, (asked / full.view(-1, 1, 1)).clamp(max=1))
+    pictures = ascend(model, request.plan, channel(request.layer, units), waves, settings, request.show)
+    full = torch.quantile(slopes.flatten(1), OPAQUE, dim=1).clamp(min=torch.finfo(slopes.dtype).tiny)
+    return Pictures(pictures, (slopes / full.view(-1, 1, 1)).clamp(max=1))
 
 
 class _Crops:
-    """Shows parts of the pictures, all of them the same parts."""
+    """Shows parts of the pictures, the same parts of each."""
 
-    def __init__(self, size: tuple[int, int], count: int, sides: tuple[float, float], noise: float) -> None:
-        self._size, self.count, self._sides, self._noise = size, count, sides, noise
+    def __init__(self, size: tuple[int, int], count: int, shares: tuple[float, float], noise: float) -> None:
+        self._size, self.count, self._shares, self._noise = size, count, shares, noise
 
-    def __call__(self, pictures: Tensor, chance: torch.Generator) -> Tensor:
+    def __call__(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
         """Show parts: float (f, c, h, w) to float (f · crops, c, height, width), those of one picture together."""
-        low, high = min(self._sides), max(self._sides)
-        side = torch.rand(self.count, 1, generator=chance) * (high - low) + low
-        centre = (torch.randn(self.count, 2, generator=chance) * CENTRE_SPREAD * 2).clamp(side - 1, 1 - side)
+        low, high = min(self._shares), max(self._shares)
+        side = torch.rand(self.count, 1, generator=generator) * (high - low) + low
+        centre = (torch.randn(self.count, 2, generator=generator) * CENTRE_SPREAD * 2).clamp(side - 1, 1 - side)
         matrices = torch.zeros(self.count, 2, 3)
         matrices[:, 0, 0] = matrices[:, 1, 1] = side[:, 0]
         matrices[:, :, 2] = centre
@@ -120,8 +89,5 @@ class _Crops:
             mode="bilinear",
             align_corners=False,
         )
-        noise = torch.randn(self.count, channels, *self._size, generator=chance).to(pictures.device) * self._noise
+        noise = torch.randn(self.count, channels, *self._size, generator=generator).to(pictures.device) * self._noise
         return shown + noise.repeat(repeats, 1, 1, 1)
-
-
-METHODS.register("maco")(PictureMethod(OFFER, run))

@@ -1,10 +1,10 @@
-"""How far a map depends on what the network learned: the map with randomised weights, and the three rules compared.
+"""The randomization test: how far a map depends on the weights, and how far the rules of the back-signal agree.
 
-A map that stays the same when all weights are drawn anew shows the image and the architecture, not what the network
-learned (Adebayo et al., 2018, arXiv 1810.03292). Similarity is the rank correlation of two maps: 1 where both order
-the pixels alike, 0 where they have nothing in common. For a unit at a position it is taken inside the box that the
-position sees, as all maps are 0 outside; what fades from the middle of that box to its edges does so for any weights,
-and makes the maps of such targets alike.
+A map that stays the same when all weights are randomised shows the image and the architecture, not what the network
+learned (Adebayo et al., 2018, arXiv 1810.03292). Similarity is the rank correlation of two maps: 1 if both order the
+pixels alike, 0 if they have nothing in common. For a unit at a position it is measured inside the box that the position
+sees, as all maps are 0 outside. Many maps fade from the middle of that box to its edges whatever the weights are, which
+makes the maps of such targets alike.
 """
 
 import copy
@@ -20,12 +20,11 @@ from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from lurk.errors import LurkError
-from lurk.graph.device import device_of
 from lurk.graph.hooks import frozen
 from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
-from lurk.methods.attribution.backsignal import RULES, back
-from lurk.methods.attribution.target import Target, explaining, settled
+from lurk.methods.attribution.backsignal import RULES, backpropagate
+from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 from lurk.models.model import Model
 from lurk.records import Box
 
@@ -34,15 +33,15 @@ CALIBRATING = 4
 
 
 @dataclass(frozen=True)
-class Sanity:
+class SanityCheck:
     """How far a map depends on what the network learned.
 
     Args:
         values: float32 (c, h, w), the map with randomised weights.
-        similarity: Of the map with that one, from -1 to 1; None where one of them is the same everywhere.
-        agreement: Similarity of the maps of two rules of the back-signal for this target, by `rule-rule`; empty where
-            a rule is not defined for the network.
-        warning: What the page says where the map barely changes; empty where it changes.
+        similarity: Of the map with real weights and that one, from -1 to 1; None if one of them is the same everywhere.
+        agreement: Similarity of the maps of two rules of the back-signal for this target, by `rule-rule`; empty if a
+            rule is not defined for the network.
+        warning: What the page says of a map that barely changes; empty if it changes.
     """
 
     values: np.ndarray[Any, np.dtype[np.float32]]
@@ -51,28 +50,28 @@ class Sanity:
     warning: str
 
 
-def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
+def check_sanity(method: MapMethod, request: MapRequest, seed: int = 0) -> SanityCheck:
     """Make a map, and the same map with randomised weights, and compare them.
 
     Args:
         method: The method.
-        request: What it is asked for. A target at the unit's maximum stays at the position of the maximum in the
-            image with the real weights: otherwise the map would move for a reason of its own. Where the unit is not
-            above 0 there with the randomised weights, the next one of the layer that is takes its place: by then no
-            unit is the one that it was.
+        request: The request. A target at the unit's maximum stays at the position of the maximum in the image with the
+            real weights: otherwise the map would move for a reason of its own. If the unit is not above 0 there with
+            the randomised weights, the next unit of the layer that is takes its place: with such weights no unit is
+            the one that it was.
         seed: Seed of the weights.
 
     Returns:
-        What the comparison says.
+        The comparison.
     """
-    target = settled(request.plan, request.target, request.image)
+    target = locate_maximum(request.plan, request.target, request.image)
     real = method.run(replace(request, target=target)).values
-    model, plan = randomised(request.model, request.plan, seed)
-    asked = replace(request, model=model, plan=plan, target=_alive(plan, request.image, target))
+    model, plan = randomize_weights(request.model, request.plan, seed)
+    randomized = replace(request, model=model, plan=plan, target=_active_target(plan, request.image, target))
     if request.quantiles is not None:
-        asked = replace(asked, quantiles=_own_quantiles(asked))
+        randomized = replace(randomized, quantiles=_own_quantiles(randomized))
     with frozen(model.module):
-        values = method.run(asked).values
+        values = method.run(randomized).values
     box = _box(request.plan, target, request.image)
     alike = similarity(real, values, box)
     warning = ""
@@ -83,11 +82,11 @@ def check(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanity:
             f"{', such as the shape of the field that a position sees' if target.where == 'position' else ''}."
         )
     shown = np.asarray(values.detach().cpu(), np.float32)
-    return Sanity(shown, alike, agreement(request.plan, request.image, target), warning)
+    return SanityCheck(shown, alike, compare_rules(request.plan, request.image, target), warning)
 
 
-def randomised(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]:
-    """Copy a model with the entries of every weight tensor in another order; the model itself stays as it is.
+def randomize_weights(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]:
+    """Copy a model and shuffle the entries of every weight tensor of the copy.
 
     Each tensor keeps its mean and deviation. The statistics of batch normalisations are measured anew, on smooth
     noise, so that activations stay in range.
@@ -120,23 +119,24 @@ def _calibrate(module: nn.Module, shape: tuple[int, int, int], dtype: torch.dtyp
     for side in (2, 4, 8, 16, 32):
         coarse = torch.randn(CALIBRATING, shape[0], side, side, generator=generator)
         noise += functional.interpolate(coarse, shape[1:], mode="bilinear") / 5**0.5
+    device = next((weight.device for weight in module.parameters()), torch.device("cpu"))
     with frozen(module), torch.no_grad():
         for part in norms:
             part.momentum, part.training = 1.0, True
-        module(noise.to(device_of(module), dtype))
+        module(noise.to(device, dtype))
     for part, momentum in zip(norms, kept, strict=True):
         part.momentum = momentum
 
 
-def _alive(plan: Plan, image: Tensor, target: Target) -> Target:
-    """The same target of the next unit that is above 0, so that there is something to explain."""
+def _active_target(plan: Plan, image: Tensor, target: Target) -> Target:
+    """The same target for the next unit that is above 0, so that there is something to explain."""
     if target.where == "class":
         return target
-    with explaining(plan, target) as forward, torch.no_grad():
+    with forward_to(plan, target) as forward, torch.no_grad():
         values = forward(image[None])[1][target.layer][0]
     numbers = values[:, target.row, target.col] if target.where == "position" else values.sum((1, 2))
-    alive = (numbers.roll(-target.unit) > 0).nonzero()
-    return replace(target, unit=(target.unit + int(alive[0])) % len(numbers)) if len(alive) else target
+    active = (numbers.roll(-target.unit) > 0).nonzero()
+    return replace(target, unit=(target.unit + int(active[0])) % len(numbers)) if len(active) else target
 
 
 def _box(plan: Plan, target: Target, image: Tensor) -> Box:
@@ -150,14 +150,14 @@ def _box(plan: Plan, target: Target, image: Tensor) -> Box:
 
 
 def _own_quantiles(request: MapRequest) -> dict[float, float]:
-    """What a randomised unit has at each probability over this image: the image set's values are another unit's."""
+    """The quantiles of the randomised unit over this image; those over the image set are of the real unit."""
     own = Target(request.target.layer, request.target.unit, "map")
-    with explaining(request.plan, own) as forward, torch.no_grad():
+    with forward_to(request.plan, own) as forward, torch.no_grad():
         values = forward(request.image[None])[1][own.layer][0, own.unit].flatten().double()
     return {probability: float(values.quantile(probability)) for probability in request.quantiles or ()}
 
 
-def agreement(plan: Plan, image: Tensor, target: Target) -> dict[str, float | None]:
+def compare_rules(plan: Plan, image: Tensor, target: Target) -> dict[str, float | None]:
     """Compare the maps of the three rules of the back-signal.
 
     Args:
@@ -166,13 +166,13 @@ def agreement(plan: Plan, image: Tensor, target: Target) -> dict[str, float | No
         target: What the maps explain.
 
     Returns:
-        The similarity of each two rules, by `rule-rule`; empty where a rule is not defined for the network.
+        The similarity of each two rules, by `rule-rule`; empty if a rule is not defined for the network.
     """
     batch = image[None].detach().clone().requires_grad_()
-    with explaining(plan, target) as forward:
+    with forward_to(plan, target) as forward:
         numbers, _ = forward(batch)
         try:
-            maps = {rule: back(numbers, batch, rule, keep=True)[0] for rule in RULES}
+            maps = {rule: backpropagate(numbers, batch, rule, keep=True)[0] for rule in RULES}
         except LurkError:
             return {}
     box = _box(plan, target, image)
@@ -185,11 +185,11 @@ def similarity(one: Tensor, two: Tensor, box: Box | None = None) -> float | None
     Args:
         one: float (c, h, w).
         two: float (c, h, w).
-        box: The part to compare, half-open (row0, col0, row1, col1) in pixels; the whole image is compared without
-            one, and where a map reaches beyond it.
+        box: The part to compare, half-open (row0, col0, row1, col1) in pixels. The whole image is compared if there is
+            no box, or if a map reaches beyond it.
 
     Returns:
-        From -1 to 1, equal values sharing their rank; None where a map is the same everywhere.
+        From -1 to 1, equal values sharing their rank; None if a map is the same everywhere.
     """
     a, b = (values.detach().double().abs().sum(0) for values in (one, two))
     if box is not None:
@@ -204,7 +204,7 @@ def similarity(one: Tensor, two: Tensor, box: Box | None = None) -> float | None
 
 
 def _ranks(values: Tensor) -> Tensor:
-    """Rank of each value, the mean rank where several are equal."""
+    """The rank of each value; equal values have the mean of their ranks."""
     _, which, counts = torch.unique(values, return_inverse=True, return_counts=True)
     last = counts.cumsum(0).double()
     ranks: Tensor = (last - (counts - 1) / 2)[which]

@@ -1,8 +1,8 @@
-"""A method applied to a model: the public `visualize` and `attribute`, and what the jobs call."""
+"""Runs a method on a model: the public `visualize` and `attribute`, and what the jobs call."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -30,9 +30,10 @@ from lurk.methods import (
     Pictures,
     Report,
     Show,
-    say_nothing,
+    ignore_progress,
 )
 from lurk.methods.attribution.target import WHERES, Target, Where
+from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
 
@@ -50,7 +51,7 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
     image: Picture | None = None,
     images: ImageSet | str | object | None = None,
     device: str = "auto",
-    show: Show = say_nothing,
+    show: Show = ignore_progress,
     **options: object,
 ) -> Floats:
     """Draw what units want to see.
@@ -59,35 +60,39 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
     (2, 3, 224, 224)
 
     Args:
-        model: What `load_model` gives, or what it takes.
+        model: What `load_model` returns, or what it takes.
         layer: Name of the layer; empty for pictures of classes.
-        units: Channel numbers, or class numbers for `class_image`; any for a method of a layer as a whole.
+        units: Channel numbers, or class numbers for `class_image`; ignored by a method of a layer as a whole.
         method: Name of a method that gives pictures.
-        image: The photograph that the method starts from or inverts, where it takes one: float (c, h, w) as
-            preprocessed, a PIL picture or a file.
-        images: What `load_images` gives, or what it takes, where the method needs the statistics of images.
+        image: The photograph that the method starts from or inverts, if it needs one: float (c, h, w) as preprocessed,
+            a PIL picture or a file.
+        images: What `load_images` returns, or what it takes, if the method needs the statistics of images.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
-        show: Called at each step with the steps done, the steps in all and a function that gives the pictures so far.
+        show: Called at each step with the steps done, the steps in all and a function that returns the pictures so far.
         **options: Options of the method; `lurk visualize --list` lists them.
 
     Returns:
-        float32 (f, c, h, w), in [0, 1]; c is that of the network. A picture a unit in the order of the units; with
-        `diversity`, so many a unit.
+        float32 (f, c, h, w), in [0, 1], with the network's c: one picture for each unit in the order of the units, or
+        several with the option `diversity`.
 
     Raises:
-        LurkError: There is no such method, layer, unit or option, or the method cannot be had for the model.
+        LurkError: There is no such method, layer, unit or option, or the method does not work for the model.
     """
     model, chosen = model if isinstance(model, Model) else load_model(model), METHODS[method]
     if not isinstance(chosen, PictureMethod):
         raise LurkError(f"{method} gives maps, not pictures; use lurk.attribute")
     if images is not None and not isinstance(images, ImageSet):
         images = load_images(images)
-    asked = (units,) if isinstance(units, int) else tuple(int(unit) for unit in units)
-    read = chosen.spec.read(options)
-    with on_device(model, device), torch.inference_mode(False):
-        plan = plan_of(model, layer)
-        request = PictureRequest(model, plan, layer, asked, read, _prepared(model, image), images, show)
-        drawn = [draw(chosen, part).pictures.cpu() for part in _batches(request)]
+    numbers = (units,) if isinstance(units, int) else tuple(int(unit) for unit in units)
+    values = chosen.spec.read(options)
+    with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
+        plan, start = plan_with(model, layer), _prepare(model, image)
+        batches = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)] or [()]
+        drawn = []
+        for at, batch in enumerate(batches):
+            shown = show_part(show, at, len(batches))
+            request = PictureRequest(model, plan, layer, batch, values, start, images, shown)
+            drawn.append(run_picture_method(chosen, request).pictures.cpu())
     pictures: Floats = torch.cat(drawn).numpy()
     return pictures
 
@@ -105,7 +110,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     label: int | None = None,
     quantiles: Mapping[float, float] | None = None,
     device: str = "auto",
-    report: Report = say_nothing,
+    report: Report = ignore_progress,
     **options: object,
 ) -> Floats:
     """Find the pixels of an image that a unit, or a class, owes its value to.
@@ -114,7 +119,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     (3, 224, 224)
 
     Args:
-        model: What `load_model` gives, or what it takes.
+        model: What `load_model` returns, or what it takes.
         image: float (c, h, w) as preprocessed, a PIL picture or a file.
         layer: Name of the layer.
         unit: Channel number.
@@ -124,18 +129,18 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
         row: Row of the position; given with `col`, it means `target="position"`.
         col: Column of the position.
         label: Class number; by default the most probable class of the image.
-        quantiles: The unit's value at each probability, as `UnitRecord.quantiles`, where the method needs it.
+        quantiles: The unit's value at each probability, as `UnitRecord.quantiles`, if the method needs it.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         report: Called with the steps done and in all.
         **options: Options of the method; `lurk visualize --list` lists them.
 
     Returns:
-        float32 (c, h, w), signed where the method's values are; the same for every channel where it tells nothing of
-        colours.
+        float32 (c, h, w), signed if the method's values are; the same for every channel if the method does not tell
+        colours apart.
 
     Raises:
-        LurkError: There is no such method, layer, unit, position, class or option, or the method cannot be had for the
-            model.
+        LurkError: There is no such method, layer, unit, position, class or option, or the method does not work for
+            the model.
     """
     model, chosen = model if isinstance(model, Model) else load_model(model), METHODS[method]
     if not isinstance(chosen, MapMethod):
@@ -143,60 +148,59 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     where: Where = "position" if target == "maximum" and (row is not None or col is not None) else target
     if where not in WHERES:
         raise LurkError(f"target is one of {', '.join(WHERES)}, not {str(target)[:40]!r}")
-    read = chosen.spec.read(options)
-    with on_device(model, device), torch.inference_mode(False):
-        plan = plan_of(model, layer)
-        tensor = _prepared(model, image)
+    values = chosen.spec.read(options)
+    with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
+        plan, tensor = plan_with(model, layer), _prepare(model, image)
         if tensor is None:
             raise ImagesError("attribute needs an image")
-        asked = Target(layer, unit, where, row or 0, col or 0, label or 0)
+        explained = Target(layer, unit, where, row or 0, col or 0, label or 0)
         if where == "class" and label is None:
-            asked = replace(asked, label=most_probable(plan, tensor))
-        values = explain(chosen, MapRequest(model, plan, tensor, asked, read, quantiles, report)).values
-        expanded: Floats = values.expand(len(tensor), -1, -1).cpu().numpy().copy()
+            explained = replace(explained, label=most_probable_class(plan, tensor))
+        found = run_map_method(chosen, MapRequest(model, plan, tensor, explained, values, quantiles, report)).values
+        expanded: Floats = found.expand(len(tensor), -1, -1).cpu().numpy().copy()
     return expanded
 
 
-def draw(method: PictureMethod, request: PictureRequest) -> Pictures:
+def run_picture_method(method: PictureMethod, request: PictureRequest) -> Pictures:
     """Run a picture method.
 
     Args:
         method: The method.
-        request: What it is asked for, at most a batch.
+        request: The request, of at most a batch of units.
 
     Returns:
-        What it gives.
+        The pictures.
 
     Raises:
-        LurkError: It cannot be had for the model, or the layer has no such unit.
+        LurkError: The method does not work for the model, or the layer has no such unit.
     """
-    _check(method, request.model, request.plan)
+    _check(method, request.plan)
     if "layer" in method.spec.needs:
         for unit in request.units if "unit" in method.spec.needs else (0,):
             _check_unit(request.plan, request.layer, unit)
     return method.run(request)
 
 
-def explain(method: MapMethod, request: MapRequest) -> Map:
+def run_map_method(method: MapMethod, request: MapRequest) -> Map:
     """Run a map method.
 
     Args:
         method: The method.
-        request: What it is asked for.
+        request: The request.
 
     Returns:
-        What it gives.
+        The map.
 
     Raises:
-        LurkError: It cannot be had for the model, or the layer has no such unit.
+        LurkError: The method does not work for the model, or the layer has no such unit.
     """
-    _check(method, request.model, request.plan)
+    _check(method, request.plan)
     _check_unit(request.plan, request.target.layer, request.target.unit)
     return method.run(request)
 
 
-def _check(method: MapMethod | PictureMethod, model: Model, plan: Plan) -> None:
-    why = method.refuse(model, plan)
+def _check(method: MapMethod | PictureMethod, plan: Plan) -> None:
+    why = method.refuse(plan)
     if why:
         raise LurkError(f"{method.spec.name} cannot be had for this model: {why}")
 
@@ -210,22 +214,8 @@ def _check_unit(plan: Plan, layer: str, unit: int) -> None:
         raise LayerError(f"layer {layer!r} has no unit {unit}; its units are 0 to {found[layer].units - 1}")
 
 
-def _batches(request: PictureRequest) -> Iterator[PictureRequest]:
-    """A request in parts of at most 16 units, each of which reports its share of the steps."""
-    if len(request.units) <= BATCH:
-        yield request
-        return
-    parts = [request.units[at : at + BATCH] for at in range(0, len(request.units), BATCH)]
-    for number, part in enumerate(parts):
-        yield replace(request, units=part, show=_shifted(request.show, number, len(parts)))
-
-
-def _shifted(show: Show, number: int, parts: int) -> Show:
-    return lambda done, total, pictures: show(number * total + done, parts * total, pictures)
-
-
-def plan_of(model: Model, layer: str) -> Plan:
-    """The plan of a model that has a layer: the default one, or one widened by it; the default one for no layer."""
+def plan_with(model: Model, layer: str) -> Plan:
+    """Return the default plan of a model, widened by a layer if it lacks that one and the model has it."""
     plan = model.plan()
     if not layer or any(info.name == layer for info in plan.layers):
         return plan
@@ -236,22 +226,14 @@ def plan_of(model: Model, layer: str) -> Plan:
     return plan
 
 
-def most_probable(plan: Plan, image: Tensor) -> int:
-    """Number of the most probable class of an image, float (c, h, w) as preprocessed."""
+def most_probable_class(plan: Plan, image: Tensor) -> int:
+    """Return the number of the most probable class of an image, float (c, h, w) as preprocessed."""
     with reaching(plan, [], to_the_end=True) as reach, torch.no_grad():
         return int(reach(image[None]).logits[0].argmax())
 
 
-@contextmanager
-def on_device(model: Model, device: str) -> Iterator[torch.device]:
-    """Put a model where a device's name says, and back afterwards."""
-    place = choose_device(device)
-    with moved_to(model.module, place):
-        yield place
-
-
-def preprocessed(model: Model, picture: Tensor | Image.Image) -> Tensor:
-    """What the network takes of an image.
+def preprocess_image(model: Model, picture: Tensor | Image.Image) -> Tensor:
+    """Turn an image into the network's input.
 
     Args:
         model: The model.
@@ -261,7 +243,7 @@ def preprocessed(model: Model, picture: Tensor | Image.Image) -> Tensor:
         float (c, h, w) of the model's type, on its device.
 
     Raises:
-        ImagesError: It is not of the shape that the model takes.
+        ImagesError: The image is not of the shape that the model takes.
     """
     tensor = picture if isinstance(picture, Tensor) else model.preprocess(picture)
     if tuple(tensor.shape) != tuple(model.input_shape):
@@ -271,7 +253,7 @@ def preprocessed(model: Model, picture: Tensor | Image.Image) -> Tensor:
     return tensor.detach().clone().to(device_of(model.module), model.dtype)  # a copy is no inference tensor
 
 
-def _prepared(model: Model, image: Picture | None) -> Tensor | None:
+def _prepare(model: Model, image: Picture | None) -> Tensor | None:
     if image is None:
         return None
     if isinstance(image, np.ndarray):
@@ -281,10 +263,10 @@ def _prepared(model: Model, image: Picture | None) -> Tensor | None:
             image = decode(image)
         except ImagesError as error:
             raise ImagesError(f"image {str(image)[:200]!r}: {error}") from error
-    return preprocessed(model, image)
+    return preprocess_image(model, image)
 
 
-def offers(model: Model, plan: Plan) -> list[MethodSpec]:
-    """What every method offers for a model, with the reason where it refuses."""
+def method_specs(plan: Plan) -> list[MethodSpec]:
+    """Return the specification of every method, with the reason if it does not work for a network."""
     found = [METHODS[name] for name in METHODS]
-    return [replace(method.spec, refusal=method.refuse(model, plan)) for method in found]
+    return [replace(method.spec, refusal=method.refuse(plan)) for method in found]

@@ -11,9 +11,9 @@ import torch
 from lurk.errors import LurkError
 from lurk.jobs.method_request import MethodRequest
 from lurk.methods import METHODS, MapMethod, MapRequest
-from lurk.methods.attribution.target import Target, Where, explaining, settled
-from lurk.methods.randomization_test import check
-from lurk.methods.run_method import explain, most_probable
+from lurk.methods.attribution.target import Target, Where, forward_to, locate_maximum
+from lurk.methods.randomization_test import check_sanity
+from lurk.methods.run_method import most_probable_class, run_map_method
 from lurk.storage.results import read_result, to_npy, write_result
 from lurk.worker.study import Context, Result, Study
 
@@ -34,7 +34,7 @@ def draw_map(request: MethodRequest, study: Study, context: Context) -> Result:
     """
 
     def draw(method: MapMethod, of: MapRequest) -> _Drawn:
-        drawn = explain(method, of)
+        drawn = run_map_method(method, of)
         more = {f"more-{name}.npy": to_npy(array) for name, array in drawn.more.items()}
         return drawn.values.detach().float().cpu().numpy(), more, {}
 
@@ -54,7 +54,7 @@ def draw_sanity(request: MethodRequest, study: Study, context: Context) -> Resul
     """
 
     def draw(method: MapMethod, of: MapRequest) -> _Drawn:
-        found = check(method, of)
+        found = check_sanity(method, of)
         figures = {"similarity": found.similarity, "agreement": dict(found.agreement), "warning": found.warning}
         return found.values, {}, figures
 
@@ -83,10 +83,10 @@ def _map_request(study: Study, request: MethodRequest, context: Context) -> tupl
         raise LurkError(f"{request.method} gives no maps")
     image = study.image(request.image or 0)
     wheres: dict[str, Where] = {"maximum": "maximum", "map": "map", "class": "class"}
-    target = settled(study.plan, Target(request.layer, request.units[0], wheres[request.target]), image)
+    target = locate_maximum(study.plan, Target(request.layer, request.units[0], wheres[request.target]), image)
     if target.where == "class":
-        target = replace(target, label=most_probable(study.plan, image))
-    with explaining(study.plan, target) as forward, torch.no_grad():
+        target = replace(target, label=most_probable_class(study.plan, image))
+    with forward_to(study.plan, target) as forward, torch.no_grad():
         value = float(forward(image[None])[0])
 
     def report(done: int, total: int) -> None:

@@ -9,8 +9,8 @@ from torch import Tensor
 from lurk.errors import LurkError
 from lurk.jobs.method_request import MethodRequest, preview_key
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
-from lurk.methods.feature_vis.picture_evaluation import figures
-from lurk.methods.run_method import BATCH, draw
+from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
+from lurk.methods.run_method import BATCH, run_picture_method
 from lurk.storage.renders import Renders, open_renders
 from lurk.storage.results import read_result, write_result
 from lurk.storage.webp import View, encode_picture, encode_view, to_view
@@ -48,7 +48,7 @@ def draw_pictures(request: MethodRequest, study: Study, context: Context) -> Res
         image = study.best_image(request.layer, part[0]) if from_image else None
         of = PictureRequest(study.model, study.plan, request.layer, part, options, image, images, progress.show)
         began = time.monotonic()
-        drawn = draw(method, of)
+        drawn = run_picture_method(method, of)
         _store_pictures(study, request, part, drawn, (time.monotonic() - began) / len(part))
     return {"index": study.index.key, "drawn": len(units)}
 
@@ -59,7 +59,7 @@ def _store_pictures(
     """Store the pictures of each unit with the values that the unit reaches on them."""
     each = len(drawn.pictures) // len(units)
     numbers = [unit for unit in units for _ in range(each)]
-    reached = figures(study.model, study.plan, request.layer, numbers, drawn.pictures)
+    reached = evaluate_pictures(study.model, study.plan, request.layer, numbers, drawn.pictures)
     for at, unit in enumerate(units):
         mine = range(at * each, (at + 1) * each)
         files = {f"picture-{n}.webp": encode_view(_view(drawn.pictures[number])) for n, number in enumerate(mine)}

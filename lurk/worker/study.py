@@ -12,10 +12,11 @@ from torch import Tensor
 
 from lurk.config.settings import Settings
 from lurk.errors import ImagesError
+from lurk.graph.device import choose_device, moved_to
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.jobs.queue import Queue
-from lurk.methods.run_method import on_device, preprocessed
+from lurk.methods.run_method import preprocess_image
 from lurk.models.model import Model
 from lurk.storage.index import Index
 from lurk.worker.model_cache import images_of, model_of
@@ -70,7 +71,7 @@ class Study:
         """An image as the network takes it, float (c, h, w)."""
         if not 0 <= number < len(self.images):
             raise ImagesError(f"there is no image {number}; the image set has {len(self.images)}")
-        return preprocessed(self.model, self.images.read(number))
+        return preprocess_image(self.model, self.images.read(number))
 
     def best_image(self, layer: str, unit: int) -> Tensor:
         """The image with a unit's highest value so far, from which its picture may start."""
@@ -84,5 +85,5 @@ class Study:
 def open_study(settings: Settings, index: Index) -> Iterator[Study]:
     """Load the model of an index and keep it on its device until the block ends."""
     model = model_of(index, settings)
-    with torch.inference_mode(False), on_device(model, settings.device):
+    with torch.inference_mode(False), moved_to(model.module, choose_device(settings.device)):
         yield Study(model, index, settings)

@@ -11,7 +11,7 @@ from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import BusyError, LurkError
 from lurk.jobs.method_request import MethodRequest
-from lurk.methods.run_method import offers
+from lurk.methods.run_method import method_specs
 from lurk.records import JobSpec, UnitRef
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
@@ -62,7 +62,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         context.give_way()
 
     def show(folder: Path) -> None:
-        publish_offers(folder, offers(model, model.plan(settings.layers)))
+        publish_offers(folder, method_specs(model.plan(settings.layers)))
         show_in_study(context.cache, spec.study, folder, made)
 
     options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}

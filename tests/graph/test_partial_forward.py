@@ -12,7 +12,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import reaching
-from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.backsignal import target_signal
 from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, Functional, image_of, network, seeded, state_of
 
@@ -178,11 +178,11 @@ def test_a_layer_that_the_model_passed_by_on_this_image_says_so():
 def test_everything_works_inside_inference_mode_with_an_image_that_was_made_there():
     model = network("residual")
     made, target = model.plan(), Target("blocks.1.conv2", 1)
-    expected = sent_back(made, target, image_of(1, 3, 16, 16), "guided")
+    expected = target_signal(made, target, image_of(1, 3, 16, 16), "guided")
     with torch.inference_mode():
         image = image_of(1, 3, 16, 16) + 0
         assert image.is_inference()
-        found = sent_back(made, target, image, "guided")
+        found = target_signal(made, target, image, "guided")
     assert torch.equal(found, expected)
     assert not found.is_inference()
 
@@ -200,7 +200,7 @@ def test_memory_stays_flat_over_a_thousand_maps(name, count):
 
     def maps(count: int) -> tuple[int, int, int]:
         for number in range(count):
-            sent_back(made, target, image, ("gradient", "deconvnet", "guided")[number % 3])
+            target_signal(made, target, image, ("gradient", "deconvnet", "guided")[number % 3])
         gc.collect()
         return len(gc.get_objects()), len(linecache.cache), memory()
 

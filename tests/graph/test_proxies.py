@@ -134,10 +134,10 @@ def test_another_thread_sees_the_originals_while_a_trace_runs_and_nothing_stays_
 
 @pytest.mark.parametrize("spelling", ["an apply that was looked up before", "an apply that is looked up now"])
 def test_the_graph_keeps_the_derivative_of_a_custom_function(spelling):
-    from lurk.methods.attribution.backsignal import sent_back
+    from lurk.methods.attribution.backsignal import target_signal
     from lurk.methods.attribution.target import Target
 
     module, image = seeded(lambda: Doing(SPELLINGS[spelling])), image_of(1, 1, 4, 4)
     batch = image.clone().requires_grad_()
     (expected,) = torch.autograd.grad(module(batch)[:, 1].sum(), batch)
-    torch.testing.assert_close(sent_back(find_layers(module, (1, 4, 4)), Target("two", 1, "map"), image), expected)
+    torch.testing.assert_close(target_signal(find_layers(module, (1, 4, 4)), Target("two", 1, "map"), image), expected)

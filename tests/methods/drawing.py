@@ -5,10 +5,12 @@ from torch import Tensor
 
 import lurk
 from lurk.graph.partial_forward import reaching
-from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, say_nothing
+from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, ignore_progress
 
 
-def draw(method: str, model: lurk.Model, layer: str, units=(), *, image=None, images=None, show=say_nothing, **options):
+def draw(
+    method: str, model: lurk.Model, layer: str, units=(), *, image=None, images=None, show=ignore_progress, **options
+):
     entry = METHODS[method]
     assert isinstance(entry, PictureMethod)
     request = PictureRequest(

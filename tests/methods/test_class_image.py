@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
-from lurk.methods.feature_vis.picture_evaluation import figures
+from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
 from tests.methods.drawing import draw
 from tests.methods.networks import network
 
@@ -14,7 +14,9 @@ def test_the_score_of_the_class_grows(name):
     model = network(name)
     options = {"robustness": False, "canvas": "pixels", "start": "mean"}
     few, many = (
-        figures(model, model.plan(), "", (0, 3), draw("class_image", model, "", (0, 3), steps=n, **options).pictures)
+        evaluate_pictures(
+            model, model.plan(), "", (0, 3), draw("class_image", model, "", (0, 3), steps=n, **options).pictures
+        )
         for n in (1, 40)
     )
     for start, found in zip(few, many, strict=True):

@@ -70,7 +70,7 @@ CASES = [(method, name) for method in METHODS for name in SHAPES]
 def test_a_method_keeps_its_contract_or_refuses_clearly(method, name):
     entry, model = METHODS[method], model_of(name)
     before = state_of(model.module)
-    why = entry.refuse(model, model.plan())
+    why = entry.refuse(model.plan())
     assert isinstance(why, str)
     assert state_of(model.module) == before
     state, values, refused = torch.get_rng_state(), None, ""
@@ -125,7 +125,7 @@ def test_a_map_comes_out_the_same_in_inference_mode_without_gradients_and_from_a
 @pytest.mark.parametrize("method", BACK)
 def test_the_back_signal_is_refused_for_none_of_these_networks_and_says_something(method, name):
     model = model_of(name)
-    assert METHODS[method].refuse(model, model.plan()) == ""
+    assert METHODS[method].refuse(model.plan()) == ""
     assert result(method, model).any()
 
 

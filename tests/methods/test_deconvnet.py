@@ -5,7 +5,7 @@ from torch import nn
 import lurk
 from lurk.errors import LurkError
 from lurk.methods import METHODS, MapRequest
-from lurk.methods.attribution.backsignal import sent_back
+from lurk.methods.attribution.backsignal import target_signal
 from lurk.methods.attribution.target import Target
 from tests.methods.attribution.test_backsignal import Called, Swish
 from tests.methods.networks import image_of, network, through
@@ -17,8 +17,8 @@ METHOD = METHODS["deconvnet"]
 def test_it_is_the_signal_of_its_rule(target):
     model, image = network("plain"), image_of(3, 16, 16)
     values = METHOD.run(MapRequest(model, model.plan(), image, target, {})).values
-    assert torch.equal(values, sent_back(model.plan(), target, image[None], "deconvnet")[0])
-    assert not torch.equal(values, sent_back(model.plan(), target, image[None])[0])
+    assert torch.equal(values, target_signal(model.plan(), target, image[None], "deconvnet")[0])
+    assert not torch.equal(values, target_signal(model.plan(), target, image[None])[0])
 
 
 def test_it_hardly_depends_on_an_image_where_nothing_is_pooled():
@@ -51,6 +51,6 @@ def test_positions_where_the_unit_is_not_active_send_nothing_back():
 def test_a_network_with_a_derivative_of_its_own_is_refused_with_the_reason(name):
     module = nn.Sequential(nn.Conv2d(3, 4, 3), Called(Swish.apply), nn.Conv2d(4, 2, 1)).eval()
     model = lurk.load_model(module, input_shape=(3, 8, 8))
-    assert "Swish has a derivative of its own" in METHODS[name].refuse(model, model.plan())
+    assert "Swish has a derivative of its own" in METHODS[name].refuse(model.plan())
     with pytest.raises(LurkError, match="Swish has a derivative of its own"):
         METHODS[name].run(MapRequest(model, model.plan(), image_of(3, 8, 8), Target("2", 0), {}))

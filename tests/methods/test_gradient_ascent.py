@@ -5,7 +5,7 @@ import torch
 
 import lurk
 from lurk.errors import LurkError
-from lurk.methods.feature_vis.picture_evaluation import figures
+from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
 from tests.methods.drawing import default, draw, reached
 from tests.methods.networks import network
 
@@ -81,7 +81,7 @@ def test_units_of_the_real_network_reach_more_than_noise_and_keep_it_when_shifte
     pictures = draw("gradient_ascent", model, layer, units, steps=16, size=96).pictures
     noise = torch.rand(2, 3, 96, 96, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
     for one, plain in zip(
-        *(figures(model, model.plan(), layer, units, some) for some in (pictures, noise)), strict=True
+        *(evaluate_pictures(model, model.plan(), layer, units, some) for some in (pictures, noise)), strict=True
     ):
         assert one.reached_mean > 1.8 * plain.reached_mean
         assert one.after_jitter_mean > 0.8 * one.reached_mean

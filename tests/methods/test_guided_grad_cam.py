@@ -55,5 +55,5 @@ def test_is_refused_where_guided_backprop_is_not_defined():
 
     model = model_of(Net)
     refuse = METHODS["guided_grad_cam"].refuse
-    assert "Own" in refuse(model, model.plan())
-    assert refuse(lurk.load_model("efficientnet_lite0"), lurk.load_model("efficientnet_lite0").plan()) == ""
+    assert "Own" in refuse(model.plan())
+    assert refuse(lurk.load_model("efficientnet_lite0").plan()) == ""

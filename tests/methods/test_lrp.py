@@ -6,7 +6,6 @@ import lurk
 from lurk.errors import LurkError
 from lurk.methods import METHODS
 from lurk.methods.attribution.target import Target
-from lurk.methods.lrp import OFFER
 from lurk.models.preprocess import Preprocess
 from tests.methods.family import Functional, ask, image_of, model_of, seeded, small
 
@@ -41,12 +40,12 @@ def test_refused_where_neither_the_last_nor_the_first_layer_can_be_explained():
     refuse = METHODS["lrp"].refuse
     first = model_of(lambda: nn.Sequential(Exponential(), nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)))
     later = model_of(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), Exponential(), nn.Conv2d(4, 4, 3)))
-    assert refuse(first, first.plan()) == "there is no rule for its operation Exp"
-    assert refuse(later, later.plan()) == ""
+    assert refuse(first.plan()) == "there is no rule for its operation Exp"
+    assert refuse(later.plan()) == ""
     with pytest.raises(LurkError, match=r"relevance cannot be had for this target: there is no rule .* Exp"):
         ask("lrp", later, image_of(3, 16, 16), Target("2", 1))
     assert ask("lrp", later, image_of(3, 16, 16), Target("0", 1)).values.shape == (3, 16, 16)
 
 
 def test_defaults():
-    assert OFFER.read({}) == {"rule": "composite", "first": "same", "epsilon": 1e-6, "gamma": 0.25}
+    assert METHODS["lrp"].spec.read({}) == {"rule": "composite", "first": "same", "epsilon": 1e-6, "gamma": 0.25}

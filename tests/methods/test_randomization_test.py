@@ -10,7 +10,7 @@ from lurk.graph.partial_forward import reaching
 from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
-from lurk.methods.randomization_test import agreement, check, randomised, similarity
+from lurk.methods.randomization_test import check_sanity, compare_rules, randomize_weights, similarity
 from lurk.models.model import hash_weights
 from tests.methods.family import Functional, image_of, model_of, small
 
@@ -60,7 +60,7 @@ def test_a_unit_at_a_position_is_compared_in_the_box_that_it_sees():
         found[0][area] = flat[area] if asked.model is model else -flat[area] + 300
         return Map(found)
 
-    found = check(made(run), request_of(model, image, Target("0", 1)))
+    found = check_sanity(made(run), request_of(model, image, Target("0", 1)))
     assert found.similarity == pytest.approx(-1)
 
 
@@ -73,9 +73,9 @@ def test_similarity_with_a_flat_map_is_not_known(flat):
 def test_randomised_weights_keep_their_values_in_another_order_and_leave_the_model():
     model = lurk.load_model("efficientnet_lite0")
     before = hash_weights(model.module)
-    one, plan = randomised(model, model.plan(), 3)
-    again, _ = randomised(model, model.plan(), 3)
-    other, _ = randomised(model, model.plan(), 4)
+    one, plan = randomize_weights(model, model.plan(), 3)
+    again, _ = randomize_weights(model, model.plan(), 3)
+    other, _ = randomize_weights(model, model.plan(), 4)
     assert hash_weights(model.module) == before
     assert hash_weights(one.module) == hash_weights(again.module) != hash_weights(other.module)
     assert plan.module is one.module
@@ -92,7 +92,7 @@ def test_randomised_weights_keep_their_values_in_another_order_and_leave_the_mod
 @pytest.mark.parametrize("name", ["efficientnet_lite0", "resnet18"])
 def test_activations_stay_in_range_with_randomised_weights(name):
     model = lurk.load_model(name, weights=None if name == "efficientnet_lite0" else "random")
-    _, plan = randomised(model, model.plan(), 0)
+    _, plan = randomize_weights(model, model.plan(), 0)
     image = image_of(1, *model.input_shape)
     sizes = []
     for which in (model.plan(), plan):
@@ -107,7 +107,7 @@ def test_activations_stay_in_range_with_randomised_weights(name):
 def test_a_map_that_ignores_the_weights_is_warned_of():
     model, image = model_of(Functional), image_of(3, 16, 16)
     request = request_of(model, image, Target("two", 1))
-    found = check(made(lambda asked: Map(asked.image.abs())), request)
+    found = check_sanity(made(lambda asked: Map(asked.image.abs())), request)
     assert found.similarity == pytest.approx(1)
     assert "Toy barely changes when the weights are randomised (similarity 1.00)" in found.warning
     assert "the field that a position sees" in found.warning
@@ -120,7 +120,7 @@ def test_a_map_of_the_weights_is_not_warned_of():
     def run(asked):
         return Map(asked.model.module.one.weight.detach().flatten()[:100].reshape(1, 10, 10).clone())
 
-    found = check(made(run), request_of(model, image, Target("two", 1)))
+    found = check_sanity(made(run), request_of(model, image, Target("two", 1)))
     assert abs(found.similarity) < 0.5
     assert found.warning == ""
 
@@ -133,7 +133,7 @@ def test_the_position_of_the_maximum_stays_that_of_the_real_weights():
         targets.append(asked.target)
         return Map(asked.image)
 
-    check(made(run), request_of(model, image, Target("3", 1)))
+    check_sanity(made(run), request_of(model, image, Target("3", 1)))
     assert targets[0].where == targets[1].where == "position"
     assert (targets[0].row, targets[0].col) == (targets[1].row, targets[1].col)
 
@@ -148,7 +148,7 @@ def test_the_randomised_target_is_alive_where_it_can_be():
                 numbers.append(float(asked.target.value(reach(asked.image[None]))))  # noqa: B023
             return Map(asked.image)
 
-        check(made(run), request_of(model, image, Target("3", 1)), seed)
+        check_sanity(made(run), request_of(model, image, Target("3", 1)), seed)
         assert min(numbers) > 0
 
 
@@ -160,7 +160,7 @@ def test_a_mask_uses_the_randomised_units_own_quantiles():
         given.append(asked.quantiles)
         return Map(asked.image)
 
-    check(made(run), request_of(model, image, Target("3", 1), quantiles={0.5: 99.0, 1.0: 100.0}))
+    check_sanity(made(run), request_of(model, image, Target("3", 1), quantiles={0.5: 99.0, 1.0: 100.0}))
     assert given[0] == {0.5: 99.0, 1.0: 100.0}
     assert set(given[1]) == {0.5, 1.0}
     assert given[1][1.0] < 99
@@ -168,14 +168,14 @@ def test_a_mask_uses_the_randomised_units_own_quantiles():
 
 def test_the_rules_agree_fully_where_there_is_nothing_to_rectify():
     model = model_of(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.Conv2d(4, 4, 3)))
-    found = agreement(model.plan(), image_of(3, 16, 16), Target("1", 0))
+    found = compare_rules(model.plan(), image_of(3, 16, 16), Target("1", 0))
     assert found == pytest.approx({"gradient-deconvnet": 1, "gradient-guided": 1, "deconvnet-guided": 1})
 
 
 def test_the_rules_differ_behind_rectifiers():
     model = model_of(Functional)
     with frozen(model.module):
-        found = agreement(model.plan(), image_of(3, 16, 16), Target("two", 1, "class", label=1))
+        found = compare_rules(model.plan(), image_of(3, 16, 16), Target("two", 1, "class", label=1))
     assert set(found) == {"gradient-deconvnet", "gradient-guided", "deconvnet-guided"}
     assert all(-1 <= value < 0.99 for value in found.values())
 
@@ -184,7 +184,7 @@ def test_a_real_method_is_checked_and_the_model_left_alone():
     model, image = model_of(Functional), image_of(3, 16, 16)
     before = hash_weights(model.module)
     with frozen(model.module):
-        found = check(METHODS["grad_cam"], request_of(model, image, Target("two", 1, "class", label=1)))
+        found = check_sanity(METHODS["grad_cam"], request_of(model, image, Target("two", 1, "class", label=1)))
     assert found.values.shape == (1, 16, 16)
     assert found.values.dtype == np.float32
     assert hash_weights(model.module) == before

@@ -3,8 +3,8 @@ import torch
 
 from lurk.errors import Cancelled
 from lurk.methods import METHODS, MapRequest
-from lurk.methods.attribution.backsignal import sent_back
-from lurk.methods.attribution.target import Target, settled
+from lurk.methods.attribution.backsignal import target_signal
+from lurk.methods.attribution.target import Target, locate_maximum
 from lurk.methods.smoothgrad import BATCH
 from tests.methods.networks import image_of, network
 
@@ -20,10 +20,10 @@ def asked(image, report=lambda _done, _total: None, **options):
 def test_it_is_the_mean_gradient_over_noise_that_scales_with_the_images_range():
     """The published noise level is the deviation as a share of the largest value less the smallest."""
     image, plan = 5 * image_of(3, 16, 16), network("plain").plan()
-    generator, target = torch.Generator().manual_seed(4), settled(plan, TARGET, image)
+    generator, target = torch.Generator().manual_seed(4), locate_maximum(plan, TARGET, image)
     deviation = 0.2 * (image.max() - image.min())
     maps = [
-        sent_back(plan, target, (image + deviation * torch.randn(3, 16, 16, generator=generator))[None])[0]
+        target_signal(plan, target, (image + deviation * torch.randn(3, 16, 16, generator=generator))[None])[0]
         for _ in range(11)
     ]
     found = asked(image, samples=11, noise=0.2, seed=4)
@@ -33,7 +33,7 @@ def test_it_is_the_mean_gradient_over_noise_that_scales_with_the_images_range():
 def test_without_noise_it_is_the_gradient():
     image = image_of(3, 16, 16)
     plan = network("plain").plan()
-    expected = sent_back(plan, settled(plan, TARGET, image), image[None])[0]
+    expected = target_signal(plan, locate_maximum(plan, TARGET, image), image[None])[0]
     torch.testing.assert_close(asked(image, samples=2, noise=0.0), expected)
 
 

@@ -1,8 +1,8 @@
 """The back-signal: one engine, three rules that differ at the non-linearities alone.
 
-A signal goes back from a number to the image along the graph that autograd recorded of the very operations that ran,
-so it does not matter whether they were called as modules or as functions, in place, or twice. With R the signal that
-comes to a rectifier f from above and x what f was given:
+A signal goes back from a number to the image along the graph that autograd recorded of the operations that ran. It does
+not matter whether they were called as modules or as functions, in place, or twice. With R the signal that comes to a
+rectifier f from above and x the input of f:
 
     gradient   R · f'(x)                                   the derivative
     deconvnet  R · [R > 0]                                 Zeiler & Fergus, 2014, arXiv 1311.2901
@@ -10,11 +10,11 @@ comes to a rectifier f from above and x what f was given:
 
 Rectifiers are ReLU, ReLU6 and other clamps from 0 upwards, thresholds at 0, the larger of a value and 0, LeakyReLU,
 PReLU, RReLU, ELU, SELU, CELU, SiLU, GELU, Mish, Hardswish and Softplus, and the product of a value with a gate that is
-made of the same value alone, such as x · sigmoid(x), which is SiLU written out. What lets through what is below 0 is
-the mirror image. Sigmoid, tanh, softmax and other gates, other products, max pooling (its switches), normalisation and
-everything linear have their derivative under all three rules. An operation with a derivative of its own, a choice by a
-mask, and a change in place of a part of a tensor hide what they are: for such a network deconvnet and guided backprop
-are refused.
+computed from the same value alone, such as x · sigmoid(x), which is SiLU written out. An operation that lets through
+what is below 0 is treated as the mirror image. Sigmoid, tanh, softmax and other gates, other products, max pooling (its
+switches), normalisation and everything linear have their derivative under all three rules. An operation with a
+derivative of its own, a choice by a mask, and a change in place of a part of a tensor may or may not rectify, which the
+graph does not show: for such a network deconvnet and guided backprop are refused.
 """
 
 from functools import partial
@@ -30,14 +30,15 @@ from lurk.graph.hooks import Alter, altered
 from lurk.graph.partial_forward import reaching
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
-from lurk.methods.attribution.rectifiers import Gradients, Rectifier, rectifying, refusal
-from lurk.methods.attribution.target import Target, explaining
+from lurk.methods import MapRequest
+from lurk.methods.attribution.rectifiers import Gradients, Rectifier, find_rectifiers, unclear_rectifier
+from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 
 Rule = Literal["gradient", "deconvnet", "guided"]
 RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided")
 
 
-def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool = False) -> Tensor:
+def backpropagate(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool = False) -> Tensor:
     """Send a signal of 1 from a number, or from each of several, back to the image.
 
     Args:
@@ -47,7 +48,7 @@ def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool =
         keep: Whether the graph is needed again afterwards.
 
     Returns:
-        float (n, c, h, w), what arrives at the image; zero where the number does not depend on it.
+        float (n, c, h, w), what arrives at the image; zero if the number does not depend on it.
 
     Raises:
         LurkError: The rule is not defined for an operation of the network.
@@ -58,17 +59,17 @@ def back(number: Tensor, image: Tensor, rule: Rule = "gradient", *, keep: bool =
         return torch.zeros_like(image)
     alter: dict[Node, Alter] = {}
     if rule != "gradient":
-        why = refusal(number)
+        why = unclear_rectifier(number)
         if why:
             raise LurkError(f"{rule} cannot be had for this network: {why}")
         change = _deconvnet if rule == "deconvnet" else _guided
-        alter = {node: partial(change, found) for node, found in rectifying(number).items()}
+        alter = {node: partial(change, found) for node, found in find_rectifiers(number).items()}
     with altered(alter):
         (signal,) = torch.autograd.grad(number, image, torch.ones_like(number), retain_graph=keep, allow_unused=True)
     return torch.zeros_like(image) if signal is None else signal
 
 
-def sent_back(plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
+def target_signal(plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
     """Send a signal from a target back to some images.
 
     Args:
@@ -84,39 +85,57 @@ def sent_back(plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient
     Raises:
         LurkError: There is no such unit, position or class, or the rule is not defined for the network.
     """
-    with explaining(plan, target) as forward:
+    with forward_to(plan, target) as forward:
         batch = images.detach().clone().requires_grad_()
         _, reached = forward(batch)
         values = target.parts(reached)
-        return back(values[values != 0] if rule == "deconvnet" else values, batch, rule).float()
+        return backpropagate(values[values != 0] if rule == "deconvnet" else values, batch, rule).float()
 
 
-def unfit(plan: Plan) -> str:
-    """Why deconvnet and guided backprop cannot be had for a network; empty where they can.
+def signal_map(request: MapRequest, rule: Rule = "gradient") -> Tensor:
+    """Send a signal from the target of a request back to its image.
+
+    Args:
+        request: The request.
+        rule: As in `target_signal`.
+
+    Returns:
+        float32 (c, h, w), signed.
+    """
+    target = locate_maximum(request.plan, request.target, request.image)
+    signal = target_signal(request.plan, target, request.image[None], rule)[0]
+    request.report(1, 1)
+    return signal
+
+
+def refuse_unclear_rectifiers(plan: Plan) -> str:
+    """Why deconvnet and guided backprop are not defined for a network.
 
     Args:
         plan: The network, which runs once, on an image of noise.
 
     Returns:
-        The reason, in the words of a message; empty where there is none.
+        The reason, in the words of a message; empty if both are defined.
     """
     layer = plan.layers[-1].name
     try:
         with reaching(plan, [layer], to_the_end=True) as reach:
             noise = torch.randn(1, *plan.input_shape, generator=torch.Generator().manual_seed(0))
             reached = reach(noise.to(device_of(plan.module)).requires_grad_())
-            return refusal(reached[layer], *tensors_in(reached.output))
+            return unclear_rectifier(reached[layer], *tensors_in(reached.output))
     except Exception as error:  # the model is the user's code
         return f"it fails on an image of noise: {type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
 
 
 def _deconvnet(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:
     above = signal[0]
-    return given if above is None else found.passing(given, found.gain * found.sign * (found.sign * above).clamp(min=0))
+    if above is None:
+        return given
+    return found.pass_on(given, found.gain * found.sign * (found.sign * above).clamp(min=0))
 
 
 def _guided(found: Rectifier, given: Gradients, signal: Gradients) -> Gradients:
     below, above = found.derivative(given), signal[0]
     if below is None or above is None:
         return given
-    return found.passing(given, found.sign * (found.sign * below).clamp(min=0) * (found.sign * above > 0))
+    return found.pass_on(given, found.sign * (found.sign * below).clamp(min=0) * (found.sign * above > 0))

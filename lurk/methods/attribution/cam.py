@@ -4,7 +4,7 @@ A unit is explained by the layer before it, a class by the layer that is shown: 
 number for each position of that layer, which is then brought to the size of the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -13,10 +13,11 @@ from torch import Tensor
 from lurk.errors import LayerError
 from lurk.graph.plan import Plan
 from lurk.method_spec import Option
-from lurk.methods.attribution.target import Target, explaining
+from lurk.methods import MapRequest
+from lurk.methods.attribution.target import Target, forward_to
 from lurk.records import LayerInfo
 
-AT = Option(
+CAM_LAYER = Option(
     "at",
     "",
     "Layer whose maps are added up; where empty, for a class the layer that is shown, for a unit the nearest layer "
@@ -25,7 +26,7 @@ AT = Option(
 
 
 @dataclass(frozen=True)
-class Reading:
+class LayerReading:
     """What a class activation map is made of.
 
     Args:
@@ -41,14 +42,34 @@ class Reading:
     number: Tensor
 
 
-def read(plan: Plan, target: Target, image: Tensor, at: str = "") -> Reading:
+def weighted_map(request: MapRequest, weigh: Callable[[Tensor], Tensor]) -> Tensor:
+    """Add up the maps of the layer that explains a target, and keep what is above 0.
+
+    Args:
+        request: The request, of a method that has the option `CAM_LAYER`.
+        weigh: Turns the derivative of the target, float (channels, rows, cols), into the weights of the maps.
+
+    Returns:
+        float32 (1, h, w), never negative.
+    """
+    found = read_layer(request.plan, request.target, request.image, request.options["at"])
+    summed = (weigh(found.gradient) * found.activation).sum(0, keepdim=True).clamp(min=0)
+    return resize_map(summed.float(), (request.image.shape[1], request.image.shape[2]))
+
+
+def average(gradient: Tensor) -> Tensor:
+    """Grad-CAM's weights: the mean derivative of each map, float (channels, 1, 1)."""
+    return gradient.mean((1, 2), keepdim=True)
+
+
+def read_layer(plan: Plan, target: Target, image: Tensor, at: str = "") -> LayerReading:
     """Read the layer that explains a target.
 
     Args:
         plan: The model and its layers.
         target: The target.
         image: float (c, h, w), preprocessed.
-        at: Name of the layer; empty for the one that `AT` says.
+        at: Name of the layer; empty for the one that `CAM_LAYER` describes.
 
     Returns:
         Its activation, and the target's derivative with respect to it.
@@ -58,13 +79,13 @@ def read(plan: Plan, target: Target, image: Tensor, at: str = "") -> Reading:
     """
     names = [at] if at else _candidates(plan, target)
     batch = image[None].detach().clone().requires_grad_()
-    with explaining(plan, target, names) as forward:
+    with forward_to(plan, target, names) as forward:
         numbers, reached = forward(batch)
         name = next((name for name in names if _explains(plan, target, name) and reached.depends(numbers, name)), None)
         if name is None:
             raise LayerError(_nothing(plan, target, at, batch))
         gradient = reached.gradient(numbers.sum(), name)[0]
-        return Reading(name, reached[name][0].detach(), gradient.detach(), numbers[0].detach())
+        return LayerReading(name, reached[name][0].detach(), gradient.detach(), numbers[0].detach())
 
 
 def _candidates(plan: Plan, target: Target) -> list[str]:
@@ -86,32 +107,33 @@ def _nothing(plan: Plan, target: Target, at: str, batch: Tensor) -> str:
     if not at:
         return f"no layer with more than one position comes before {what}; choose another unit, or a class as target"
     names = [name for name in _candidates(plan, target) if _explains(plan, target, name)]
-    with explaining(plan, target, names) as forward:
+    with forward_to(plan, target, names) as forward:
         numbers, reached = forward(batch)
         good = ", ".join([name for name in names if reached.depends(numbers, name)][:5]) or "none"
     return f"{what} is not computed from layer {at!r}; layers before it, nearest first: {good}"
 
 
-def unit_map(plan: Plan, layer: str, unit: int, image: Tensor) -> Tensor:
-    """A unit's own activation, spread over the image.
+def unit_map(request: MapRequest) -> Tensor:
+    """Spread the activation of the unit that is shown over the image, whatever the target is.
 
     Args:
-        plan: The model and its layers.
-        layer: Name of the layer.
-        unit: Channel number.
-        image: float (c, h, w), preprocessed.
+        request: The request.
 
     Returns:
         float32 (1, h, w).
     """
-    with explaining(plan, Target(layer, unit, "map")) as forward, torch.no_grad():
+    plan, image, name, unit = request.plan, request.image, request.target.layer, request.target.unit
+    request.report(0, 1)
+    with forward_to(plan, Target(name, unit, "map")) as forward, torch.no_grad():
         _, reached = forward(image[None])
-        values = reached[layer][0, unit][None].float()
-    info = next(info for info in plan.layers if info.name == layer)
-    return anchored(values, (image.shape[1], image.shape[2]), info)
+        values = reached[name][0, unit][None].float()
+    layer = next(layer for layer in plan.layers if layer.name == name)
+    spread = spread_positions(values, (image.shape[1], image.shape[2]), layer)
+    request.report(1, 1)
+    return spread
 
 
-def resized(values: Tensor, size: tuple[int, int]) -> Tensor:
+def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:
     """Spread a grid over the image: its cells tile it, bilinear between their centres, flat beyond the outer ones.
 
     Args:
@@ -125,19 +147,19 @@ def resized(values: Tensor, size: tuple[int, int]) -> Tensor:
     return _spread(values, size, steps, [step / 2 for step in steps])
 
 
-def anchored(values: Tensor, size: tuple[int, int], layer: LayerInfo) -> Tensor:
+def spread_positions(values: Tensor, size: tuple[int, int], layer: LayerInfo) -> Tensor:
     """Spread a layer's positions over the image, each at the centre of its receptive field, bilinear between them.
 
     Args:
         values: float (n, rows, cols), a number for each position of the layer.
         size: (height, width) of the image in pixels.
-        layer: The layer; where its receptive field is global, this is `resized`.
+        layer: The layer. If its receptive field is the whole image, the positions tile the image, as in `resize_map`.
 
     Returns:
         float (n, height, width); beyond the outermost centres their values go on.
     """
     if layer.receptive_field is None or layer.jump is None or layer.offset is None:
-        return resized(values, size)
+        return resize_map(values, size)
     centres = [start + extent / 2 for start, extent in zip(layer.offset, layer.receptive_field, strict=True)]
     return _spread(values, size, layer.jump, centres)
 

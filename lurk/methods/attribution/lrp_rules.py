@@ -6,17 +6,17 @@ A convolution or linear layer computes z = sum of x·w over its inputs, plus b. 
     gamma     (x·w + γ·(x·w)⁺) / (the same summed) · R    Montavon et al., 2019
     plus      (x·w)⁺ / (the same summed) · R              Montavon et al., 2017, also called z⁺ or α1β0
 
-where (·)⁺ is the part with the sign of z: for z < 0, which occurs without a rectifier behind it, the contributions
-below 0 take the place of those above. With `epsilon` and `gamma` the bias keeps its share, b, of z. For the layer that
-reads the pixels `flat` shares evenly, and `box` by x·w − l·w⁺ − h·w⁻ with l and h the bounds of a pixel.
+where (·)⁺ is the part with the sign of z: for z < 0, which occurs if no rectifier follows, the contributions below 0
+take the place of those above. With `epsilon` and `gamma` the bias keeps its share, b, of z. For the layer that reads
+the pixels `flat` shares evenly, and `box` by x·w − l·w⁺ − h·w⁻ with l and h the bounds of a pixel.
 
-The sums run inside `Sharing`, which catches them wherever they are called; a batch normalisation that directly
-follows one is first multiplied into its weights. What goes back through the graph of autograd is not R but R/x, the
-relevance for each unit of a value: every operation that is linear then does the right thing by its own derivative.
+The sums run inside `CatchWeightedSums`, wherever they are called; a batch normalisation that directly follows one is
+first multiplied into its weights. What goes back through the graph of autograd is not R but R/x, the relevance for each
+unit of a value: every operation that is linear then does the right thing by its own derivative.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -24,7 +24,7 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
-Share = Literal["epsilon", "gamma", "plus", "flat", "box"]
+Rule = Literal["epsilon", "gamma", "plus", "flat", "box"]
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 TRANSPOSED = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
 CONVOLUTIONS = {torch.conv1d, torch.conv2d, torch.conv3d} | TRANSPOSED
@@ -35,22 +35,22 @@ NORMS = {
 
 
 @dataclass(frozen=True)
-class Sharing:
-    """Which rule shares what.
+class RuleSet:
+    """Which layers share by which rule.
 
     Args:
         convolution: Rule of convolutions.
-        dense: Rule of linear layers.
-        first: Rule of a convolution or linear layer that reads the image itself; None for that of its kind.
+        linear: Rule of linear layers.
+        first: Rule of a convolution or linear layer that reads the image itself; None for the rule of its kind.
         epsilon: ε, as a share of the root mean square of the sums of a layer.
         gamma: γ.
         low: float (c, 1, 1), lowest value of a pixel; for `box`.
         high: float (c, 1, 1), highest value of a pixel; for `box`.
     """
 
-    convolution: Share = "epsilon"
-    dense: Share = "epsilon"
-    first: Share | None = None
+    convolution: Rule = "epsilon"
+    linear: Rule = "epsilon"
+    first: Rule | None = None
     epsilon: float = 1e-6
     gamma: float = 0.25
     low: Tensor | None = None
@@ -59,92 +59,109 @@ class Sharing:
 
 @dataclass(frozen=True)
 class _Sum:
-    """A weighted sum as it was called: what applies weights, weights, bias, what scales the outputs, and a rule."""
+    """A weighted sum as it was called.
+
+    Args:
+        apply: Applies weights and a bias to an input.
+        weight: The weights.
+        bias: The bias, or None.
+        groups: Groups of a transposed convolution, else 0.
+        rule: How it shares.
+    """
 
     apply: Apply
     weight: Tensor
     bias: Tensor | None
-    spread: Callable[[Tensor], Tensor]
-    share: Share
+    groups: int
+    rule: Rule
 
-    def __call__(self, x: Tensor) -> Tensor:
-        return self.apply(x, self.weight, self.bias)
+    def of(self, x: Tensor, weight: Tensor) -> Tensor:
+        """Return the sums of an input with other weights and no bias."""
+        return self.apply(x, weight, None)
+
+    def transposed(self, x: Tensor, weight: Tensor, shares: Tensor) -> Tensor:
+        """Return what the sums give back to each input: their transpose, applied to a number for each sum."""
+        with torch.enable_grad():
+            leaf = torch.zeros_like(x, requires_grad=True)
+            (found,) = torch.autograd.grad(self.of(leaf, weight), leaf, shares)
+        return found
+
+    def scaled(self, scale: Tensor, bias: Tensor) -> "_Sum":
+        """Return the sum with a factor for each output channel in its weights, and another bias."""
+        if not self.groups:
+            return replace(self, weight=self.weight * scale.view(-1, *[1] * (self.weight.dim() - 1)), bias=bias)
+        parts = self.weight.view(self.groups, -1, *self.weight.shape[1:])
+        weight = (parts * scale.view(self.groups, 1, -1, *[1] * (self.weight.dim() - 2))).view_as(self.weight)
+        return replace(self, weight=weight, bias=bias)
 
 
-class Shared(torch.autograd.Function):
-    """A weighted sum whose signal is shared by a rule."""
+class WeightedSum(torch.autograd.Function):
+    """A weighted sum whose backward pass shares relevance by a rule."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, total: _Sum, sharing: Sharing) -> Tensor:
-        """The sum."""
-        z = total(x)
+    def forward(ctx: Any, x: Tensor, total: _Sum, rules: RuleSet) -> Tensor:
+        """Compute the sum."""
+        z = total.apply(x, total.weight, total.bias)
         ctx.save_for_backward(x, z.clone())
-        ctx.total, ctx.sharing = total, sharing
+        ctx.total, ctx.rules = total, rules
         return z
 
     @staticmethod
     def backward(ctx: Any, *signals: Tensor) -> tuple[Tensor, None, None]:
-        """Relevance for each unit of an input, from that for each unit of the sum."""
+        """Turn the relevance for each unit of the sum into that for each unit of an input."""
         x, z = ctx.saved_tensors
-        relevance = signals[0] * z
-        return _SHARES[ctx.total.share](ctx.total, ctx.sharing, x, z, relevance), None, None
+        return _SHARE[ctx.total.rule](ctx.total, ctx.rules, x, z, signals[0] * z), None, None
 
 
-class Catching(TorchFunctionMode):
+class CatchWeightedSums(TorchFunctionMode):
     """Within it every convolution and linear layer whose input depends on the image shares by a rule.
 
     Args:
-        sharing: Which rule shares what.
+        rules: Which layers share by which rule.
         reads_image: Whether a tensor is the image, in another order of pixels at most.
     """
 
-    def __init__(self, sharing: Sharing, reads_image: Callable[[Tensor], bool]) -> None:
+    def __init__(self, rules: RuleSet, reads_image: Callable[[Tensor], bool]) -> None:
         super().__init__()
-        self._sharing, self._reads_image = sharing, reads_image
-        self._made: dict[int, tuple[Tensor, int, Tensor, _Sum]] = {}
+        self._rules, self._reads_image = rules, reads_image
+        self._outputs: dict[int, tuple[Tensor, int, Tensor, _Sum]] = {}  # output, its version, input, sum
 
     def __torch_function__(
         self, func: Any, types: Sequence[type], args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         given = kwargs or {}
+        output = None
         if func in CONVOLUTIONS or func is functional.linear:
-            return self._weighted(func, args, given)
-        if func in NORMS:
-            named = {**dict(zip(NORMS[func], args, strict=False)), **given}
-            folded = self._folded(named)
-            return func(*args, **given) if folded is None else folded
-        return func(*args, **given)
+            output = self._weighted(func, args, given)
+        elif func in NORMS:
+            output = self._folded({**dict(zip(NORMS[func], args, strict=False)), **given})
+        return func(*args, **given) if output is None else output
 
-    def _weighted(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Any:
+    def _weighted(self, func: Any, args: tuple[Any, ...], given: dict[str, Any]) -> Tensor | None:
+        """The output of a weighted sum; None if its input does not depend on the image."""
         named = {**dict(zip(("input", "weight", "bias"), args, strict=False)), **given}
         x, weight, bias = named.pop("input"), named.pop("weight"), named.pop("bias", None)
         if not x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad):
-            return func(*args, **given)
+            return None
 
         def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             output: Tensor = func(x, weight, bias, *args[3:], **named)
             return output
 
-        groups = int(named.get("groups", args[6] if len(args) > 6 else 1))
-
-        def spread(scale: Tensor) -> Tensor:
-            return _scaled(weight, scale, groups if func in TRANSPOSED else 0)
-
-        return self._run(x, _Sum(apply, weight, bias, spread, self._share(func, x)))
-
-    def _share(self, func: Any, x: Tensor) -> Share:
-        if self._sharing.first is not None and self._reads_image(x):
-            return self._sharing.first
-        return self._sharing.dense if func is functional.linear else self._sharing.convolution
+        groups = int(named.get("groups", args[6] if len(args) > 6 else 1)) if func in TRANSPOSED else 0
+        rule = self._rules.linear if func is functional.linear else self._rules.convolution
+        if self._rules.first is not None and self._reads_image(x):
+            rule = self._rules.first
+        return self._run(x, _Sum(apply, weight, bias, groups, rule))
 
     def _run(self, x: Tensor, total: _Sum) -> Tensor:
-        output: Tensor = Shared.apply(x, total, self._sharing)
-        self._made[id(output)] = (output, output._version, x, total)
+        output: Tensor = WeightedSum.apply(x, total, self._rules)
+        self._outputs[id(output)] = (output, output._version, x, total)
         return output
 
     def _folded(self, named: dict[str, Any]) -> Tensor | None:
-        """The sum with the normalisation multiplied into its weights; None where that cannot be."""
-        output, version, x, total = self._made.get(id(named["input"]), (None, 0, None, None))
+        """The sum with the normalisation multiplied into its weights; None if that is not possible."""
+        output, version, x, total = self._outputs.get(id(named["input"]), (None, 0, None, None))
         mean, var = named.get("running_mean"), named.get("running_var")
         if output is None or x is None or total is None or output._version != version or named.get("training"):
             return None
@@ -154,38 +171,22 @@ class Catching(TorchFunctionMode):
         scale = scale if named.get("weight") is None else scale * named["weight"]
         shift = -mean * scale if total.bias is None else (total.bias - mean) * scale
         shift = shift if named.get("bias") is None else shift + named["bias"]
-        return self._run(x, _Sum(total.apply, total.spread(scale), shift, total.spread, total.share))
-
-
-def _scaled(weight: Tensor, scale: Tensor, groups: int) -> Tensor:
-    """Weights times a number for each output channel; `groups` is that of a transposed convolution, else 0."""
-    if not groups:
-        return weight * scale.view(-1, *[1] * (weight.dim() - 1))
-    parts = weight.view(groups, -1, *weight.shape[1:])
-    return (parts * scale.view(groups, 1, -1, *[1] * (weight.dim() - 2))).view_as(weight)
-
-
-def _pulled(total: _Sum, x: Tensor, weight: Tensor, shares: Tensor) -> Tensor:
-    """What the sums give back to each input: the sum's transpose, applied to a number for each sum."""
-    with torch.enable_grad():
-        leaf = torch.zeros_like(x, requires_grad=True)
-        (found,) = torch.autograd.grad(total.apply(leaf, weight, None), leaf, shares)
-    return found
+        return self._run(x, total.scaled(scale, shift))
 
 
 def _ratio(relevance: Tensor, total: Tensor) -> Tensor:
-    """Relevance for each unit of a sum, 0 where the sum is 0."""
+    """Relevance for each unit of a sum, 0 if the sum is 0."""
     return torch.where(total == 0, torch.zeros_like(total), relevance / torch.where(total == 0, 1.0, total))
 
 
-def stabilised(z: Tensor, epsilon: float) -> Tensor:
-    """Values moved away from 0 by ε times their root mean square."""
+def stabilized(z: Tensor, epsilon: float) -> Tensor:
+    """Return values moved away from 0 by ε times their root mean square."""
     size = z.pow(2).mean(tuple(range(1, z.dim())), keepdim=True).sqrt() if z.dim() > 1 else z.abs()
     return z + epsilon * size * torch.where(z < 0, -1.0, 1.0).to(z.dtype)
 
 
-def _epsilon(total: _Sum, sharing: Sharing, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
-    return _pulled(total, x, total.weight, _ratio(relevance, stabilised(z, sharing.epsilon)))
+def _epsilon(total: _Sum, rules: RuleSet, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
+    return total.transposed(x, total.weight, _ratio(relevance, stabilized(z, rules.epsilon)))
 
 
 def _alike(total: _Sum, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
@@ -195,9 +196,9 @@ def _alike(total: _Sum, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
     for sign, one, two in ((z > 0, high, low), (z <= 0, low, high)):
         if not bool(relevance[sign].any()):  # a rectifier follows
             continue
-        part = total.apply(x.clamp(min=0), one, None)
+        part = total.of(x.clamp(min=0), one)
         if not bool((x >= 0).all()):
-            part = part + total.apply(x.clamp(max=0), two, None)
+            part = part + total.of(x.clamp(max=0), two)
         found = torch.where(sign, part, found)
     return found
 
@@ -209,41 +210,40 @@ def _favoured(total: _Sum, x: Tensor, z: Tensor, shares: Tensor) -> Tensor:
     for part, one, two in ((shares * (z > 0), high, low), (shares * (z <= 0), low, high)):
         if not bool(part.any()):
             continue
-        given = _pulled(total, x, one, part)
+        given = total.transposed(x, one, part)
         if not bool((x >= 0).all()):
-            given = torch.where(x >= 0, given, _pulled(total, x, two, part))
+            given = torch.where(x >= 0, given, total.transposed(x, two, part))
         found += given
     return found
 
 
-def _plus(total: _Sum, _sharing: Sharing, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
+def _plus(total: _Sum, _rules: RuleSet, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
     return _favoured(total, x, z, _ratio(relevance, _alike(total, x, z, relevance)))
 
 
-def _gamma(total: _Sum, sharing: Sharing, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
-    whole = z + sharing.gamma * _alike(total, x, z, relevance)
-    shares = _ratio(relevance, stabilised(whole, sharing.epsilon))
-    return _pulled(total, x, total.weight, shares) + sharing.gamma * _favoured(total, x, z, shares)
+def _gamma(total: _Sum, rules: RuleSet, x: Tensor, z: Tensor, relevance: Tensor) -> Tensor:
+    whole = z + rules.gamma * _alike(total, x, z, relevance)
+    shares = _ratio(relevance, stabilized(whole, rules.epsilon))
+    return total.transposed(x, total.weight, shares) + rules.gamma * _favoured(total, x, z, shares)
 
 
-def _flat(total: _Sum, _sharing: Sharing, x: Tensor, _z: Tensor, relevance: Tensor) -> Tensor:
+def _flat(total: _Sum, _rules: RuleSet, x: Tensor, _z: Tensor, relevance: Tensor) -> Tensor:
     ones = torch.ones_like(total.weight)
-    shares = _ratio(relevance, total.apply(torch.ones_like(x), ones, None))
-    return _ratio(_pulled(total, x, ones, shares), x)
+    shares = _ratio(relevance, total.of(torch.ones_like(x), ones))
+    return _ratio(total.transposed(x, ones, shares), x)
 
 
-def _box(total: _Sum, sharing: Sharing, x: Tensor, _z: Tensor, relevance: Tensor) -> Tensor:
-    if sharing.low is None or sharing.high is None:
+def _box(total: _Sum, rules: RuleSet, x: Tensor, _z: Tensor, relevance: Tensor) -> Tensor:
+    if rules.low is None or rules.high is None:
         raise ValueError("the box rule needs the bounds of a pixel")
-    parts = (x, total.weight), (-sharing.low, total.weight.clamp(min=0)), (-sharing.high, total.weight.clamp(max=0))
-    whole = sum(
-        (total.apply(bound.expand_as(x), weight, None) for bound, weight in parts[1:]), total.apply(*parts[0], None)
-    )
-    shares = _ratio(relevance, stabilised(whole, sharing.epsilon))
-    return _ratio(sum((bound * _pulled(total, x, weight, shares) for bound, weight in parts), torch.zeros_like(x)), x)
+    parts = (x, total.weight), (-rules.low, total.weight.clamp(min=0)), (-rules.high, total.weight.clamp(max=0))
+    whole = torch.stack([total.of(bound.expand_as(x), weight) for bound, weight in parts]).sum(0)
+    shares = _ratio(relevance, stabilized(whole, rules.epsilon))
+    given = torch.stack([bound * total.transposed(x, weight, shares) for bound, weight in parts]).sum(0)
+    return _ratio(given, x)
 
 
-_SHARES: dict[Share, Callable[[_Sum, Sharing, Tensor, Tensor, Tensor], Tensor]] = {
+_SHARE: dict[Rule, Callable[[_Sum, RuleSet, Tensor, Tensor, Tensor], Tensor]] = {
     "epsilon": _epsilon,
     "gamma": _gamma,
     "plus": _plus,

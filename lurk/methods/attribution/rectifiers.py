@@ -1,4 +1,4 @@
-"""What the operations of an autograd graph are: which of them rectify, and which hide what they do."""
+"""The rectifiers in an autograd graph, and the operations of which the graph does not show whether they rectify."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,38 +14,32 @@ from lurk.graph.hooks import Alter
 Gradients = tuple[Tensor | None, ...]
 Edge = tuple[Node | None, int]
 
-ALWAYS = {
-    "Relu",
-    "LeakyRelu",
-    "PreluKernel",
-    "RreluWithNoise",
-    "Elu",
-    "Celu",
-    "Silu",
-    "Gelu",
-    "Mish",
-    "Hardswish",
-    "Softplus",
-}
+
+def words(text: str) -> frozenset[str]:
+    """Return the set of the words of a text."""
+    return frozenset(text.split())
+
+
+ALWAYS = words("Relu LeakyRelu PreluKernel RreluWithNoise Elu Celu Silu Gelu Mish Hardswish Softplus")
 LOWER = {"Hardtanh": "min_val", "Clamp": "min", "ClampMin": "min", "Threshold": "threshold"}
 UPPER = {"Hardtanh": "max_val", "Clamp": "max", "ClampMax": "max"}
 LARGER, SMALLER = ("Maximum", "Fmax"), ("Minimum", "Fmin")
 GATES = {"Sigmoid", "Hardsigmoid", "Hardtanh", "Clamp", "Tanh", "Erf"}
 SCALED = {"Mul", "Div", "Neg", "Clone", "ToCopy"}
 POINTWISE = GATES | SCALED | {"Add", "Sub", "Rsub", "Softplus", "Exp", "Log1P", "Pow", "Relu", "ClampMin"}
-PLUMBING = {"Clone", "View", "UnsafeView", "Permute", "Transpose", "Squeeze", "Unsqueeze", "Select", "Slice", "Expand"}
+VIEWS = words("Clone View UnsafeView Permute Transpose Squeeze Unsqueeze Select Slice Expand")
 MASKED = {"Where", "MaskedFill", "MaskedScatter", "IndexPut"}
 
 
 @dataclass(frozen=True)
 class Rectifier:
-    """An operation that lets through what is above 0, or a product of a value with a gate that is made of it.
+    """An operation that lets through what is above 0, or a product of a value with a gate that is computed from it.
 
     Args:
         at: Place of its input among the gradients that it passes on.
-        sign: 1, or -1 for what lets through what is below 0.
-        scale: For a product, its factor's derivative by the input; None for an operation of its own.
-        slope: For a product, its gate's derivative by the input.
+        sign: 1, or -1 for an operation that lets through what is below 0.
+        scale: For a product, the value's derivative by the input; None for a single operation.
+        slope: For a product, the gate's derivative by the input.
         gain: What it multiplies large inputs by: 6 for x · relu6(x + 3), of which a sixth is taken afterwards.
     """
 
@@ -56,23 +50,23 @@ class Rectifier:
     gain: float = 1.0
 
     def derivative(self, given: Gradients) -> Tensor | None:
-        """The signal times the derivative, out of what the node would pass on."""
+        """Return the signal times the derivative, from the gradients that the node would pass on."""
         own = given[self.at]
         if own is None or self.scale is None or self.slope is None:
             return own
         gate = given[1 - self.at]
         return own * self.scale if gate is None else own * self.scale + gate * self.slope
 
-    def passing(self, given: Gradients, value: Tensor) -> Gradients:
-        """What the node is to pass on, so that a value arrives at the rectifier's input."""
+    def pass_on(self, given: Gradients, value: Tensor) -> Gradients:
+        """Return what the node must pass on for a value to arrive at the rectifier's input."""
         if self.scale is None:
             return (*given[: self.at], value, *given[self.at + 1 :])
         parts = [value / self.scale, torch.zeros_like(value)]
         return (parts[self.at], parts[1 - self.at])
 
 
-def nodes(*numbers: Tensor) -> Iterator[Node]:
-    """Every node of the graph behind some numbers, once."""
+def nodes_behind(*numbers: Tensor) -> Iterator[Node]:
+    """Yield every node of the graph behind some numbers, once."""
     seen: set[Node] = set()
     waiting = [number.grad_fn for number in numbers]
     while waiting:
@@ -83,11 +77,11 @@ def nodes(*numbers: Tensor) -> Iterator[Node]:
             waiting += [before for before, _ in node.next_functions]
 
 
-def rectifying(*numbers: Tensor) -> dict[Node, Rectifier]:
-    """The rectifiers on the way from an image to some numbers; what makes the gate of one is none of its own."""
+def find_rectifiers(*numbers: Tensor) -> dict[Node, Rectifier]:
+    """Find the rectifiers between an image and some numbers; a rectifier inside the gate of another does not count."""
     found: dict[Node, Rectifier] = {}
     inner: set[Node] = set()
-    for node in nodes(*numbers):
+    for node in nodes_behind(*numbers):
         product = _product(node)
         single = _single(node)
         if product is not None:
@@ -98,46 +92,47 @@ def rectifying(*numbers: Tensor) -> dict[Node, Rectifier]:
     return {node: item for node, item in found.items() if node not in inner}
 
 
-def kind(node: Node) -> str:
-    """Name of a node's operation, such as `Relu`."""
+def operation(node: Node) -> str:
+    """Return the name of the operation that a node is the derivative of, such as `Relu`."""
     return node.name().removeprefix("torch::autograd::").rstrip("0123456789").removesuffix("Backward")
 
 
-def refusal(*numbers: Tensor) -> str:
-    """Why it cannot be told what rectifies on the way to some numbers; empty where it can.
+def unclear_rectifier(*numbers: Tensor) -> str:
+    """Look for an operation of which the graph does not show whether it rectifies.
 
     Args:
-        *numbers: What was computed from an image.
+        *numbers: Values that were computed from an image.
 
     Returns:
-        The reason, in the words of a message; empty where there is none.
+        What is unclear, in the words of a message; empty if nothing is.
     """
-    for node in nodes(*numbers):
+    for node in nodes_behind(*numbers):
         if issubclass(type(node), BackwardCFunction):  # an operation written in Python
             name = type(node).__name__.removesuffix("Backward")
             return f"its operation {name} has a derivative of its own, so it cannot be told whether it rectifies"
-        if kind(node) == "CopySlices":
+        if operation(node) == "CopySlices":
             return "it changes a part of a tensor in place, so it cannot be told whether that rectifies"
-        if kind(node) in MASKED or _is_masked(node):
+        if operation(node) in MASKED or _is_masked(node):
             return "it chooses values by a mask, so it cannot be told whether that rectifies"
     return ""
 
 
-def own_bound(value: Tensor) -> dict[Node, Alter]:
-    """Open the upper bound of the activation function that made a value, such as ReLU6's, where the value is at it.
+def open_upper_bound(value: Tensor) -> dict[Node, Alter]:
+    """Let gradients through the upper bound of the activation function that made a value, such as ReLU6's.
 
     Args:
-        value: What was computed from an image.
+        value: The output of the function, computed from an image.
 
     Returns:
-        For `altered`: the node of that function, where it has such a bound, and the derivative that it has below.
+        For `altered`: at the bound, the function's node passes on the derivative that it has below the bound. Empty if
+        the function has no upper bound.
     """
     node = value.grad_fn
-    while node is not None and kind(node) in PLUMBING:
+    while node is not None and operation(node) in VIEWS:
         node = node.next_functions[0][0]
     if node is None:
         return {}
-    name, high = kind(node), _saved(node, UPPER.get(kind(node), ""))
+    name, high = operation(node), _saved(node, UPPER.get(operation(node), ""))
     high, slope = (3.0, 1 / 6) if name == "Hardsigmoid" else (high, 1.0)
     if not isinstance(high, (int, float, Tensor)):
         return {}
@@ -155,8 +150,8 @@ def _saved(node: Node, name: str) -> Any:
 
 
 def _single(node: Node) -> Rectifier | None:
-    """What a node rectifies by itself."""
-    name = kind(node)
+    """Return what a node rectifies by itself, or None."""
+    name = operation(node)
     if name in ALWAYS or (name in LOWER and _is_zero(_saved(node, LOWER[name]))):
         return Rectifier()
     if name in UPPER and _is_zero(_saved(node, UPPER[name])) and _saved(node, LOWER.get(name, "")) is None:
@@ -173,37 +168,37 @@ def _is_zero(bound: object) -> bool:
 
 
 def _product(node: Node) -> tuple[Rectifier, set[Node]] | None:
-    """A product of a value with a gate that is made of the same value alone, and the nodes of that gate."""
-    if kind(node) != "Mul" or any(before is None for before, _ in node.next_functions):
+    """Return a product of a value with a gate computed from the same value alone, and the nodes of that gate."""
+    if operation(node) != "Mul" or any(before is None for before, _ in node.next_functions):
         return None
     for at in (0, 1):
         value, gate = node.next_functions[at], node.next_functions[1 - at]
         for source in _sources(value):
             inner = _between(gate, source)
-            if any(kind(part) in GATES for part in inner):
+            if any(operation(part) in GATES for part in inner):
                 scale, slope = _slope(value, source), _slope(gate, source)
                 return Rectifier(at, scale=scale, slope=slope, gain=_top(gate[0])), inner
     return None
 
 
 def _top(gate: Node | None) -> float:
-    """The upper bound of a gate that is cut to it, such as 6; 1 for any other."""
-    high = None if gate is None else _saved(gate, UPPER.get(kind(gate), ""))
+    """Return the upper bound of a clamped gate, such as 6; 1 for any other gate."""
+    high = None if gate is None else _saved(gate, UPPER.get(operation(gate), ""))
     return float(high) if isinstance(high, (int, float)) else 1.0
 
 
 def _sources(edge: Edge) -> Iterator[Edge]:
-    """An edge, and those that it is a fixed multiple of."""
+    """Yield an edge, and those that it is a fixed multiple of."""
     while edge[0] is not None:
         yield edge
         live = _live(edge[0])
-        if kind(edge[0]) not in SCALED or len(live) != 1:
+        if operation(edge[0]) not in SCALED or len(live) != 1:
             return
         edge = live[0]
 
 
 def _between(edge: Edge, source: Edge) -> set[Node]:
-    """The nodes between an edge and its only source, where they work on each value by itself; empty otherwise."""
+    """Return the nodes between an edge and its only source, or nothing if one does not work value by value."""
     inner: set[Node] = set()
     waiting = [edge]
     while waiting:
@@ -211,7 +206,7 @@ def _between(edge: Edge, source: Edge) -> set[Node]:
         if (node, place) == source or node is None or node in inner:
             continue
         live = _live(node)
-        if kind(node) not in POINTWISE or not live:
+        if operation(node) not in POINTWISE or not live:
             return set()
         inner.add(node)
         waiting += live
@@ -223,7 +218,7 @@ def _live(node: Node) -> list[Edge]:
 
 
 def _slope(edge: Edge, source: Edge) -> Tensor:
-    """Derivative of what an edge carries by what its source carries, each value by itself."""
+    """Return the derivative of what an edge carries by what its source carries, value by value."""
     about = edge[0]._input_metadata[edge[1]]  # type: ignore[union-attr]  # of an operation, never None here
     ones = torch.ones(about.shape, dtype=about.dtype, device=about.device)
     if edge == source:
@@ -233,8 +228,8 @@ def _slope(edge: Edge, source: Edge) -> Tensor:
 
 
 def _is_masked(node: Node) -> bool:
-    """Whether a node multiplies by a mask: by what is True or False, or by noughts and ones of its own shape."""
-    if kind(node) != "Mul" or len(_live(node)) != 1:
+    """Whether a node multiplies by a mask: by booleans, or by zeros and ones of its own shape."""
+    if operation(node) != "Mul" or len(_live(node)) != 1:
         return False
     factor = _saved(node, "other" if node.next_functions[1][0] is None else "self")
     if not isinstance(factor, Tensor) or factor.dim() == 0:

@@ -12,7 +12,7 @@ from lurk.errors import LurkError
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import Reached, reaching
 from lurk.graph.plan import Plan
-from lurk.methods.attribution.rectifiers import own_bound
+from lurk.methods.attribution.rectifiers import open_upper_bound
 
 Where = Literal["maximum", "position", "map", "class"]
 WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")
@@ -40,10 +40,10 @@ class Target:
     label: int = 0
 
     def value(self, reached: Reached) -> Tensor:
-        """The number, for each image of a batch.
+        """Return the number for each image of a batch.
 
         Args:
-            reached: What the forward pass reached.
+            reached: What the forward pass computed.
 
         Returns:
             float (n,), with the graph of its gradients.
@@ -54,13 +54,13 @@ class Target:
         return self.parts(reached).sum(1)
 
     def parts(self, reached: Reached) -> Tensor:
-        """The values that the number is the sum of: one, or for `map` that of every position.
+        """Return the values that the number is the sum of: one, or for `map` that of every position.
 
         Args:
-            reached: What the forward pass reached.
+            reached: What the forward pass computed.
 
         Returns:
-            float (n, values), with the graph of its gradients. Of equal maxima the first, row by row.
+            float (n, values), with the graph of its gradients. Of equal maxima the first one, row by row.
 
         Raises:
             LurkError: There is no such unit, position or class.
@@ -68,8 +68,8 @@ class Target:
         if self.where not in WHERES:
             raise LurkError(f"a target is one of {', '.join(WHERES)}, not {str(self.where)[:40]!r}")
         if self.where == "class":
-            return _column(reached.logits, self.label, "class")[:, None]
-        values = _column(reached[self.layer], self.unit, f"layer {self.layer}: unit")
+            return _channel(reached.logits, self.label, "class")[:, None]
+        values = _channel(reached[self.layer], self.unit, f"layer {self.layer}: unit")
         if self.where == "map":
             return values.flatten(1)
         if self.where == "maximum":
@@ -83,27 +83,34 @@ class Target:
         return values[:, self.row, self.col, None]
 
 
-def _column(values: Tensor, number: int, words: str) -> Tensor:
-    if not 0 <= number < values.shape[1]:
-        raise LurkError(f"{words} must be from 0 to {values.shape[1] - 1}, not {number}")
+def check_channels(values: Tensor, numbers: Sequence[int], words: str) -> None:
+    """Raise a LurkError if one of the numbers is no channel of values (n, channels, …); `words` says what they are."""
+    wrong = [number for number in numbers if not 0 <= number < values.shape[1]]
+    if wrong:
+        raise LurkError(f"{words} must be from 0 to {values.shape[1] - 1}, not {wrong[0]}")
+
+
+def _channel(values: Tensor, number: int, words: str) -> Tensor:
+    check_channels(values, [number], words)
     return values[:, number]
 
 
 @contextmanager
-def explaining(
+def forward_to(
     plan: Plan, target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
 ) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
-    """Run a model just as far as a target needs.
+    """Run a model as far as a target needs.
 
     Args:
         plan: The model and its layers.
         target: The target.
         layers: Further layers whose activations are wanted.
-        through_bound: Whether the target's own upper bound, such as ReLU6's, lets gradients through. Where a unit is at
-            its bound its derivative is 0, so that nothing would be said of the very images that excite it most.
+        through_bound: Whether the upper bound of the target's own activation function, such as ReLU6's, lets gradients
+            through. A unit at its bound has a derivative of 0, so nothing would be said of the very images that excite
+            it most.
 
     Yields:
-        The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what was reached.
+        The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what the pass computed.
     """
     is_class = target.where == "class"
     wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
@@ -112,14 +119,14 @@ def explaining(
         def forward(batch: Tensor) -> tuple[Tensor, Reached]:
             reached = reach(batch)
             if through_bound and not is_class:
-                opened.enter_context(altered(own_bound(reached[target.layer])))
+                opened.enter_context(altered(open_upper_bound(reached[target.layer])))
             return target.value(reached), reached
 
         yield forward
 
 
-def settled(plan: Plan, target: Target, image: Tensor) -> Target:
-    """Put the position of the maximum in an image in the place of `maximum`, so that it stays as the image changes.
+def locate_maximum(plan: Plan, target: Target, image: Tensor) -> Target:
+    """Replace a `maximum` target by the position of the maximum in an image, which then stays as the image changes.
 
     Args:
         plan: The model and its layers.
@@ -127,11 +134,11 @@ def settled(plan: Plan, target: Target, image: Tensor) -> Target:
         image: float (c, h, w), preprocessed.
 
     Returns:
-        The target; the same one where it does not depend on the image. Of equal values the first, row by row.
+        The position; of equal values the first one, row by row. Any other target is returned as it is.
     """
     if target.where != "maximum":
         return target
     with reaching(plan, [target.layer]) as reach, torch.no_grad():
-        values = _column(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
+        values = _channel(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
         row, col = divmod(int(values.flatten().argmax()), values.shape[1])
     return replace(target, where="position", row=row, col=col)

@@ -13,33 +13,33 @@ from torch import Tensor
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import Reach, reaching
 from lurk.graph.plan import Plan
-from lurk.methods.attribution.rectifiers import Gradients, Rectifier, rectifying
+from lurk.methods import Show
+from lurk.methods.attribution.rectifiers import Gradients, Rectifier, find_rectifiers
 from lurk.methods.feature_vis.objectives import Objective
-from lurk.methods.feature_vis.parameterization import Canvas
-from lurk.methods.feature_vis.regularizers import Policy, Regularisers, mean_distance, total_variation
+from lurk.methods.feature_vis.parameterization import Parameterization
+from lurk.methods.feature_vis.regularizers import Policy, Regularizers, mean_distance, total_variation
 from lurk.models.model import Model
 
-Show = Callable[[int, int, Callable[[], Tensor]], None]
 View = Callable[[Tensor, torch.Generator], Tensor]
 
-HELPED_STEPS = 16
+REDIRECTED_STEPS = 16
 
 
 @dataclass(frozen=True)
-class Recipe:
+class AscentSettings:
     """How ascent is done.
 
     Args:
         steps: Number of steps.
-        view: Makes of the pictures what the network is shown, float (n, c, height, width) in [0, 1].
+        view: Turns the pictures into what the network is shown, float (n, c, height, width) in [0, 1].
         policy: `adam` and `nadam` at a rate; `constant`, the gradient times the rate; `progress`, a step that would
-            raise the number by the rate if it were linear; `progress01`, likewise, but for a number that ends at 1 by
-            no more than what is left to 1; `normalised`, the rate as the mean change of a sample.
+            raise the number by the rate if it were linear; `progress01`, likewise, but no further than to 1;
+            `normalized`, a step that changes a sample by the rate on average.
         rate: The rate.
         limit: Largest factor of the gradient under `progress` and `progress01`, 0 for none.
         total_variation: What the total variation counts against the number.
         distance: What the mean distance from the mean colour (L1) counts against it.
-        regularisers: What is done to the pictures after each step but the last; None for nothing.
+        regularizers: Applied to the pictures after each step but the last; None for none.
         keep_best: Whether the pictures with the largest number are kept, rather than the last ones.
         seed: Seed of the views.
         watch: Called with the number's derivative with respect to the pictures, float (f, c, h, w), at each step.
@@ -52,153 +52,159 @@ class Recipe:
     limit: float = 0.0
     total_variation: float = 0.0
     distance: float = 0.0
-    regularisers: Regularisers | None = None
+    regularizers: Regularizers | None = None
     keep_best: bool = False
     seed: int = 0
-    watch: Callable[[Tensor], None] | None = None
+    watch: Callable[[Tensor], object] | None = None
 
 
 def mean_colour(model: Model, like: Tensor) -> Tensor:
-    """The colour that the preprocessing maps to 0, float (c, 1, 1); plain grey where it is not known."""
+    """Return the colour that the preprocessing maps to 0, float (c, 1, 1); mid-grey if it is not known."""
     channels = like.shape[1]
     numbers = model.mean if model.mean is not None and len(model.mean) == channels else (0.5,) * channels
     return like.new_tensor(numbers).view(-1, 1, 1)
 
 
-def ascend(model: Model, plan: Plan, objective: Objective, canvas: Canvas, recipe: Recipe, show: Show) -> Tensor:
+def show_part(show: Show, part: int, parts: int) -> Show:
+    """Return what shows the progress of one of several equally long parts as a share of the whole."""
+    return lambda done, total, pictures: show(part * total + done, parts * total, pictures)
+
+
+def ascend(
+    model: Model, plan: Plan, objective: Objective, drawing: Parameterization, settings: AscentSettings, show: Show
+) -> Tensor:
     """Draw.
 
     Args:
-        model: The model; it is left as it was, also where `show` raises.
+        model: The model; it is left as it was, also if `show` raises.
         plan: Its layers.
         objective: What is to grow: a number for each view of each picture.
-        canvas: What is drawn on.
-        recipe: How.
-        show: Called after each step with the steps done, the steps in all, and what gives the pictures so far.
+        drawing: The pictures to begin with, and what is changed to change them.
+        settings: How ascent is done.
+        show: Called after each step with the steps done, the steps in all, and a function that returns the pictures.
 
     Returns:
         The pictures, float32 (f, c, h, w), in [0, 1].
     """
-    chance = torch.Generator().manual_seed(recipe.seed)
-    best: _Best | None = _Best() if recipe.keep_best else None
     with reaching(plan, objective.layers, to_the_end=objective.to_the_end) as reach:
-        climb = _Climb(model, objective, canvas, recipe, reach)
-        for step in range(recipe.steps):
-            climb.step(step, chance, best)
-            show(step + 1, recipe.steps, lambda: canvas.pictures().detach())
-    return best.pictures if best is not None and recipe.steps else canvas.pictures().detach()
+        ascent = _Ascent(model, objective, drawing, settings, reach)
+        for step in range(settings.steps):
+            ascent.step(step)
+            show(step + 1, settings.steps, lambda: drawing.pictures().detach())
+    return drawing.pictures().detach() if ascent.best is None else ascent.best[0]
 
 
-class _Best:
-    """The pictures with the largest number so far."""
-
-    def __init__(self) -> None:
-        self.pictures = self._values = torch.empty(0)
-
-    def add(self, pictures: Tensor, values: Tensor) -> None:
-        if not len(self._values):
-            self.pictures, self._values = pictures.clone(), values.clone()
-            return
-        better = values > self._values
-        self._values = torch.where(better, values, self._values)
-        self.pictures = torch.where(better.view(-1, 1, 1, 1), pictures, self.pictures)
-
-
-class _Climb:
+class _Ascent:
     """One step after the other."""
 
-    def __init__(self, model: Model, objective: Objective, canvas: Canvas, recipe: Recipe, reach: Reach) -> None:
-        self._model, self._objective, self._canvas, self._recipe, self._reach = model, objective, canvas, recipe, reach
-        kinds = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam}
-        kind = kinds.get(recipe.policy)
-        self._optimiser = None if kind is None else kind([canvas.parameter], lr=recipe.rate, maximize=True)
-        regularisers = recipe.regularisers
-        self._watched = recipe.watch is not None or (
-            regularisers is not None and regularisers.contribution_percentile > 0
+    def __init__(
+        self, model: Model, objective: Objective, drawing: Parameterization, settings: AscentSettings, reach: Reach
+    ) -> None:
+        self._model, self._objective, self._drawing, self._reach = model, objective, drawing, reach
+        self._settings, self._regularizers = settings, settings.regularizers
+        self._generator = torch.Generator().manual_seed(settings.seed)
+        kind = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam}.get(settings.policy)
+        self._optimizer = None if kind is None else kind([drawing.parameter], lr=settings.rate, maximize=True)
+        self._needs_slope = settings.watch is not None or (
+            self._regularizers is not None and self._regularizers.contribution_percentile > 0
+        )
+        self.best: tuple[Tensor, Tensor] | None = None  # pictures and numbers, if the best ones are kept
+
+    def step(self, step: int) -> None:
+        """Do a step."""
+        gradient, slope, values = self._differentiate(redirect=step < REDIRECTED_STEPS)
+        if self._settings.keep_best:
+            self._keep_best(values)
+        if self._settings.watch is not None:
+            self._settings.watch(slope)
+        if self._settings.total_variation or self._settings.distance:
+            gradient = gradient - self._penalty_gradient()
+        self._move(gradient, values)
+        self._drawing.project()
+        if self._regularizers is not None and step < self._settings.steps - 1:
+            pictures = self._drawing.pictures().detach()
+            mean = mean_colour(self._model, pictures)
+            self._drawing.write(self._regularizers.apply(pictures, slope, mean, step).clamp(0, 1))
+
+    def _keep_best(self, values: Tensor) -> None:
+        pictures = self._drawing.pictures().detach()
+        if self.best is None:
+            self.best = pictures.clone(), values.clone()
+            return
+        better = values > self.best[1]
+        self.best = (
+            torch.where(better.view(-1, 1, 1, 1), pictures, self.best[0]),
+            torch.where(better, values, self.best[1]),
         )
 
-    def step(self, step: int, chance: torch.Generator, best: _Best | None) -> None:
-        """Do a step."""
-        slope, by_picture, values = self._slopes(chance, helped=step < HELPED_STEPS)
-        if best is not None:
-            best.add(self._canvas.pictures().detach(), values)
-        if self._recipe.watch is not None:
-            self._recipe.watch(by_picture)
-        slope = slope - self._penalties() if self._recipe.total_variation or self._recipe.distance else slope
-        self._move(slope, values)
-        self._canvas.settle()
-        if self._recipe.regularisers is not None and step < self._recipe.steps - 1:
-            pictures = self._canvas.pictures().detach()
-            mean = mean_colour(self._model, pictures)
-            self._canvas.write(self._recipe.regularisers.applied(pictures, by_picture, mean, step).clamp(0, 1))
-
-    def _slopes(self, chance: torch.Generator, *, helped: bool) -> tuple[Tensor, Tensor, Tensor]:
-        """Derivatives with respect to the parameter and, where asked for, to the pictures, and the numbers."""
-        pictures = self._canvas.pictures()
-        shown = self._model.normalised(self._recipe.view(pictures, chance)).to(self._model.dtype)
+    def _differentiate(self, *, redirect: bool) -> tuple[Tensor, Tensor, Tensor]:
+        """Derivatives with respect to the parameter and, if they are needed, to the pictures, and the numbers."""
+        pictures = self._drawing.pictures()
+        shown = self._model.normalised(self._settings.view(pictures, self._generator)).to(self._model.dtype)
         values = self._objective.value(self._reach(shown.contiguous(memory_format=torch.channels_last)))
         total = values.sum()
-        wanted = [self._canvas.parameter, pictures] if self._watched else [self._canvas.parameter]
-        found = _gradients(total, wanted, keep=helped)
-        if helped:
-            found = _with_help(total, wanted, found)
+        inputs = [self._drawing.parameter, pictures] if self._needs_slope else [self._drawing.parameter]
+        found = _gradients(total, inputs, keep=redirect)
+        if redirect:
+            found = _redirect_dead(total, inputs, found)
         numbers = values.detach().float().view(len(pictures), -1).mean(1)
         return found[0], found[-1], numbers
 
-    def _penalties(self) -> Tensor:
-        pictures = self._canvas.pictures()
-        variation = self._recipe.total_variation * total_variation(pictures)
-        distance = self._recipe.distance * mean_distance(pictures, mean_colour(self._model, pictures))
-        return torch.autograd.grad((variation + distance).sum(), self._canvas.parameter)[0]
+    def _penalty_gradient(self) -> Tensor:
+        pictures = self._drawing.pictures()
+        variation = self._settings.total_variation * total_variation(pictures)
+        distance = self._settings.distance * mean_distance(pictures, mean_colour(self._model, pictures))
+        return torch.autograd.grad((variation + distance).sum(), self._drawing.parameter)[0]
 
-    def _move(self, slope: Tensor, values: Tensor) -> None:
-        parameter = self._canvas.parameter
-        if self._optimiser is not None:
-            parameter.grad = slope
-            self._optimiser.step()
+    def _move(self, gradient: Tensor, values: Tensor) -> None:
+        parameter = self._drawing.parameter
+        if self._optimizer is not None:
+            parameter.grad = gradient
+            self._optimizer.step()
             parameter.grad = None
             return
         with torch.no_grad():
-            parameter += _factor(self._recipe, slope, values).view(-1, *[1] * (slope.dim() - 1)) * slope
+            parameter += _factor(self._settings, gradient, values).view(-1, *[1] * (gradient.dim() - 1)) * gradient
 
 
-def _factor(recipe: Recipe, slope: Tensor, values: Tensor) -> Tensor:
-    """Of each picture what the gradient is multiplied by."""
-    if recipe.policy == "constant":
-        return torch.full_like(values, recipe.rate)
-    tiny = torch.finfo(slope.dtype).tiny
-    if recipe.policy == "normalised":
-        return recipe.rate / slope.flatten(1).abs().mean(1).clamp(min=tiny)
-    wished = torch.full_like(values, recipe.rate)
-    if recipe.policy == "progress01":
-        wished = torch.minimum(wished, 1 - values)
-    found = wished / slope.flatten(1).square().sum(1).clamp(min=tiny)
-    return found.clamp(max=recipe.limit) if recipe.limit else found
+def _factor(settings: AscentSettings, gradient: Tensor, values: Tensor) -> Tensor:
+    """What the gradient of each picture is multiplied by, float (f,)."""
+    if settings.policy == "constant":
+        return torch.full_like(values, settings.rate)
+    tiny = torch.finfo(gradient.dtype).tiny
+    if settings.policy == "normalized":
+        return settings.rate / gradient.flatten(1).abs().mean(1).clamp(min=tiny)
+    wanted = torch.full_like(values, settings.rate)
+    if settings.policy == "progress01":
+        wanted = torch.minimum(wanted, 1 - values)
+    found = wanted / gradient.flatten(1).square().sum(1).clamp(min=tiny)
+    return found.clamp(max=settings.limit) if settings.limit else found
 
 
-def _gradients(total: Tensor, wanted: list[Tensor], *, keep: bool) -> list[Tensor]:
-    found = torch.autograd.grad(total, wanted, retain_graph=keep, allow_unused=True)
-    return [torch.zeros_like(one) if some is None else some for one, some in zip(wanted, found, strict=True)]
+def _gradients(total: Tensor, inputs: list[Tensor], *, keep: bool) -> list[Tensor]:
+    found = torch.autograd.grad(total, inputs, retain_graph=keep, allow_unused=True)
+    return [torch.zeros_like(one) if some is None else some for one, some in zip(inputs, found, strict=True)]
 
 
-def _with_help(total: Tensor, wanted: list[Tensor], found: list[Tensor]) -> list[Tensor]:
-    """Where nothing at all comes back to a picture, let the signal through rectifiers that are off (lucid's help)."""
+def _redirect_dead(total: Tensor, inputs: list[Tensor], found: list[Tensor]) -> list[Tensor]:
+    """Let the signal of a picture to which no gradient at all comes back through rectifiers that are off, as lucid."""
     dead = ~found[0].flatten(1).any(1)
     if not bool(dead.any()):
         return found
-    with altered({node: partial(_let_through, one, len(dead)) for node, one in rectifying(total).items()}):
-        helped = _gradients(total, wanted, keep=False)
+    with altered({node: partial(_let_through, one, len(dead)) for node, one in find_rectifiers(total).items()}):
+        redirected = _gradients(total, inputs, keep=False)
     return [
-        torch.where(dead.view(-1, *[1] * (one.dim() - 1)), one, other) for one, other in zip(helped, found, strict=True)
+        torch.where(dead.view(-1, *[1] * (one.dim() - 1)), one, other)
+        for one, other in zip(redirected, found, strict=True)
     ]
 
 
 def _let_through(rectifier: Rectifier, count: int, given: Gradients, signal: Gradients) -> Gradients:
-    """Where a rectifier passes nothing on of a picture, pass on what would switch it on."""
+    """If a rectifier passes on nothing of a picture, pass on what would switch it on."""
     below, above = given[rectifier.at], signal[0]
     if below is None or above is None or rectifier.scale is not None:
         return given
     rows = below.reshape(count if len(below) % count == 0 else 1, -1)
     off = (~rows.any(1)).repeat_interleave(len(below) // len(rows)).view(-1, *[1] * (below.dim() - 1))
     onwards = (above * rectifier.sign).clamp(min=0) * rectifier.sign
-    return rectifier.passing(given, torch.where(off, onwards.expand_as(below), below))
+    return rectifier.pass_on(given, torch.where(off, onwards.expand_as(below), below))

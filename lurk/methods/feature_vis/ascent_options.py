@@ -1,11 +1,11 @@
-"""What every method that draws by ascent offers, and how its options become a drawing.
+"""The options of every method that draws by ascent, and how they become a drawing.
 
-The defaults are lucid's (Olah et al., Feature Visualization, 2017) but for the views: here the picture that is not
-moved fills what the network is shown, as it does when it is judged.
+The defaults are lucid's (Olah et al., Feature Visualization, 2017) but for the views: here a picture that is not
+transformed fills what the network is shown, as it does when it is evaluated.
 """
 
-from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, cast
+from collections.abc import Callable
+from dataclasses import replace
 
 import torch
 from torch import Tensor
@@ -13,22 +13,24 @@ from torch import Tensor
 from lurk.errors import LurkError
 from lurk.graph.device import device_of
 from lurk.method_spec import Option
-from lurk.methods.feature_vis.ascent import Recipe, ascend, mean_colour
-from lurk.methods.feature_vis.objectives import Diverse, Objective
-from lurk.methods.feature_vis.parameterization import Fourier, Pixels, sides, stir
-from lurk.methods.feature_vis.regularizers import PRESETS, THEIR_RANGE, Policy, Regularisers
-from lurk.methods.feature_vis.transforms import Views, resized
-from lurk.records import Scalar
-
-if TYPE_CHECKING:
-    from lurk.methods import PictureRequest
+from lurk.methods import Options, PictureRequest
+from lurk.methods.feature_vis.ascent import AscentSettings, ascend, mean_colour
+from lurk.methods.feature_vis.objectives import Objective, diverse
+from lurk.methods.feature_vis.parameterization import Fourier, Pixels, add_noise, picture_size
+from lurk.methods.feature_vis.regularizers import PRESETS, THEIR_RANGE, Regularizers
+from lurk.methods.feature_vis.transforms import Views, resize
+from lurk.models.model import Model
 
 WAVE_NOISE = 0.01
 PIXEL_NOISE = 10 / THEIR_RANGE
 
 SEED = Option("seed", 0, "Seed of all that is random: the same one gives the same picture.", low=0, high=2**31 - 1)
 SIZE = Option("size", 0, "Shorter side of the picture in pixels; 0 for the network's own.", low=0, high=1024)
-OPTIONS = (
+DOUBLE_SIZE = Option(
+    "size", 0, "Shorter side of the picture in pixels; 0 for twice the network's own.", low=0, high=1024
+)
+ASCENT_OPTIONS = (
+    Option("direction", "maximise", "Draw what raises the value, or what lowers it.", choices=("maximise", "minimise")),
     Option("steps", 256, "Steps of the ascent; a preset has its own number.", low=1, high=4096),
     SEED,
     SIZE,
@@ -55,82 +57,77 @@ OPTIONS = (
 )
 
 
-Aim = Callable[[tuple[int, ...]], Objective]
-
-
-def draw(request: "PictureRequest", aim: Aim, layer: str) -> Tensor:
+def draw(request: PictureRequest, objective_of: Callable[[tuple[int, ...]], Objective], layer: str) -> Tensor:
     """Draw a picture for each unit, or several.
 
     Args:
-        request: What is asked for, with the options above.
-        aim: Makes the objective of some units, one for each picture.
-        layer: Where several pictures of a unit are to differ.
+        request: The request of a method that has the options above.
+        objective_of: Returns the objective of some units, one for each picture.
+        layer: The layer in which several pictures of a unit are to differ.
 
     Returns:
         float32 (f, c, h, w), in [0, 1]; the pictures of a unit one after the other.
 
     Raises:
-        LurkError: It is to start from a photograph, and there is none.
+        LurkError: The drawing is to start from a photograph, and the request has none.
     """
-    repeats = cast(int, request.options["diversity"])
-    objective = aim(tuple(unit for unit in request.units for _ in range(repeats)))
+    options, repeats = request.options, request.options["diversity"]
+    objective = objective_of(tuple(unit for unit in request.units for _ in range(repeats)))
+    if options["direction"] == "minimise":
+        objective = -objective
     if repeats > 1:
-        objective = Diverse(objective, layer, repeats, cast(float, request.options["apart"]))
-    recipe, has_pixels = _recipe(request.options, request.model.input_shape[1:])
+        objective = diverse(objective, layer, repeats, options["apart"])
     start = _start(request).repeat_interleave(repeats * len(request.units), 0)
-    canvas = Pixels(start) if has_pixels else Fourier(start)
-    if repeats > 1 or request.options["start"] == "noise":
-        noise = PIXEL_NOISE if has_pixels else WAVE_NOISE
-        stir(canvas.parameter, noise, cast(int, request.options["seed"]), repeats)
-        canvas.settle()
-    return ascend(request.model, request.plan, objective, canvas, recipe, request.show)
+    has_pixels = options["canvas"] == "pixels" or options["preset"] != "none"
+    drawing = Pixels(start) if has_pixels else Fourier(start)
+    if repeats > 1 or options["start"] == "noise":
+        add_noise(drawing.parameter, PIXEL_NOISE if has_pixels else WAVE_NOISE, options["seed"], repeats)
+        drawing.project()
+    settings = _settings(options, request.model.input_shape[1:])
+    return ascend(request.model, request.plan, objective, drawing, settings, request.show)
 
 
-def _start(request: "PictureRequest") -> Tensor:
+def mean_picture(model: Model, size: int) -> Tensor:
+    """Return a picture of the mean colour, float32 (1, c, h, w), of a shorter side in pixels; 0 for the network's."""
+    height, width = picture_size(model.input_shape[1:], size)
+    plain = torch.zeros(1, model.input_shape[0], height, width, device=device_of(model.module))
+    return plain + mean_colour(model, plain)
+
+
+def _start(request: PictureRequest) -> Tensor:
     """The picture to begin with, float32 (1, c, h, w)."""
-    channels, *size = request.model.input_shape
-    height, width = sides((size[0], size[1]), cast(int, request.options["size"]))
-    if request.options["start"] == "image":
-        if request.image is None:
-            raise LurkError("start=image needs a photograph: give an image, or start from noise or mean")
-        return resized(request.model.displayed(request.image[None]).float(), (height, width))
-    plain = torch.zeros(1, channels, height, width, device=device_of(request.model.module))
-    return plain + mean_colour(request.model, plain)
+    model, size = request.model, request.options["size"]
+    if request.options["start"] != "image":
+        return mean_picture(model, size)
+    if request.image is None:
+        raise LurkError("start=image needs a photograph: give an image, or start from noise or mean")
+    return resize(model.displayed(request.image[None]).float(), picture_size(model.input_shape[1:], size))
 
 
-def _recipe(options: Mapping[str, Scalar], size: tuple[int, int]) -> tuple[Recipe, bool]:
-    """How to draw, and whether on pixels."""
-    seed, variation, distance = cast(int, options["seed"]), cast(float, options["tv"]), cast(float, options["l1"])
-    if options["preset"] != "none":
-        preset = PRESETS[str(options["preset"])]
-        recipe = Recipe(
-            preset.steps,
-            Views(size, robust=False),
-            preset.policy,
-            preset.rate / (THEIR_RANGE**2 if preset.policy == "constant" else 1),
-            limit=preset.limit / THEIR_RANGE**2,
-            total_variation=variation,
-            distance=distance,
-            regularisers=preset.regularisers,
-            keep_best=True,
-            seed=seed,
-        )
-        return recipe, True
-    regularisers = Regularisers(
-        cast(float, options["decay"]),
-        cast(float, options["blur"]),
-        cast(int, options["blur_every"]),
-        cast(float, options["small_norm"]),
-        cast(float, options["small_contribution"]),
+def _settings(options: Options, size: tuple[int, int]) -> AscentSettings:
+    rules = Regularizers(
+        options["decay"], options["blur"], options["blur_every"], options["small_norm"], options["small_contribution"]
     )
-    recipe = Recipe(
-        cast(int, options["steps"]),
-        Views(size, robust=bool(options["robustness"])),
-        cast(Policy, options["policy"]),
-        cast(float, options["rate"]),
-        total_variation=variation,
-        distance=distance,
-        regularisers=regularisers if regularisers != Regularisers(blur_every=regularisers.blur_every) else None,
-        seed=seed,
+    settings = AscentSettings(
+        options["steps"],
+        Views(size, robust=options["robustness"]),
+        options["policy"],
+        options["rate"],
+        total_variation=options["tv"],
+        distance=options["l1"],
+        regularizers=rules if rules != Regularizers(blur_every=rules.blur_every) else None,
+        seed=options["seed"],
     )
-    return recipe, options["canvas"] == "pixels"
+    if options["preset"] == "none":
+        return settings
+    preset = PRESETS[options["preset"]]
+    return replace(
+        settings,
+        steps=preset.steps,
+        view=Views(size, robust=False),
+        policy=preset.policy,
+        rate=preset.rate / (THEIR_RANGE**2 if preset.policy == "constant" else 1),
+        limit=preset.limit / THEIR_RANGE**2,
+        regularizers=preset.regularizers,
+        keep_best=True,
+    )

@@ -1,4 +1,4 @@
-"""What is natural about an image set: the mean magnitude of its waves, and how its colours go together."""
+"""The spectrum of an image set: the mean magnitude of its waves, and the covariance of its colours."""
 
 from dataclasses import dataclass
 
@@ -17,13 +17,13 @@ KEPT = 4
 
 @dataclass(frozen=True)
 class Spectrum:
-    """An image set's colours and waves, of the pictures' values before the sigmoid that makes them [0, 1].
+    """Colours and waves of an image set, measured on the logits of its samples in [0, 1].
 
     Args:
-        magnitude: float32 (c, h, w // 2 + 1), mean magnitude of each wave, colours apart, in orthonormal scale; the
-            constant wave's is 0.
-        mix: float32 (c, c), root of the covariance of the colours: makes colours of independent values.
-        centre: float32 (c,), their mean.
+        magnitude: float32 (c, h, w // 2 + 1), mean magnitude of each wave of the decorrelated colours, in orthonormal
+            scale; 0 for the constant wave.
+        mix: float32 (c, c), root of the covariance of the colours: turns independent values into colours.
+        centre: float32 (c,), the mean colour.
         size: (height, width) that the waves are for, in pixels.
     """
 
@@ -33,7 +33,7 @@ class Spectrum:
     size: tuple[int, int]
 
     def resized(self, size: tuple[int, int]) -> "Spectrum":
-        """The spectrum for pictures of another size, wavelengths kept in pixels.
+        """Resize the spectrum for pictures of another size; wavelengths in pixels stay as they are.
 
         Args:
             size: (height, width) in pixels.
@@ -51,16 +51,16 @@ class Spectrum:
         return Spectrum(magnitude, self.mix, self.centre, size)
 
 
-_kept: dict[tuple[str, str], Spectrum] = {}  # the work of seconds, small; asked for again with each picture
+_kept: dict[tuple[str, str], Spectrum] = {}  # takes seconds to measure, is small, and is needed for each picture
 
 
 def frequencies(height: int, width: int) -> Tensor:
-    """Frequency of each wave of `rfft2`, float32 (height, width // 2 + 1), in cycles per pixel."""
+    """Return the frequency of each wave of `rfft2`, float32 (height, width // 2 + 1), in cycles per pixel."""
     return torch.hypot(torch.fft.fftfreq(height)[:, None], torch.fft.rfftfreq(width)[None])
 
 
 def natural_spectrum(images: ImageSet, model: Model) -> Spectrum:
-    """The spectrum of an image set as a model sees it, from at most 200 images spread evenly over it.
+    """Measure the spectrum of an image set as a model sees it, from at most 200 images spread evenly over it.
 
     Args:
         images: The image set.
@@ -81,7 +81,7 @@ def natural_spectrum(images: ImageSet, model: Model) -> Spectrum:
 
 
 def spectrum_of(pictures: Tensor) -> Spectrum:
-    """The spectrum of pictures.
+    """Measure the spectrum of pictures.
 
     Args:
         pictures: float (n, c, h, w), in [0, 1].

@@ -1,4 +1,4 @@
-"""What a picture is while it is drawn: a parameter that ascent changes, and the picture that it stands for.
+"""How a picture is parameterized while it is drawn: what ascent changes, and the picture that this stands for.
 
 Axes: f pictures, c channels, h w pixels. Pictures are float32, in [0, 1].
 """
@@ -15,28 +15,28 @@ CONTRAST = 4.0
 EDGE = 0.01
 
 
-class Canvas(Protocol):
-    """What ascent draws on."""
+class Parameterization(Protocol):
+    """A parameter that stands for pictures."""
 
     parameter: Tensor
 
     def pictures(self) -> Tensor:
-        """The pictures, float32 (f, c, h, w) in [0, 1], with the graph back to the parameter."""
+        """Return the pictures, float32 (f, c, h, w) in [0, 1], with the graph back to the parameter."""
 
     def write(self, pictures: Tensor) -> None:
-        """Put other pictures in the place of those that are there."""
+        """Set the parameter to that of other pictures."""
 
-    def settle(self) -> None:
-        """Bring the parameter back to where it stands for pictures, after a step has changed it."""
+    def project(self) -> None:
+        """Move the parameter, after a step has changed it, to the nearest one that stands for pictures."""
 
 
-def stir(parameter: Tensor, strength: float, seed: int, repeats: int) -> None:
-    """Add noise to a parameter; it is the same for each unit, so that no picture depends on those beside it.
+def add_noise(parameter: Tensor, strength: float, seed: int, repeats: int) -> None:
+    """Add noise to a parameter, the same for each unit, so that no picture depends on those beside it.
 
     Args:
         parameter: float32 (f, ...).
         strength: Standard deviation of the noise.
-        seed: Its seed.
+        seed: Seed of the noise.
         repeats: Pictures for each unit, one after the other, each with noise of its own.
     """
     chance = torch.Generator().manual_seed(seed)
@@ -46,12 +46,12 @@ def stir(parameter: Tensor, strength: float, seed: int, repeats: int) -> None:
         parameter += noise.repeat(len(parameter) // repeats, *[1] * (len(shape) - 1))
 
 
-def sides(input_size: tuple[int, int], size: int) -> tuple[int, int]:
-    """Height and width of a picture.
+def picture_size(input_size: tuple[int, int], size: int) -> tuple[int, int]:
+    """Work out the height and width of a picture.
 
     Args:
         input_size: (height, width) that the network takes, in pixels.
-        size: Its shorter side in pixels, 0 for the network's own.
+        size: The picture's shorter side in pixels, 0 for the network's own.
 
     Returns:
         (height, width) in pixels, in the same proportion.
@@ -63,7 +63,7 @@ def sides(input_size: tuple[int, int], size: int) -> tuple[int, int]:
 
 
 class Pixels:
-    """The pictures' pixels themselves; each step they are cut to [0, 1].
+    """The pictures' pixels themselves, clamped to [0, 1] after each step.
 
     Args:
         start: float32 (f, c, h, w), in [0, 1].
@@ -73,24 +73,24 @@ class Pixels:
         self.parameter = start.detach().clone().float().clamp_(0, 1).requires_grad_()
 
     def pictures(self) -> Tensor:
-        """The pictures."""
+        """Return the pictures."""
         return self.parameter * 1
 
     def write(self, pictures: Tensor) -> None:
-        """Put other pictures in the place of those that are there."""
+        """Set the parameter to that of other pictures."""
         with torch.no_grad():
             self.parameter.copy_(pictures)
 
-    def settle(self) -> None:
-        """Cut the pixels to [0, 1]."""
+    def project(self) -> None:
+        """Clamp the pixels to [0, 1]."""
         with torch.no_grad():
             self.parameter.clamp_(0, 1)
 
 
 class Fourier:
-    """Waves that add up to the pictures: each weighs by its wavelength, and colours are mixed to be independent.
+    """Waves that add up to the pictures; each is weighted by its wavelength, and colours are mixed to be independent.
 
-    A step then changes large forms as easily as fine ones, which is what keeps the pictures free of fine noise.
+    A step then changes large forms as easily as fine ones, which keeps the pictures free of fine noise.
 
     Args:
         start: float32 (f, c, h, w), in [0, 1]; a picture of plain 0.5 is a parameter of zeros.
@@ -107,23 +107,23 @@ class Fourier:
         self.parameter = self._waves(start).requires_grad_()
 
     def pictures(self) -> Tensor:
-        """The pictures."""
+        """Return the pictures."""
         waves = torch.view_as_complex(self.parameter) * self._scale
         values = torch.fft.irfft2(waves, s=self._size, norm="ortho") / CONTRAST
-        return mixed(values, self._mix).sigmoid()
+        return mix_channels(values, self._mix).sigmoid()
 
     def write(self, pictures: Tensor) -> None:
-        """Put other pictures in the place of those that are there."""
+        """Set the parameter to that of other pictures."""
         with torch.no_grad():
             self.parameter.copy_(self._waves(pictures))
 
-    def settle(self) -> None:
-        """Leave the parameter: any stands for pictures."""
+    def project(self) -> None:
+        """Leave the parameter: any one stands for pictures."""
 
     def _waves(self, pictures: Tensor) -> Tensor:
         with torch.no_grad():
             values = torch.logit(pictures.float(), eps=EDGE)
-            values = mixed(values, None if self._mix is None else torch.linalg.inv(self._mix))
+            values = mix_channels(values, None if self._mix is None else torch.linalg.inv(self._mix))
             waves = torch.fft.rfft2(values * CONTRAST, norm="ortho") / self._scale
             return torch.view_as_real(waves).contiguous()
 
@@ -144,24 +144,26 @@ class Phases:
         self.parameter = start.detach().clone().requires_grad_()
 
     def pictures(self) -> Tensor:
-        """The pictures."""
+        """Return the pictures."""
         phases = self.parameter - self.parameter.mean((1, 2, 3), keepdim=True)
         phases = phases / (phases.std((1, 2, 3), keepdim=True) + 1e-5)
         values = torch.fft.irfft2(torch.polar(self._magnitude.expand_as(phases), phases), s=self._size, norm="ortho")
         values = values - values.mean((2, 3), keepdim=True)
-        return (mixed(values, self._mix) + self._centre).sigmoid()
+        return (mix_channels(values, self._mix) + self._centre).sigmoid()
 
     def write(self, pictures: Tensor) -> None:
-        """Take the phases of other pictures; their magnitudes are not kept."""
+        """Take the phases of other pictures and leave out their magnitudes."""
         with torch.no_grad():
             values = torch.logit(pictures.float(), eps=EDGE) - self._centre
-            self.parameter.copy_(torch.fft.rfft2(mixed(values, torch.linalg.inv(self._mix)), norm="ortho").angle())
+            self.parameter.copy_(
+                torch.fft.rfft2(mix_channels(values, torch.linalg.inv(self._mix)), norm="ortho").angle()
+            )
 
-    def settle(self) -> None:
-        """Leave the parameter: any stands for pictures."""
+    def project(self) -> None:
+        """Leave the parameter: any one stands for pictures."""
 
 
-def mixed(values: Tensor, mix: Tensor | None) -> Tensor:
+def mix_channels(values: Tensor, mix: Tensor | None) -> Tensor:
     """Mix channels.
 
     Args:

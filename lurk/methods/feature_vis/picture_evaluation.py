@@ -1,35 +1,36 @@
-"""What a drawn picture really reaches: measured on the picture alone, and after it has been shifted a little."""
+"""How much a drawn picture excites a unit: measured on the picture alone, and after small shifts of it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
 
 from lurk.errors import LurkError
-
-if TYPE_CHECKING:
-    from torch import Tensor
-
-    from lurk.graph.partial_forward import Reached
-    from lurk.graph.plan import Plan
-    from lurk.models.model import Model
+from lurk.graph.device import device_of
+from lurk.graph.partial_forward import Reached, reaching
+from lurk.graph.plan import Plan
+from lurk.methods.feature_vis.objectives import pick_channels
+from lurk.methods.feature_vis.transforms import resize
+from lurk.models.model import Model
 
 SHIFTS = 8
 FARTHEST = 8
-AT_ONCE = 16
+BATCH = 16
 
 
 @dataclass(frozen=True)
-class Figures:
-    """What a picture reaches, as the network's input and with nothing else done to it.
+class PictureEvaluation:
+    """What the network gives for a picture that is its input, with nothing else done to it.
 
     Args:
         reached_mean: Mean of the unit over its map; of a class, its score.
-        reached_max: Its largest value; of a class, its score.
-        after_jitter_mean: The mean once more, averaged over 8 random shifts of up to 8 pixels (a quarter of
-            the side, where that is less), four and their opposites.
-        after_jitter_max: The largest value once more, averaged likewise.
-        probability: Of a class, what the softmax of the scores gives it; None for a unit.
-        after_jitter_probability: That once more, averaged likewise; None for a unit.
+        reached_max: Largest value of the unit; of a class, its score.
+        after_jitter_mean: The mean again, averaged over 8 random shifts: four and their opposites, each of up to 8
+            pixels, or a quarter of the side if that is less.
+        after_jitter_max: The largest value again, averaged likewise.
+        probability: Of a class, its softmax probability; None for a unit.
+        after_jitter_probability: The probability again, averaged likewise; None for a unit.
     """
 
     reached_mean: float
@@ -40,56 +41,54 @@ class Figures:
     after_jitter_probability: float | None = None
 
 
-def figures(
-    model: "Model", plan: "Plan", layer: str, unit_numbers: Sequence[int], pictures: "Tensor", *, seed: int = 0
-) -> list[Figures]:
+def evaluate_pictures(
+    model: Model, plan: Plan, layer: str, unit_numbers: Sequence[int], pictures: Tensor, *, seed: int = 0
+) -> list[PictureEvaluation]:
     """Measure pictures.
 
     Args:
         model: The model; it is left as it was.
         plan: Its layers.
         layer: Name of the layer; empty for pictures of classes.
-        unit_numbers: Of each picture, the channel or class; empty for pictures of a layer as a whole.
+        unit_numbers: The channel or class of each picture; empty for pictures of a layer as a whole.
         pictures: float (f, c, h, w), in [0, 1], of any size.
         seed: Seed of the shifts, which are the same for all pictures.
 
     Returns:
-        Of each picture, its figures.
+        The evaluation of each picture.
 
     Raises:
         LurkError: There are not as many numbers as pictures, or no such unit.
     """
-    import torch
-
-    from lurk.graph.device import device_of
-    from lurk.graph.partial_forward import reaching
-    from lurk.methods.feature_vis.transforms import resized
-
     if unit_numbers and len(unit_numbers) != len(pictures):
         raise LurkError(f"{len(pictures)} pictures need as many units, not {len(unit_numbers)}")
-    chance = torch.Generator().manual_seed(seed)
-    height, width = model.input_shape[1:]
-    farthest = torch.tensor([[min(FARTHEST, height // 4), min(FARTHEST, width // 4)]])
-    drawn = ((torch.rand(SHIFTS // 2, 2, generator=chance) * 2 - 1) * (farthest + 0.5)).round().int()
-    shifts = [(0, 0), *drawn.tolist(), *(-drawn).tolist()]  # each with its opposite, so that no side is favoured
+    shifts = _shifts(model.input_shape[1:], seed)
+    device = device_of(model.module)
     found = []
     with reaching(plan, [layer] if layer else [], to_the_end=not layer) as reach, torch.no_grad():
-        for start in range(0, len(pictures), AT_ONCE):
-            shown = resized(pictures[start : start + AT_ONCE].to(device_of(model.module)).float(), (height, width))
-            numbers = list(unit_numbers[start : start + AT_ONCE])
+        for start in range(0, len(pictures), BATCH):
+            shown = resize(pictures[start : start + BATCH].to(device).float(), model.input_shape[1:])
+            numbers = tuple(unit_numbers[start : start + BATCH])
             inputs = model.normalised(shown).to(model.dtype)
-            found.append(torch.stack([_measured(reach(_shifted(inputs, *shift)), layer, numbers) for shift in shifts]))
+            found.append(torch.stack([_measure(reach(_shift(inputs, *shift)), layer, numbers) for shift in shifts]))
     values = torch.cat(found, 1).cpu()
-    clean, moved = values[0].tolist(), values[1:].mean(0).tolist()
-    is_class = not layer
+    clean, shifted = values[0].tolist(), values[1:].mean(0).tolist()
     return [
-        Figures(one[0], one[1], two[0], two[1], one[2] if is_class else None, two[2] if is_class else None)
-        for one, two in zip(clean, moved, strict=True)
+        PictureEvaluation(one[0], one[1], two[0], two[1], *((None, None) if layer else (one[2], two[2])))
+        for one, two in zip(clean, shifted, strict=True)
     ]
 
 
-def relative_distance(model: "Model", plan: "Plan", layer: str, image: "Tensor", pictures: "Tensor") -> list[float]:
-    """How far a layer's activations for pictures are from those for an image: inversion's figure of merit.
+def _shifts(size: tuple[int, int], seed: int) -> list[tuple[int, int]]:
+    """(down, across) in pixels: none, then the random ones, then their opposites, so that no side is favoured."""
+    generator = torch.Generator().manual_seed(seed)
+    farthest = torch.tensor([[min(FARTHEST, side // 4) for side in size]])
+    drawn = ((torch.rand(SHIFTS // 2, 2, generator=generator) * 2 - 1) * (farthest + 0.5)).round().int()
+    return [(0, 0), *drawn.tolist(), *(-drawn).tolist()]
+
+
+def relative_distance(model: Model, plan: Plan, layer: str, image: Tensor, pictures: Tensor) -> list[float]:
+    """Measure how far a layer's activations for pictures are from those for an image; small for a good inversion.
 
     Args:
         model: The model; it is left as it was.
@@ -99,42 +98,27 @@ def relative_distance(model: "Model", plan: "Plan", layer: str, image: "Tensor",
         pictures: float (f, c, h, w), in [0, 1], of any size.
 
     Returns:
-        Of each picture, the distance divided by the length of what the image gives: 0 where they are equal.
+        For each picture the distance divided by the length of the image's activations: 0 if they are equal.
     """
-    import torch
-
-    from lurk.graph.partial_forward import reaching
-    from lurk.methods.feature_vis.transforms import resized
-
-    height, width = model.input_shape[1:]
     with reaching(plan, [layer]) as reach, torch.no_grad():
-        inputs = model.normalised(resized(pictures.to(image.device).float(), (height, width))).to(model.dtype)
+        shown = resize(pictures.to(image.device).float(), model.input_shape[1:])
         wanted = reach(image[None].to(model.dtype))[layer].double()
-        apart = (reach(inputs)[layer].double() - wanted).flatten(1).norm(dim=1)
+        apart = (reach(model.normalised(shown).to(model.dtype))[layer].double() - wanted).flatten(1).norm(dim=1)
         return [float(one) for one in apart / wanted.norm().clamp(min=torch.finfo(torch.float64).tiny)]
 
 
-def _shifted(inputs: "Tensor", down: int, across: int) -> "Tensor":
+def _shift(inputs: Tensor, down: int, across: int) -> Tensor:
     """Shift pictures (f, c, h, w) by whole pixels; what comes in repeats the edge."""
-    import torch
-
     for dim, shift in ((2, down), (3, across)):
         side = inputs.shape[dim]
         inputs = inputs.index_select(dim, (torch.arange(side, device=inputs.device) - shift).clamp(0, side - 1))
     return inputs
 
 
-def _measured(reached: "Reached", layer: str, numbers: list[int]) -> "Tensor":
-    """Of each picture its mean, its maximum and its probability, float (f, 3)."""
-    import torch
-
+def _measure(reached: Reached, layer: str, numbers: tuple[int, ...]) -> Tensor:
+    """Mean, maximum and probability for each picture, float (f, 3)."""
     values = reached[layer].float() if layer else reached.logits.float()
-    wrong = [number for number in numbers if not 0 <= number < values.shape[1]]
-    if wrong:
-        words = f"layer {layer}: unit" if layer else "class"
-        raise LurkError(f"{words} must be from 0 to {values.shape[1] - 1}, not {wrong[0]}")
-    at = torch.arange(len(numbers), device=values.device), torch.tensor(numbers, device=values.device)
-    chosen = values[at] if numbers else values
-    flat = chosen.reshape(len(values), -1)
-    odds = flat.new_zeros(len(values)) if layer or not numbers else values.softmax(1)[at]
+    words = f"layer {layer}: unit" if layer else "class"
+    flat = (pick_channels(values, numbers, words) if numbers else values).reshape(len(values), -1)
+    odds = flat.new_zeros(len(values)) if layer or not numbers else pick_channels(values.softmax(1), numbers, words)
     return torch.stack([flat.mean(1), flat.amax(1), odds], 1)

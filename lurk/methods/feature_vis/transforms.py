@@ -1,8 +1,8 @@
-"""How a picture is shown to the network: brought to its input size, and at each step a little moved.
+"""How a picture is shown to the network: resized to its input size, and randomly transformed at each step.
 
-A picture that has to hold while it is shifted, scaled and turned cannot rely on fine noise. The moves are lucid's (Olah
-et al., Feature Visualization, 2017): pad, jitter, scale, rotate, jitter, in one resampling. Every picture of a batch is
-moved alike, so that none depends on those beside it.
+A picture that has to work while it is shifted, scaled and turned cannot rely on fine noise. The transforms are lucid's
+(Olah et al., Feature Visualization, 2017): pad, jitter, scale, rotate, jitter, in one resampling. Every picture of a
+batch is transformed alike, so that none depends on those beside it.
 """
 
 import math
@@ -19,8 +19,8 @@ GREY = 0.5
 
 
 @dataclass(frozen=True)
-class Move:
-    """One way to show a picture; shifts are what the view moves by, in pixels of the picture.
+class Transform:
+    """One way to show a picture; the shifts are those of the view, in pixels of the picture.
 
     Args:
         first: (rows, columns) of the shift before the scaling.
@@ -35,31 +35,31 @@ class Move:
     last: tuple[float, float] = (0.0, 0.0)
 
 
-def drawn(generator: torch.Generator, side: int) -> Move:
-    """Draw a move.
+def random_transform(generator: torch.Generator, side: int) -> Transform:
+    """Draw a random transform.
 
     Args:
-        generator: Where chance comes from, on the CPU.
+        generator: A generator on the CPU.
         side: The picture's shorter side in pixels; for 128, the first jitter is over 8 pixels and the last over 4.
 
     Returns:
-        The move.
+        The transform.
     """
     a, b, c, d = ((torch.rand(4, generator=generator) - 0.5) * side).tolist()
     scale = SCALES[int(torch.randint(len(SCALES), (1,), generator=generator))]
     angle = ANGLES[int(torch.randint(len(ANGLES), (1,), generator=generator))]
-    return Move((a * FIRST_JITTER, b * FIRST_JITTER), scale, angle, (c * LAST_JITTER, d * LAST_JITTER))
+    return Transform((a * FIRST_JITTER, b * FIRST_JITTER), scale, angle, (c * LAST_JITTER, d * LAST_JITTER))
 
 
-def resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
-    """Bring pictures to a size.
+def resize(pictures: Tensor, size: tuple[int, int]) -> Tensor:
+    """Resize pictures.
 
     Args:
         pictures: float (f, c, h, w).
         size: (height, width) in pixels.
 
     Returns:
-        float (f, c, height, width), bilinear, smoothed where it is smaller.
+        float (f, c, height, width), bilinear, and smoothed if it is smaller.
     """
     if pictures.shape[2:] == size:
         return pictures
@@ -67,13 +67,13 @@ def resized(pictures: Tensor, size: tuple[int, int]) -> Tensor:
     return F.interpolate(pictures, size, mode="bilinear", align_corners=False, antialias=smaller)
 
 
-def moved(pictures: Tensor, move: Move, size: tuple[int, int]) -> Tensor:
-    """Show pictures moved; round about them all is grey.
+def transform(pictures: Tensor, how: Transform, size: tuple[int, int]) -> Tensor:
+    """Transform pictures, which lie on a grey ground.
 
     Args:
         pictures: float (f, c, h, w), in [0, 1].
-        move: The move, alike for all.
-        size: (height, width) of the views in pixels: the picture that is not moved fills a view.
+        how: The transform, the same for all pictures.
+        size: (height, width) of the views in pixels. A picture that is not transformed fills its view.
 
     Returns:
         float (f, c, height, width).
@@ -81,16 +81,16 @@ def moved(pictures: Tensor, move: Move, size: tuple[int, int]) -> Tensor:
     height, width = pictures.shape[2:]
     if height > 1.5 * size[0] or width > 1.5 * size[1]:
         factors = (size[0] / height, size[1] / width)
-        pictures = resized(pictures, size)
+        pictures = resize(pictures, size)
         first, last = (
-            tuple(s * factor for s, factor in zip(shift, factors, strict=True)) for shift in (move.first, move.last)
+            tuple(s * factor for s, factor in zip(shift, factors, strict=True)) for shift in (how.first, how.last)
         )
-        move = Move((first[0], first[1]), move.scale, move.angle, (last[0], last[1]))
+        how = Transform((first[0], first[1]), how.scale, how.angle, (last[0], last[1]))
         height, width = size
-    turn = math.radians(move.angle)
-    cos, sin = math.cos(turn) / move.scale, math.sin(turn) / move.scale
-    across = cos * move.last[1] - sin * move.last[0] + move.first[1]
-    down = sin * move.last[1] + cos * move.last[0] + move.first[0]
+    turn = math.radians(how.angle)
+    cos, sin = math.cos(turn) / how.scale, math.sin(turn) / how.scale
+    across = cos * how.last[1] - sin * how.last[0] + how.first[1]
+    down = sin * how.last[1] + cos * how.last[0] + how.first[0]
     matrix = torch.tensor(
         [[cos, -sin * height / width, 2 * across / width], [sin * width / height, cos, 2 * down / height]],
         dtype=pictures.dtype,
@@ -102,11 +102,11 @@ def moved(pictures: Tensor, move: Move, size: tuple[int, int]) -> Tensor:
 
 @dataclass
 class Views:
-    """What the network is shown of pictures, step by step.
+    """Shows pictures to the network, step by step.
 
     Args:
         size: (height, width) that the network takes, in pixels.
-        robust: Whether they are moved.
+        robust: Whether they are transformed at random.
     """
 
     size: tuple[int, int]
@@ -115,5 +115,5 @@ class Views:
     def __call__(self, pictures: Tensor, generator: torch.Generator) -> Tensor:
         """Show pictures: float (f, c, h, w) to float (f, c, height, width), both in [0, 1]."""
         if not self.robust:
-            return resized(pictures, self.size)
-        return moved(pictures, drawn(generator, min(pictures.shape[2:])), self.size)
+            return resize(pictures, self.size)
+        return transform(pictures, random_transform(generator, min(pictures.shape[2:])), self.size)

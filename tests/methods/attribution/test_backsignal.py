@@ -13,7 +13,7 @@ from torch.nn import functional
 import lurk
 from lurk.errors import LurkError
 from lurk.graph.layers import find_layers
-from lurk.methods.attribution.backsignal import RULES, back, sent_back, unfit
+from lurk.methods.attribution.backsignal import RULES, backpropagate, refuse_unclear_rectifiers, target_signal
 from lurk.methods.attribution.target import Target
 from tests import reference
 from tests.methods.networks import Functional, Plain, Residual, image_of, network, seeded
@@ -45,7 +45,7 @@ def by_captum(module: nn.Module, image: Tensor, label: int, rule: str) -> Tensor
 
 def by_class(module: nn.Module, image: Tensor, label: int, rule: str) -> Tensor:
     made = find_layers(module, tuple(image.shape[1:]))
-    return sent_back(made, Target(made.layers[-1].name, 0, "class", label=label), image, rule)
+    return target_signal(made, Target(made.layers[-1].name, 0, "class", label=label), image, rule)
 
 
 PAPER = {
@@ -67,7 +67,7 @@ def test_two_layers_worked_by_hand(rule):
     module = nn.Sequential(one, nn.ReLU(inplace=True), two, nn.ReLU(inplace=True))
     image = torch.tensor([[[[1.0, -1.0, 2.0]]]])
     made = find_layers(module.eval(), (1, 1, 3))
-    assert sent_back(made, Target("2", 0), image, rule).flatten().tolist() == PAPER[rule]
+    assert target_signal(made, Target("2", 0), image, rule).flatten().tolist() == PAPER[rule]
 
 
 def rectified_by_hand(signal: Tensor, slope: Tensor, rule: str) -> Tensor:
@@ -105,7 +105,7 @@ def test_deconvnet_is_the_chain_of_unpooling_rectification_and_transposed_filter
         signal = functional.conv_transpose2d(signal, conv2.weight, padding=1)
         signal = functional.max_unpool2d(signal, switches1, 2).relu()
         expected = functional.conv_transpose2d(signal, conv1.weight, padding=1)
-    found = sent_back(find_layers(module, (3, 16, 16)), Target("7", 5), image, "deconvnet")
+    found = target_signal(find_layers(module, (3, 16, 16)), Target("7", 5), image, "deconvnet")
     assert relative(found, expected) < 1e-5
     assert expected.abs().max() > 0
 
@@ -185,7 +185,7 @@ def by_steps(module: Between, slope, image: Tensor, rule: str) -> Tensor:
 @pytest.mark.parametrize("spelling", RELU)
 def test_every_spelling_of_relu_is_the_same_rectifier(spelling, rule):
     module, image = both(RELU[spelling]), image_of(1, 2, 6, 7)
-    found = sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+    found = target_signal(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
     assert relative(found, by_steps(module, lambda x: (x > 0).float(), image, rule)) < 1e-5
 
 
@@ -225,7 +225,7 @@ OTHERS = {
 def test_other_rectifiers_follow_the_rule_by_their_derivative(act, rule):
     make, slope = OTHERS[act]
     module, image = both(make), 3 * image_of(1, 2, 6, 7)
-    found = sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+    found = target_signal(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
     assert relative(found, by_steps(module, slope, image, rule)) < 1e-5
 
 
@@ -249,11 +249,11 @@ def test_an_activation_that_is_written_out_is_the_same_rectifier_as_its_module(a
     make, written = GATED[act]
     image = 3 * image_of(1, 2, 6, 7)
     maps = [
-        sent_back(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
+        target_signal(find_layers(module, (2, 6, 7)), Target("two", 1, "map"), image, rule)
         for module in (both(lambda: Called(written)), both(make))
     ]
     assert relative(*maps) < 1e-5
-    plain = sent_back(find_layers(both(make), (2, 6, 7)), Target("two", 1, "map"), image)
+    plain = target_signal(find_layers(both(make), (2, 6, 7)), Target("two", 1, "map"), image)
     assert rule == "gradient" or relative(maps[0], plain) > 0.1
 
 
@@ -274,7 +274,7 @@ class Excited(nn.Module):
 def test_gates_that_are_made_of_more_than_the_value_have_their_derivative(rule):
     made, image = find_layers(seeded(Excited), (2, 6, 7)), image_of(1, 2, 6, 7)
     target = Target("two", 1, "map")
-    assert torch.equal(sent_back(made, target, image, rule), sent_back(made, target, image))
+    assert torch.equal(target_signal(made, target, image, rule), target_signal(made, target, image))
 
 
 def resnet18() -> nn.Module:
@@ -291,7 +291,7 @@ def test_torchvision_networks_equal_captum(make):
     module, image = seeded(make), image_of(1, 3, 64, 64)
     made = find_layers(module, (3, 64, 64))
     for rule in RULES:
-        ours = sent_back(made, Target(made.layers[-1].name, 0, "class", label=3), image, rule)
+        ours = target_signal(made, Target(made.layers[-1].name, 0, "class", label=3), image, rule)
         assert relative(ours, by_captum(module, image, 3, rule)) <= CAPTUM, rule
 
 
@@ -325,7 +325,7 @@ def test_the_bundled_network_equals_captum_once_its_relu6_is_made_known_to_it():
     target = Target(made.layers[-1].name, 0, "class", label=281)
     plain = by_captum(model.module, image, 281, "gradient")
     for rule in RULES:
-        ours = sent_back(made, target, image, rule)
+        ours = target_signal(made, target, image, rule)
         assert relative(ours, by_captum(known, image, 281, rule)) <= CAPTUM, rule
         theirs = by_captum(model.module, image, 281, rule)
         assert relative(theirs, plain) <= CAPTUM
@@ -432,47 +432,47 @@ def test_what_hides_whether_it_rectifies_is_refused_for_two_rules_and_has_its_gr
     function, words = HIDDEN[act]
     module, image = both(lambda: Called(function)), image_of(1, 2, 6, 7)
     made, target = find_layers(module, (2, 6, 7)), Target("two", 1, "map")
-    assert words in unfit(made)
+    assert words in refuse_unclear_rectifiers(made)
     for rule in ("deconvnet", "guided"):
         with pytest.raises(LurkError, match=f"{rule} cannot be had for this network: .*{words}"):
-            sent_back(made, target, image, rule)
+            target_signal(made, target, image, rule)
     batch = image.clone().requires_grad_()
     (expected,) = torch.autograd.grad(module(batch)[:, 1].sum(), batch)
-    assert relative(sent_back(made, target, image), expected) < 1e-5
+    assert relative(target_signal(made, target, image), expected) < 1e-5
 
 
 def test_refusing_never_raises_and_names_a_failure():
     module = both(nn.ReLU)
     made = find_layers(module, (2, 6, 7))
     module.two = nn.Conv2d(5, 3, 3)
-    assert "it fails on an image of noise: RuntimeError" in unfit(made)
+    assert "it fails on an image of noise: RuntimeError" in refuse_unclear_rectifiers(made)
 
 
 @pytest.mark.parametrize("name", ["plain", "functional", "residual", "vit", "grey", "untraceable"])
 def test_ordinary_networks_are_not_refused(name):
-    assert unfit(network(name).plan()) == ""
+    assert refuse_unclear_rectifiers(network(name).plan()) == ""
 
 
 def test_an_unknown_rule_is_refused_with_the_good_ones():
     with pytest.raises(LurkError, match="gradient, deconvnet, guided, not 'lrp'"):
-        back(torch.ones(1), torch.ones(1, 1, 1, 1), "lrp")
+        backpropagate(torch.ones(1), torch.ones(1, 1, 1, 1), "lrp")
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_a_number_that_does_not_depend_on_the_image_sends_nothing(rule):
     image = image_of(1, 1, 2, 2).requires_grad_()
-    assert not back(torch.ones(3), image, rule).any()
-    assert not back(image_of(3).requires_grad_() * 2, image, rule).any()
+    assert not backpropagate(torch.ones(3), image, rule).any()
+    assert not backpropagate(image_of(3).requires_grad_() * 2, image, rule).any()
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_hooks_are_gone_so_that_a_graph_that_is_kept_gives_its_gradient_again(rule):
     module, image = seeded(Plain), image_of(1, 3, 16, 16).requires_grad_()
     number = module(image)[:, 2]
-    expected = back(number, image, keep=True)
-    ruled = back(number, image, rule, keep=True)
-    assert torch.equal(back(number, image, keep=True), expected)
-    assert torch.equal(back(number, image, rule), ruled)
+    expected = backpropagate(number, image, keep=True)
+    ruled = backpropagate(number, image, rule, keep=True)
+    assert torch.equal(backpropagate(number, image, keep=True), expected)
+    assert torch.equal(backpropagate(number, image, rule), ruled)
 
 
 def bounded() -> tuple[nn.Module, Tensor]:
@@ -490,20 +490,20 @@ def test_a_unit_at_its_own_upper_bound_is_explained_by_what_it_was_given(rule):
     made = find_layers(module, (1, 1, 2))
     assert made.layers[0].bound == 6
     for where in ("maximum", "position", "map"):
-        assert sent_back(made, Target("0", 0, where), image, rule).flatten().tolist() == [1.0, 2.0]
+        assert target_signal(made, Target("0", 0, where), image, rule).flatten().tolist() == [1.0, 2.0]
 
 
 def test_a_bound_that_is_not_the_targets_own_keeps_its_derivative():
     module, image = bounded()
     module[3].weight.data.fill_(1.0)
-    assert not sent_back(find_layers(module, (1, 1, 2)), Target("3", 0), image).any()
+    assert not target_signal(find_layers(module, (1, 1, 2)), Target("3", 0), image).any()
 
 
 @pytest.mark.parametrize(("act", "slope"), [(lambda: Called(lambda x: x.clamp(0, 6)), 1), (nn.Hardsigmoid, 1 / 6)])
 def test_other_bounds_are_opened_too(act, slope):
     module, image = bounded()
     module[1] = act()
-    found = sent_back(find_layers(module, (1, 1, 2)), Target("0", 0), image)
+    found = target_signal(find_layers(module, (1, 1, 2)), Target("0", 0), image)
     torch.testing.assert_close(found.flatten(), torch.tensor([1.0, 2.0]) * slope)
 
 
@@ -512,7 +512,7 @@ def test_other_bounds_are_opened_too(act, slope):
 def test_a_unit_that_is_not_active_sends_nothing_back(rule, where):
     module = seeded(Plain)
     module[0].bias.data.fill_(-100.0)
-    found = sent_back(find_layers(module, (3, 16, 16)), Target("0", 2, where), image_of(1, 3, 16, 16), rule)
+    found = target_signal(find_layers(module, (3, 16, 16)), Target("0", 2, where), image_of(1, 3, 16, 16), rule)
     assert not found.any()
 
 
@@ -520,16 +520,16 @@ def test_a_unit_that_is_not_active_sends_nothing_back(rule, where):
 def test_images_of_a_batch_are_explained_each_by_itself(rule):
     made, images = network("residual").plan(), image_of(3, 3, 16, 16)
     target = Target("blocks.1.conv2", 1)
-    together = sent_back(made, target, images, rule)
-    alone = torch.cat([sent_back(made, target, image[None], rule) for image in images])
+    together = target_signal(made, target, images, rule)
+    alone = torch.cat([target_signal(made, target, image[None], rule) for image in images])
     assert relative(together, alone) < 1e-5
 
 
 @pytest.mark.parametrize("rule", RULES)
 def test_weights_of_double_precision_take_a_float_image_and_give_a_float_map(rule):
     image, target = image_of(1, 3, 16, 16), Target("blocks.1.conv2", 1)
-    single = sent_back(network("residual").plan(), target, image, rule)
+    single = target_signal(network("residual").plan(), target, image, rule)
     module = seeded(Residual).double()
-    double = sent_back(find_layers(module, (3, 16, 16)), target, image, rule)
+    double = target_signal(find_layers(module, (3, 16, 16)), target, image, rule)
     assert double.dtype == torch.float32
     assert relative(single, double) < 1e-5

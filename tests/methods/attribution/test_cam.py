@@ -4,7 +4,8 @@ from torch.nn import functional
 
 from lurk.errors import LayerError
 from lurk.graph.hooks import frozen
-from lurk.methods.attribution.cam import anchored, read, resized, unit_map
+from lurk.methods import MapRequest
+from lurk.methods.attribution.cam import read_layer, resize_map, spread_positions, unit_map
 from lurk.methods.attribution.target import Target
 from lurk.records import LayerInfo
 from tests.methods.family import Functional, image_of, model_of, small
@@ -13,13 +14,13 @@ from tests.methods.family import Functional, image_of, model_of, small
 def test_resized_is_bilinear_interpolation():
     values = image_of(2, 5, 7)
     wanted = functional.interpolate(values[None], (33, 20), mode="bilinear", align_corners=False)[0]
-    assert torch.allclose(resized(values, (33, 20)), wanted, atol=1e-5)
+    assert torch.allclose(resize_map(values, (33, 20)), wanted, atol=1e-5)
 
 
-def test_anchored_puts_each_position_at_the_middle_of_its_receptive_field():
+def test_each_position_is_spread_from_the_middle_of_its_receptive_field():
     layer = LayerInfo("x", "Conv2d", 1, (1, 3, 4), (5, 3), (2, 2), "post", offset=(-2, 0), grid=(3, 4))
     values = image_of(1, 3, 4)
-    spread = anchored(values, (8, 12), layer)
+    spread = spread_positions(values, (8, 12), layer)
     for row in range(3):
         for col in range(4):
             top, left, bottom, right = layer.box(row, col, (8, 12))
@@ -29,17 +30,20 @@ def test_anchored_puts_each_position_at_the_middle_of_its_receptive_field():
     assert torch.equal(spread[0, -1], spread[0, 4])
 
 
-def test_anchored_tiles_the_image_where_the_receptive_field_is_global():
+def test_positions_tile_the_image_where_the_receptive_field_is_global():
     layer = LayerInfo("x", "Conv2d", 1, (1, 3, 4), None, None, "post", grid=(3, 4))
     values = image_of(1, 3, 4)
-    assert torch.equal(anchored(values, (9, 8), layer), resized(values, (9, 8)))
+    assert torch.equal(spread_positions(values, (9, 8), layer), resize_map(values, (9, 8)))
 
 
 def test_unit_map_lights_the_spot_that_the_unit_saw():
     model = model_of(small)
     image = torch.zeros(3, 16, 16)
     image[:, 4, 11] = 1
-    spot = (unit_map(model.plan(), "0", 0, image) - unit_map(model.plan(), "0", 0, torch.zeros(3, 16, 16)))[0]
+    seen, empty = (
+        unit_map(MapRequest(model, model.plan(), one, Target("0", 0), {})) for one in (image, torch.zeros(3, 16, 16))
+    )
+    spot = (seen - empty)[0]
     rows, cols = spot.nonzero().T
     assert len(rows)
     assert {int(rows.min()), int(rows.max())} <= {3, 4, 5}
@@ -59,7 +63,7 @@ def test_unit_map_lights_the_spot_that_the_unit_saw():
 def test_a_unit_is_explained_by_the_layer_before_and_a_class_by_its_own(target, wanted):
     model = model_of(small, (3, 24, 24))
     with frozen(model.module):
-        found = read(model.plan(), target, image_of(3, 24, 24))
+        found = read_layer(model.plan(), target, image_of(3, 24, 24))
     assert found.layer == wanted
     assert found.activation.shape == found.gradient.shape
 
@@ -78,24 +82,24 @@ def test_a_layer_that_the_unit_does_not_depend_on_is_passed_over():
 
     model = model_of(Branches)
     with frozen(model.module):
-        assert read(model.plan(), Target("main", 0), image_of(3, 16, 16)).layer == "first"
+        assert read_layer(model.plan(), Target("main", 0), image_of(3, 16, 16)).layer == "first"
         with pytest.raises(
             LayerError, match=r"not computed from layer 'side'; layers before it, nearest first: first$"
         ):
-            read(model.plan(), Target("main", 0), image_of(3, 16, 16), "side")
+            read_layer(model.plan(), Target("main", 0), image_of(3, 16, 16), "side")
 
 
 def test_the_first_layer_has_nothing_before_it():
     model = model_of(small)
     with frozen(model.module), pytest.raises(LayerError, match="no layer with more than one position comes before"):
-        read(model.plan(), Target("0", 0), image_of(3, 16, 16))
+        read_layer(model.plan(), Target("0", 0), image_of(3, 16, 16))
 
 
 def test_the_gradient_is_that_of_the_target_by_the_layer():
     model = model_of(Functional)
     image, module = image_of(3, 16, 16), model.module
     with frozen(module):
-        found = read(model.plan(), Target("one", 0, "class", label=3), image)
+        found = read_layer(model.plan(), Target("one", 0, "class", label=3), image)
         inner = functional.relu(module.one(image[None])).requires_grad_()
         x = functional.max_pool2d(inner, 2)
         score = module.head(functional.relu(module.three(functional.relu(module.two(x))) + x).mean((2, 3)))[0, 3]

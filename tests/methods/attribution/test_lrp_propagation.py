@@ -11,17 +11,17 @@ from torch.nn import functional
 import lurk
 from lurk.errors import LurkError
 from lurk.graph.hooks import frozen
-from lurk.methods.attribution.lrp_propagation import refusal, relevance
-from lurk.methods.attribution.lrp_rules import Sharing
-from lurk.methods.attribution.target import Target, explaining
+from lurk.methods.attribution.lrp_propagation import missing_rule, relevance
+from lurk.methods.attribution.lrp_rules import RuleSet
+from lurk.methods.attribution.target import Target, forward_to
 from tests.methods.family import Functional, image_of, model_of, seeded, small
 
 RULES = {
-    "epsilon": Sharing(),
-    "gamma": Sharing("gamma", "gamma"),
-    "composite": Sharing("plus", "epsilon"),
-    "flat": Sharing("plus", "epsilon", "flat"),
-    "box": Sharing("plus", "epsilon", "box", low=torch.full((3, 1, 1), -9.0), high=torch.full((3, 1, 1), 9.0)),
+    "epsilon": RuleSet(),
+    "gamma": RuleSet("gamma", "gamma"),
+    "composite": RuleSet("plus", "epsilon"),
+    "flat": RuleSet("plus", "epsilon", "flat"),
+    "box": RuleSet("plus", "epsilon", "box", low=torch.full((3, 1, 1), -9.0), high=torch.full((3, 1, 1), 9.0)),
 }
 
 
@@ -56,13 +56,13 @@ def given(model, image, target, sharing):
 
 
 def number(model, image, target):
-    with explaining(model.plan(), target) as forward:
+    with forward_to(model.plan(), target) as forward:
         return float(forward(image[None])[0].detach())
 
 
 def gradient_times_input(model, image, target):
     batch = image[None].clone().requires_grad_()
-    with explaining(model.plan(), target) as forward:
+    with forward_to(model.plan(), target) as forward:
         (gradient,) = torch.autograd.grad(forward(batch)[0], batch)
     return gradient[0] * image
 
@@ -118,7 +118,7 @@ def test_epsilon_is_gradient_times_input_on_a_rectified_network_without_biases(n
     model, image, unit = bias_free(name)
     for target in (unit, Target(unit.layer, 0, "class", label=1)):
         wanted = gradient_times_input(model, image, target)
-        found = given(model, image, target, Sharing(epsilon=1e-9))
+        found = given(model, image, target, RuleSet(epsilon=1e-9))
         assert torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max()))
 
 
@@ -133,7 +133,7 @@ def test_equals_captum_with_biases():
         if isinstance(part, (nn.Conv2d, nn.Linear, nn.MaxPool2d, nn.AvgPool2d, nn.AdaptiveAvgPool2d, nn.Flatten)):
             part.rule = EpsilonRule(epsilon=1e-9)
     theirs = LRP(plain).attribute(image[None], target=2)[0].detach()
-    found = given(model, image, Target("6", 0, "class", label=2), Sharing(epsilon=1e-9))
+    found = given(model, image, Target("6", 0, "class", label=2), RuleSet(epsilon=1e-9))
     assert torch.allclose(found, theirs, atol=1e-3 * float(theirs.abs().max()))
 
 
@@ -146,11 +146,11 @@ def test_a_two_layer_network_worked_on_paper():
     model = lurk.load_model(module, input_shape=(1, 1, 2))
     image = torch.tensor([[[1.0, 2.0]]])
     target = Target("2", 0, "map")
-    epsilon = given(model, image, target, Sharing(epsilon=1e-9)).flatten()
+    epsilon = given(model, image, target, RuleSet(epsilon=1e-9)).flatten()
     assert epsilon.tolist() == pytest.approx([3 * 2 + 1 * 1, -2 * 2 + 2 * 1], abs=1e-5)
     plus = given(model, image, target, RULES["composite"]).flatten()
     assert plus.tolist() == pytest.approx([2 + 1, 0 + 2], abs=1e-5)
-    gamma = given(model, image, target, Sharing("gamma", "gamma", gamma=1.0)).flatten()
+    gamma = given(model, image, target, RuleSet("gamma", "gamma", gamma=1.0)).flatten()
     assert gamma.tolist() == pytest.approx([2 * 6 / 4 + 3 * 2 / 6, 2 * -2 / 4 + 3 * 4 / 6], abs=1e-5)
 
 
@@ -215,7 +215,7 @@ def test_the_signal_takes_all_and_the_gate_nothing():
     image, target = image_of(3, 16, 16), Target("two", 1, "map")
     gated = net(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)))
     held = net(lambda x: x * torch.sigmoid(x.mean((2, 3), keepdim=True)).detach())
-    found = given(gated, image, target, Sharing(epsilon=1e-9))
+    found = given(gated, image, target, RuleSet(epsilon=1e-9))
     wanted = gradient_times_input(held, image, target)
     assert torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max()))
     assert not torch.allclose(found, gradient_times_input(gated, image, target), atol=1e-3 * float(wanted.abs().max()))
@@ -234,7 +234,7 @@ def test_a_norm_holds_its_deviation_constant(groups):
         deviation = (parts.var(2, unbiased=False, keepdim=True) + 1e-5).sqrt().detach()
         return ((parts - parts.mean(2, keepdim=True)) / deviation).view_as(x) * scale.view(1, -1, 1, 1)
 
-    found = given(net(norm), image, target, Sharing(epsilon=1e-9))
+    found = given(net(norm), image, target, RuleSet(epsilon=1e-9))
     wanted = gradient_times_input(net(held), image, target)
     assert torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max()))
 
@@ -250,7 +250,7 @@ def test_attention_holds_its_weights_constant(by_hand):
         return ((weights.detach() if hold else weights) @ tokens).transpose(1, 2).reshape(x.shape)
 
     image, target = image_of(3, 16, 16), Target("two", 1, "map")
-    found = given(net(lambda x: attend(x, False)), image, target, Sharing(epsilon=1e-9))
+    found = given(net(lambda x: attend(x, False)), image, target, RuleSet(epsilon=1e-9))
     wanted = gradient_times_input(net(lambda x: attend(x, True)), image, target)
     assert torch.allclose(found, wanted, atol=1e-4 * float(wanted.abs().max()))
 
@@ -302,8 +302,8 @@ def test_an_operation_without_a_rule_is_named(what, words):
     with pytest.raises(LurkError, match=words):
         given(model, image, Target("two", 1), RULES["epsilon"])
     with frozen(model.module):
-        assert words in refusal(model.plan(), Target("two", 1), image)
-        assert refusal(model.plan(), Target("one", 1), image) == ""
+        assert words in missing_rule(model.plan(), Target("two", 1), image)
+        assert missing_rule(model.plan(), Target("one", 1), image) == ""
 
 
 def test_a_target_that_does_not_depend_on_the_image_has_none():

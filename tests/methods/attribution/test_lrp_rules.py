@@ -3,7 +3,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lurk.methods.attribution.lrp_rules import Catching, Sharing
+from lurk.methods.attribution.lrp_rules import CatchWeightedSums, RuleSet
 from tests.methods.family import image_of, seeded
 
 LOW, HIGH = -2.0, 3.0
@@ -35,9 +35,9 @@ def by_hand(rule, x, weight, bias, relevance):
 
 def shared(rule, x, run, signal):
     """Relevance of an input whose sums have the signal for each unit of them."""
-    sharing = Sharing(rule, rule, rule if rule in ("flat", "box") else None, 1e-12, 0.25, *bounds(x))
+    sharing = RuleSet(rule, rule, rule if rule in ("flat", "box") else None, 1e-12, 0.25, *bounds(x))
     leaf = x.clone().requires_grad_()
-    with Catching(sharing, lambda given: given is leaf):
+    with CatchWeightedSums(sharing, lambda given: given is leaf):
         z = run(leaf)
     (found,) = torch.autograd.grad(z, leaf, signal.view_as(z))
     return z.detach(), found * x
@@ -130,6 +130,6 @@ def test_a_normalisation_of_a_sum_that_was_changed_in_place_stands_alone():
 def test_weights_that_the_image_makes_are_left_to_the_graph():
     x = image_of(1, 2, 4, 4)
     leaf = x.clone().requires_grad_()
-    with Catching(Sharing(), lambda _given: False):
+    with CatchWeightedSums(RuleSet(), lambda _given: False):
         z = functional.conv2d(leaf, leaf[:, :, :2, :2])
     assert "Convolution" in z.grad_fn.name()

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from lurk.errors import LurkError, ModelError
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import reaching
-from lurk.methods.attribution.target import Target, explaining, settled
+from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 from tests.methods.networks import image_of, network
 
 
@@ -20,7 +20,7 @@ IMAGE = torch.tensor([[[1.0, 5.0, 2.0], [5.0, -7.0, 0.0]]])
 
 
 def value(target: Target) -> float:
-    with explaining(find_layers(identity(), (1, 2, 3)), target) as forward:
+    with forward_to(find_layers(identity(), (1, 2, 3)), target) as forward:
         return float(forward(IMAGE[None])[0])
 
 
@@ -31,14 +31,14 @@ def test_each_kind_of_target_is_the_number_that_it_says():
     assert value(Target("0", 0, "map")) == 6
     module = identity()
     score = float(module(IMAGE[None])[0, 1].detach())
-    with explaining(find_layers(module, (1, 2, 3)), Target("0", 0, "class", label=1)) as forward:
+    with forward_to(find_layers(module, (1, 2, 3)), Target("0", 0, "class", label=1)) as forward:
         assert float(forward(IMAGE[None])[0]) == score
 
 
 def test_the_maximum_of_equal_values_is_the_first_row_by_row_and_takes_the_whole_gradient():
     made = find_layers(identity(), (1, 2, 3))
-    assert settled(made, Target("0", 0), IMAGE) == Target("0", 0, "position", row=0, col=1)
-    with explaining(made, Target("0", 0)) as forward:
+    assert locate_maximum(made, Target("0", 0), IMAGE) == Target("0", 0, "position", row=0, col=1)
+    with forward_to(made, Target("0", 0)) as forward:
         batch = IMAGE[None].clone().requires_grad_()
         (gradient,) = torch.autograd.grad(forward(batch)[0].sum(), batch)
     assert gradient.flatten().tolist() == [0, 1, 0, 0, 0, 0]
@@ -47,12 +47,12 @@ def test_the_maximum_of_equal_values_is_the_first_row_by_row_and_takes_the_whole
 @pytest.mark.parametrize("where", ["position", "map", "class"])
 def test_a_target_that_does_not_depend_on_the_image_stays_as_it_is(where):
     target = Target("0", 0, where, 1, 1, 1)
-    assert settled(find_layers(identity(), (1, 2, 3)), target, IMAGE) is target
+    assert locate_maximum(find_layers(identity(), (1, 2, 3)), target, IMAGE) is target
 
 
 def test_each_image_of_a_batch_has_its_own_number():
     made = find_layers(identity(), (1, 2, 3))
-    with explaining(made, Target("0", 0)) as forward:
+    with forward_to(made, Target("0", 0)) as forward:
         assert forward(torch.stack([IMAGE, 2 * IMAGE, -IMAGE]))[0].tolist() == [5, 10, 7]
 
 
@@ -74,13 +74,13 @@ def test_what_is_not_there_is_refused_with_what_is(target, words):
 
 def test_a_unit_that_is_not_there_has_no_maximum():
     with pytest.raises(LurkError, match="unit must be from 0 to 1, not 5"):
-        settled(find_layers(identity(), (1, 2, 3)), Target("0", 5), IMAGE)
+        locate_maximum(find_layers(identity(), (1, 2, 3)), Target("0", 5), IMAGE)
 
 
 def test_a_network_without_scores_has_no_classes():
     module = nn.Sequential(nn.Conv2d(1, 2, 1)).eval()
     with (
-        explaining(find_layers(module, (1, 2, 3)), Target("0", 0, "class")) as forward,
+        forward_to(find_layers(module, (1, 2, 3)), Target("0", 0, "class")) as forward,
         pytest.raises(ModelError, match="gives no scores of classes"),
     ):
         forward(IMAGE[None])
@@ -91,7 +91,7 @@ def bound_gradient(**options) -> Tensor:
     module[0].weight.data.fill_(2.0)
     module[0].bias.data.zero_()
     batch = IMAGE[None].clone().requires_grad_()
-    with explaining(find_layers(module, (1, 2, 3)), Target("0", 0, "map"), **options) as forward:
+    with forward_to(find_layers(module, (1, 2, 3)), Target("0", 0, "map"), **options) as forward:
         number, _ = forward(batch)
         assert number.tolist() == [2 + 6 + 4 + 6]
         return torch.autograd.grad(number.sum(), batch)[0].flatten()
@@ -105,7 +105,7 @@ def test_the_targets_own_bound_lets_gradients_through_unless_told_otherwise():
 def test_the_open_bound_is_closed_again():
     module = nn.Sequential(nn.Conv2d(1, 1, 1), nn.ReLU6()).eval()
     batch = (100 * image_of(1, 1, 2, 3)).requires_grad_()
-    with explaining(find_layers(module, (1, 2, 3)), Target("0", 0, "map")) as forward:
+    with forward_to(find_layers(module, (1, 2, 3)), Target("0", 0, "map")) as forward:
         number, _ = forward(batch)
     (after,) = torch.autograd.grad(number.sum(), batch)
     (plain,) = torch.autograd.grad(module(batch).sum(), batch)
@@ -114,7 +114,7 @@ def test_the_open_bound_is_closed_again():
 
 def test_further_layers_can_be_had_beside_the_target():
     model = network("residual")
-    with explaining(model.plan(), Target("blocks.1.conv2", 1), ["stem"]) as forward:
+    with forward_to(model.plan(), Target("blocks.1.conv2", 1), ["stem"]) as forward:
         _, reached = forward(image_of(2, *model.input_shape))
         assert reached["stem"].shape == (2, 6, 8, 8)
         assert reached.output is None

@@ -8,10 +8,10 @@ from torch import nn
 
 import lurk
 from lurk.errors import Cancelled
-from lurk.methods.feature_vis.ascent import HELPED_STEPS, Recipe, ascend, mean_colour
-from lurk.methods.feature_vis.objectives import Channel, Objective
-from lurk.methods.feature_vis.parameterization import Fourier, Pixels, stir
-from lurk.methods.feature_vis.regularizers import Regularisers
+from lurk.methods.feature_vis.ascent import REDIRECTED_STEPS, AscentSettings, ascend, mean_colour
+from lurk.methods.feature_vis.objectives import Objective, channel
+from lurk.methods.feature_vis.parameterization import Fourier, Pixels, add_noise
+from lurk.methods.feature_vis.regularizers import Regularizers
 from lurk.methods.feature_vis.transforms import Views
 from tests.methods.networks import network, state_of
 
@@ -33,7 +33,7 @@ def linear():
 def climbed(recipe, start=0.5, model=None, objective=None, show=quiet):
     model = model or linear()
     canvas = Pixels(torch.full((1, *model.input_shape), start))
-    return ascend(model, model.plan(), objective or Channel("0", (0,)), canvas, recipe, show)
+    return ascend(model, model.plan(), objective or channel("0", (0,)), canvas, recipe, show)
 
 
 def slope(model):
@@ -44,43 +44,43 @@ def slope(model):
 
 def test_a_constant_rate_goes_along_the_gradient():
     model = linear()
-    found = climbed(Recipe(2, STILL, "constant", 0.5), model=model)
+    found = climbed(AscentSettings(2, STILL, "constant", 0.5), model=model)
     assert torch.allclose(found, 0.5 + slope(model) * 0.5 * 2, atol=1e-6)
 
 
 def test_progress_raises_the_number_by_the_rate_and_no_faster_than_its_limit():
     model = linear()
     full = slope(model)
-    found = climbed(Recipe(1, STILL, "progress", 0.01), model=model)
+    found = climbed(AscentSettings(1, STILL, "progress", 0.01), model=model)
     assert torch.allclose(((found - 0.5) * full).sum(), torch.tensor(0.01), atol=1e-6)
-    found = climbed(Recipe(1, STILL, "progress", 1e9, limit=0.25), model=model)
+    found = climbed(AscentSettings(1, STILL, "progress", 1e9, limit=0.25), model=model)
     assert torch.allclose(found, 0.5 + full * 0.25, atol=1e-6)
 
 
 def test_progress01_asks_for_no_more_than_is_left_to_one():
     model = linear()
     start = float((model.normalised(torch.full((1, 3, 4, 6), 0.5))[0].mean((1, 2)) * WEIGHTS).sum())
-    found = climbed(Recipe(1, STILL, "progress01", 0.9), model=model)
+    found = climbed(AscentSettings(1, STILL, "progress01", 0.9), model=model)
     assert torch.allclose(((found - 0.5) * slope(model)).sum(), torch.tensor(min(0.9, 1 - start)), atol=1e-4)
 
 
 def test_a_normalised_step_changes_a_sample_by_the_rate_on_average():
-    found = climbed(Recipe(1, STILL, "normalised", 0.02))
+    found = climbed(AscentSettings(1, STILL, "normalized", 0.02))
     assert torch.allclose((found - 0.5).abs().mean(), torch.tensor(0.02), atol=1e-6)
 
 
 def test_adam_steps_by_its_rate():
-    found = climbed(Recipe(1, STILL, "adam", 0.1))
+    found = climbed(AscentSettings(1, STILL, "adam", 0.1))
     assert torch.allclose(found, 0.5 + 0.1 * WEIGHTS.sign().view(1, 3, 1, 1).expand_as(found), atol=1e-4)
-    assert Recipe(1, STILL).policy == "adam"
-    assert Recipe(1, STILL).rate == 0.05
+    assert AscentSettings(1, STILL).policy == "adam"
+    assert AscentSettings(1, STILL).rate == 0.05
 
 
 def test_rules_are_left_out_on_the_last_step():
-    rules = Regularisers(decay=1.0)
+    rules = Regularizers(decay=1.0)
     model = linear()
     for steps in (1, 3):
-        found = climbed(Recipe(steps, STILL, "constant", 0.5, regularisers=rules), start=0.3, model=model)
+        found = climbed(AscentSettings(steps, STILL, "constant", 0.5, regularizers=rules), start=0.3, model=model)
         before = 0.3 if steps == 1 else mean_colour(model, found)
         assert torch.allclose(found, (before + slope(model) * 0.5).expand_as(found), atol=1e-6)
 
@@ -88,19 +88,12 @@ def test_rules_are_left_out_on_the_last_step():
 def test_the_best_pictures_are_kept_where_asked_for():
     """The rate is so large that the picture swings between two ends, of which the better is to be kept."""
 
-    class Swing(Objective):
-        layers = ("0",)
-
-        def value(self, reached):
-            return -(reached["0"][:, 0] - 0.1).square().mean((1, 2))
-
+    swing = Objective(lambda reached: -(reached["0"][:, 0] - 0.1).square().mean((1, 2)), ("0",))
     model = linear()
     for keep, compare in ((True, min), (False, max)):
         shown = []
-        recipe = Recipe(4, STILL, "constant", 1e3, keep_best=keep)
-        found = climbed(
-            recipe, 0.45, model, Swing(), lambda _done, _all, pictures, shown=shown: shown.append(pictures())
-        )
+        recipe = AscentSettings(4, STILL, "constant", 1e3, keep_best=keep)
+        found = climbed(recipe, 0.45, model, swing, lambda _done, _all, pictures, shown=shown: shown.append(pictures()))
         numbers = [float(loss(model, one)) for one in (torch.full_like(found, 0.45), *shown)]
         if keep:
             assert loss(model, found) == pytest.approx(compare(numbers[:4]), rel=1e-4)
@@ -117,7 +110,9 @@ def test_penalties_count_against_the_number():
     start = torch.rand(1, 3, 4, 6, generator=torch.Generator().manual_seed(0)) * 0.2 + 0.4
     model = linear()
     plain, flat, near = (
-        ascend(model, model.plan(), Channel("0", (0,)), Pixels(start), replace(Recipe(20, STILL), **change), quiet)
+        ascend(
+            model, model.plan(), channel("0", (0,)), Pixels(start), replace(AscentSettings(20, STILL), **change), quiet
+        )
         for change in ({}, {"total_variation": 50.0}, {"distance": 50.0})
     )
     assert float((flat - flat.mean((2, 3), keepdim=True)).abs().mean()) < 0.02
@@ -139,7 +134,9 @@ def test_units_that_are_off_at_the_start_are_helped():
     model = off()
     start = model.displayed(torch.zeros(1, 3, 4, 6))
     canvas = Pixels(start)
-    found = ascend(model, model.plan(), Channel("2", (0,)), canvas, Recipe(HELPED_STEPS, STILL, rate=0.1), quiet)
+    found = ascend(
+        model, model.plan(), channel("2", (0,)), canvas, AscentSettings(REDIRECTED_STEPS, STILL, rate=0.1), quiet
+    )
     assert float(found[:, 0].min()) > float(start[:, 0].max()) + 0.2
     assert torch.equal(found[:, 1:], start[:, 1:])
 
@@ -147,7 +144,9 @@ def test_units_that_are_off_at_the_start_are_helped():
 def test_help_does_not_push_what_is_off_further_off():
     model = off()
     start = model.displayed(torch.zeros(1, 3, 4, 6))
-    found = ascend(model, model.plan(), -Channel("2", (0,)), Pixels(start), Recipe(HELPED_STEPS, STILL), quiet)
+    found = ascend(
+        model, model.plan(), -channel("2", (0,)), Pixels(start), AscentSettings(REDIRECTED_STEPS, STILL), quiet
+    )
     assert torch.equal(found, start)
 
 
@@ -156,10 +155,10 @@ def test_help_for_one_picture_leaves_those_beside_it_alone():
     model = off()
     dark = model.displayed(torch.zeros(1, 3, 4, 6))
     light = model.displayed(torch.zeros(1, 3, 4, 6) + torch.tensor([0.9, 0, 0]).view(1, 3, 1, 1))
-    recipe = Recipe(4, STILL)
-    both = ascend(model, model.plan(), Channel("2", (0, 0)), Pixels(torch.cat([dark, light])), recipe, quiet)
+    recipe = AscentSettings(4, STILL)
+    both = ascend(model, model.plan(), channel("2", (0, 0)), Pixels(torch.cat([dark, light])), recipe, quiet)
     for start, found in ((dark, both[:1]), (light, both[1:])):
-        alone = ascend(model, model.plan(), Channel("2", (0,)), Pixels(start), recipe, quiet)
+        alone = ascend(model, model.plan(), channel("2", (0,)), Pixels(start), recipe, quiet)
         assert torch.allclose(found, alone, atol=1e-6)
         assert not torch.equal(alone, start)
 
@@ -169,22 +168,22 @@ def test_a_picture_does_not_depend_on_those_beside_it(name):
     model = network(name)
     plan = model.plan()
     layer = plan.layers[len(plan.layers) // 2].name
-    recipe = Recipe(4, Views(model.input_shape[1:]), seed=3)
+    recipe = AscentSettings(4, Views(model.input_shape[1:]), seed=3)
     start = torch.full((1, 3, 16, 16), 0.5)
 
-    def drawn(*units):
+    def random_transform(*units):
         canvas = Fourier(start.repeat_interleave(len(units), 0))
-        stir(canvas.parameter, 0.1, 0, 1)
-        return ascend(model, plan, Channel(layer, units), canvas, recipe, quiet)
+        add_noise(canvas.parameter, 0.1, 0, 1)
+        return ascend(model, plan, channel(layer, units), canvas, recipe, quiet)
 
-    together = drawn(1, 2, 3)
-    assert torch.allclose(together[1:2], drawn(2), atol=2e-3)
-    assert torch.equal(together, drawn(1, 2, 3))
+    together = random_transform(1, 2, 3)
+    assert torch.allclose(together[1:2], random_transform(2), atol=2e-3)
+    assert torch.equal(together, random_transform(1, 2, 3))
 
 
 def test_each_step_is_shown_with_the_pictures_so_far():
     seen = []
-    found = climbed(Recipe(3, STILL), show=lambda done, total, pictures: seen.append((done, total, pictures())))
+    found = climbed(AscentSettings(3, STILL), show=lambda done, total, pictures: seen.append((done, total, pictures())))
     assert [(done, total) for done, total, _ in seen] == [(1, 3), (2, 3), (3, 3)]
     assert torch.equal(seen[-1][2], found)
     assert not torch.equal(seen[0][2], found)
@@ -205,13 +204,13 @@ def test_a_drawing_that_is_cancelled_leaves_the_model_as_it_was(name):
 
     canvas = Pixels(torch.full((1, 3, 16, 16), 0.5))
     with pytest.raises(Cancelled):
-        ascend(model, plan, Channel(plan.layers[1].name, (0,)), canvas, Recipe(9, Views((16, 16))), cancel)
+        ascend(model, plan, channel(plan.layers[1].name, (0,)), canvas, AscentSettings(9, Views((16, 16))), cancel)
     assert steps == [1, 2]
     assert state_of(model.module) == before
 
 
 def test_the_slope_by_picture_is_told_where_asked_for():
     model, slopes = linear(), []
-    climbed(Recipe(2, STILL, watch=slopes.append), model=model)
+    climbed(AscentSettings(2, STILL, watch=slopes.append), model=model)
     assert len(slopes) == 2
     assert torch.allclose(slopes[1], slope(model), atol=1e-7)

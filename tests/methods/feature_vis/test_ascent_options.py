@@ -9,7 +9,7 @@ from torch import nn
 import lurk
 from lurk.errors import LurkError
 from lurk.methods.feature_vis import ascent_options
-from lurk.methods.feature_vis.ascent_options import OPTIONS
+from lurk.methods.feature_vis.ascent_options import ASCENT_OPTIONS
 from lurk.methods.feature_vis.regularizers import PRESETS
 from tests.methods.drawing import draw, reached
 from tests.methods.networks import image_of, network
@@ -18,8 +18,9 @@ LAYER = "3"  # of the plain network: a convolution, batch norm and a rectifier
 
 
 def test_the_defaults_are_the_documented_ones():
-    assert {option.name: option.default for option in OPTIONS} == {
-        "steps": 256, "seed": 0, "size": 0, "canvas": "fourier", "start": "noise", "robustness": True,
+    assert {option.name: option.default for option in ASCENT_OPTIONS} == {
+        "direction": "maximise", "steps": 256, "seed": 0, "size": 0, "canvas": "fourier", "start": "noise",
+        "robustness": True,
         "preset": "none", "diversity": 1, "apart": 1.0, "policy": "adam", "rate": 0.05, "tv": 0.0, "l1": 0.0,
         "decay": 0.0, "blur": 0.0, "blur_every": 4, "small_norm": 0.0, "small_contribution": 0.0,
     }  # fmt: skip
@@ -42,7 +43,7 @@ def test_a_preset_draws_as_published_on_pixels_that_are_not_moved(name, monkeypa
     assert recipe.steps == preset.steps
     assert not recipe.view.robust
     assert recipe.keep_best
-    assert recipe.regularisers == preset.regularisers
+    assert recipe.regularizers == preset.regularizers
     assert recipe.policy == preset.policy
     assert recipe.rate == (preset.rate / 255**2 if preset.policy == "constant" else preset.rate)
     assert recipe.limit == preset.limit / 255**2
@@ -82,10 +83,10 @@ def test_rules_without_a_preset_are_those_asked_for(monkeypatch):
     options = {"decay": 0.1, "blur": 0.5, "blur_every": 3, "small_norm": 5, "small_contribution": 6}
     draw("gradient_ascent", network("plain"), LAYER, (0,), **options)
     draw("gradient_ascent", network("plain"), LAYER, (0,))
-    rules = seen[0].regularisers
+    rules = seen[0].regularizers
     assert (rules.decay, rules.blur_width, rules.blur_every) == (0.1, 0.5, 3)
     assert (rules.norm_percentile, rules.contribution_percentile) == (5, 6)
-    assert seen[1].regularisers is None
+    assert seen[1].regularizers is None
     assert not seen[1].keep_best
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from lurk.errors import LurkError
-from lurk.methods.feature_vis.objectives import Channel, ClassScore, Diverse, Energy, Likeness, Neuron, Total
+from lurk.methods.feature_vis.objectives import channel, class_score, diverse, energy, likeness, neuron
 
 
 class Given:
@@ -22,34 +22,34 @@ GIVEN = Given({"a": MAPS, "b": -MAPS}, torch.tensor([[1.0, 2.0], [3.0, 4.0]]))
 
 
 def test_each_picture_has_a_unit_of_its_own():
-    assert torch.equal(Channel("a", (2, 0)).value(GIVEN), torch.stack([MAPS[0, 2].mean(), MAPS[1, 0].mean()]))
-    assert torch.equal(ClassScore((1, 0)).value(GIVEN), torch.tensor([2.0, 3.0]))
+    assert torch.equal(channel("a", (2, 0)).value(GIVEN), torch.stack([MAPS[0, 2].mean(), MAPS[1, 0].mean()]))
+    assert torch.equal(class_score((1, 0)).value(GIVEN), torch.tensor([2.0, 3.0]))
 
 
 def test_a_neuron_is_in_the_middle_where_no_position_is_given():
-    assert torch.equal(Neuron("a", (1, 1)).value(GIVEN), MAPS[:, 1, 2, 2])
-    assert torch.equal(Neuron("a", (1, 1), 0, 4).value(GIVEN), MAPS[:, 1, 0, 4])
-    assert torch.equal(Neuron("a", (1, 1), col=0).value(GIVEN), MAPS[:, 1, 2, 0])
+    assert torch.equal(neuron("a", (1, 1)).value(GIVEN), MAPS[:, 1, 2, 2])
+    assert torch.equal(neuron("a", (1, 1), 0, 4).value(GIVEN), MAPS[:, 1, 0, 4])
+    assert torch.equal(neuron("a", (1, 1), col=0).value(GIVEN), MAPS[:, 1, 2, 0])
 
 
 def test_sums_and_weights_of_objectives_are_objectives():
-    whole = Channel("a", (0, 1)) + 0.5 * Neuron("b", (2, 2)) - ClassScore((0, 0)) * 2
+    whole = channel("a", (0, 1)) + 0.5 * neuron("b", (2, 2)) - class_score((0, 0)) * 2
     expected = MAPS[[0, 1], [0, 1]].mean((1, 2)) - 0.5 * MAPS[:, 2, 2, 2] - 2 * torch.tensor([1.0, 3.0])
     assert torch.allclose(whole.value(GIVEN), expected)
     assert whole.layers == ("a", "b")
     assert whole.to_the_end
-    assert not Total((Channel("a", (0,)), -Channel("a", (1,)))).to_the_end
-    assert torch.equal((-Channel("a", (0, 0))).value(GIVEN), -Channel("a", (0, 0)).value(GIVEN))
+    assert not (channel("a", (0,)) + -channel("a", (1,))).to_the_end
+    assert torch.equal((-channel("a", (0, 0))).value(GIVEN), -channel("a", (0, 0)).value(GIVEN))
 
 
 def test_energy_is_half_the_mean_square_of_the_layer_or_of_a_unit():
-    assert torch.allclose(Energy("a").value(GIVEN), (MAPS**2).mean((1, 2, 3)) / 2)
-    assert torch.allclose(Energy("a", (1, 2)).value(GIVEN), (MAPS[[0, 1], [1, 2]] ** 2).mean((1, 2)) / 2)
+    assert torch.allclose(energy("a").value(GIVEN), (MAPS**2).mean((1, 2, 3)) / 2)
+    assert torch.allclose(energy("a", (1, 2)).value(GIVEN), (MAPS[[0, 1], [1, 2]] ** 2).mean((1, 2)) / 2)
 
 
 def test_likeness_is_zero_for_what_was_given_and_less_otherwise():
-    assert torch.equal(Likeness("a", MAPS[:1]).value(Given({"a": MAPS[:1]})), torch.zeros(1))
-    assert torch.allclose(Likeness("a", MAPS[:1]).value(Given({"a": MAPS[:1] * 3})), torch.tensor([-4.0]))
+    assert torch.equal(likeness("a", MAPS[:1]).value(Given({"a": MAPS[:1]})), torch.zeros(1))
+    assert torch.allclose(likeness("a", MAPS[:1]).value(Given({"a": MAPS[:1] * 3})), torch.tensor([-4.0]))
 
 
 def test_diversity_counts_how_alike_the_pictures_of_one_unit_are():
@@ -57,24 +57,24 @@ def test_diversity_counts_how_alike_the_pictures_of_one_unit_are():
     maps = torch.zeros(4, 2, 1, 2)
     maps[0, 0, 0, 0] = maps[1, 0, 0, 0] = 3.0
     maps[2, 0, 0, 0] = maps[3, 1, 0, 1] = 5.0
-    values = Diverse(Channel("a", (0, 0, 0, 1)), "a", 2, 0.5).value(Given({"a": maps}))
+    values = diverse(channel("a", (0, 0, 0, 1)), "a", 2, 0.5).value(Given({"a": maps}))
     assert torch.allclose(values, torch.tensor([1.5 * 0.5, 1.5 * 0.5, 2.5, 2.5]))
 
 
 def test_diversity_does_not_depend_on_the_scale_of_activations():
     maps = torch.rand(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
-    one = Diverse(Channel("a", (0, 0)), "a", 2, 1.0)
+    one = diverse(channel("a", (0, 0)), "a", 2, 1.0)
     assert torch.allclose(one.value(Given({"a": 100 * maps})), 100 * one.value(Given({"a": maps})), rtol=1e-4)
 
 
 @pytest.mark.parametrize(
     ("objective", "words"),
     [
-        (Channel("a", (0, 3)), "layer a: unit must be from 0 to 2, not 3"),
-        (Channel("a", (-1, 0)), "not -1"),
-        (ClassScore((2, 0)), "class must be from 0 to 1, not 2"),
-        (Neuron("a", (0, 0), 4, 0), "rows 0 to 3 and columns 0 to 4"),
-        (Neuron("a", (0, 0), 0, -2), "not row 0, column -2"),
+        (channel("a", (0, 3)), "layer a: unit must be from 0 to 2, not 3"),
+        (channel("a", (-1, 0)), "not -1"),
+        (class_score((2, 0)), "class must be from 0 to 1, not 2"),
+        (neuron("a", (0, 0), 4, 0), "rows 0 to 3 and columns 0 to 4"),
+        (neuron("a", (0, 0), 0, -2), "not row 0, column -2"),
     ],
 )
 def test_what_is_not_there_is_named(objective, words):

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lurk.methods.feature_vis.parameterization import Fourier, Phases, Pixels, mixed, sides, stir
+from lurk.methods.feature_vis.parameterization import Fourier, Phases, Pixels, add_noise, mix_channels, picture_size
 
 
 def noise(*shape, seed=0):
@@ -50,7 +50,7 @@ def test_pixels_are_cut_to_their_range():
     canvas = Pixels(noise(1, 3, 4, 4))
     with torch.no_grad():
         canvas.parameter += 1
-    canvas.settle()
+    canvas.project()
     assert torch.equal(canvas.pictures(), torch.ones(1, 3, 4, 4))
 
 
@@ -64,19 +64,19 @@ def test_a_picture_that_is_written_is_there(kind):
 
 def test_noise_is_the_same_for_each_unit_and_differs_between_its_pictures():
     parameter = torch.zeros(6, 3, 4)
-    stir(parameter, 0.5, 7, 2)
+    add_noise(parameter, 0.5, 7, 2)
     assert torch.equal(parameter[:2], parameter[2:4])
     assert torch.equal(parameter[:2], parameter[4:])
     assert not torch.equal(parameter[0], parameter[1])
     again = torch.zeros(2, 3, 4)
-    stir(again, 0.5, 7, 2)
+    add_noise(again, 0.5, 7, 2)
     assert torch.equal(again, parameter[:2])
 
 
 def test_sides_keep_the_proportion():
-    assert sides((12, 20), 0) == (12, 20)
-    assert sides((12, 20), 6) == (6, 10)
-    assert sides((224, 224), 128) == (128, 128)
+    assert picture_size((12, 20), 0) == (12, 20)
+    assert picture_size((12, 20), 6) == (6, 10)
+    assert picture_size((224, 224), 128) == (128, 128)
 
 
 def test_phases_change_the_places_of_waves_and_not_their_magnitude():
@@ -87,7 +87,7 @@ def test_phases_change_the_places_of_waves_and_not_their_magnitude():
     canvas = Phases(magnitude, mix, centre, (6, 8), start)
     values = torch.logit(canvas.pictures().detach()) - centre.view(-1, 1, 1)
     assert torch.allclose(values.mean((2, 3)), torch.zeros(2, 3), atol=1e-5)
-    waves = torch.fft.rfft2(mixed(values, torch.linalg.inv(mix)), norm="ortho")
+    waves = torch.fft.rfft2(mix_channels(values, torch.linalg.inv(mix)), norm="ortho")
     inner = slice(1, 4)  # the first and last column hold waves twice, which add up
     assert torch.allclose(waves.abs()[..., inner], magnitude[None, ..., inner].expand(2, -1, -1, -1), atol=1e-3)
     assert not torch.allclose(waves[0].angle(), waves[1].angle(), atol=0.1)

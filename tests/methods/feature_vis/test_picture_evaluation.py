@@ -6,7 +6,7 @@ from torch import nn
 
 import lurk
 from lurk.errors import LurkError
-from lurk.methods.feature_vis.picture_evaluation import figures, relative_distance
+from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures, relative_distance
 from tests.methods.networks import network, state_of
 
 
@@ -23,7 +23,7 @@ def test_the_clean_picture_is_measured_as_the_network_is_given_it():
     pictures = torch.rand(3, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     expected = model.normalised(pictures)
     for picture, unit, one in zip(
-        expected, (0, 2, 1), figures(model, model.plan(), "0", [0, 2, 1], pictures), strict=True
+        expected, (0, 2, 1), evaluate_pictures(model, model.plan(), "0", [0, 2, 1], pictures), strict=True
     ):
         assert one.reached_mean == pytest.approx(float(picture[unit].mean()), abs=1e-5)
         assert one.reached_max == pytest.approx(float(picture[unit].max()), abs=1e-5)
@@ -32,7 +32,7 @@ def test_the_clean_picture_is_measured_as_the_network_is_given_it():
 
 def test_a_picture_of_another_size_is_brought_to_the_networks():
     model = colours()
-    (one,) = figures(model, model.plan(), "0", [1], torch.full((1, 3, 12, 12), 0.25))
+    (one,) = evaluate_pictures(model, model.plan(), "0", [1], torch.full((1, 3, 12, 12), 0.25))
     expected = float(model.normalised(torch.full((1, 3, 1, 1), 0.25))[0, 1])
     assert one.reached_mean == pytest.approx(expected, abs=1e-5)
     assert one.after_jitter_mean == pytest.approx(expected, abs=1e-5)
@@ -42,7 +42,9 @@ def test_jitter_is_over_eight_seeded_shifts_of_up_to_eight_pixels():
     """A ramp down the rows: its maximum leaves or stays, and its mean goes by the shift."""
     model = colours()
     ramp = torch.arange(32).float().view(1, 1, 32, 1).expand(1, 3, 32, 32) / 31
-    (one,), (again,), (other,) = (figures(model, model.plan(), "0", [0], ramp, seed=seed) for seed in (0, 0, 1))
+    (one,), (again,), (other,) = (
+        evaluate_pictures(model, model.plan(), "0", [0], ramp, seed=seed) for seed in (0, 0, 1)
+    )
     assert one == again
     assert one.after_jitter_mean != other.after_jitter_mean
     low, high = (
@@ -59,7 +61,7 @@ def test_of_a_class_the_score_and_its_probability_are_told():
     model = colours()
     pictures = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     scores = model.normalised(pictures).mean((2, 3))
-    found = figures(model, model.plan(), "", [2, 0], pictures)
+    found = evaluate_pictures(model, model.plan(), "", [2, 0], pictures)
     for one, label, score in zip(found, (2, 0), scores, strict=True):
         assert one.reached_mean == one.reached_max == pytest.approx(float(score[label]), abs=1e-5)
         assert one.probability == pytest.approx(float(score.softmax(0)[label]), abs=1e-5)
@@ -69,7 +71,7 @@ def test_of_a_class_the_score_and_its_probability_are_told():
 def test_a_layer_as_a_whole_is_measured_without_units():
     model = colours()
     pictures = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
-    (one,) = figures(model, model.plan(), "0", [], pictures)
+    (one,) = evaluate_pictures(model, model.plan(), "0", [], pictures)
     assert one.reached_mean == pytest.approx(float(model.normalised(pictures).mean()), abs=1e-5)
 
 
@@ -77,9 +79,9 @@ def test_wrong_units_are_named():
     model = colours()
     pictures = torch.zeros(2, 3, 32, 32)
     with pytest.raises(LurkError, match="layer 0: unit must be from 0 to 2, not 3"):
-        figures(model, model.plan(), "0", [0, 3], pictures)
+        evaluate_pictures(model, model.plan(), "0", [0, 3], pictures)
     with pytest.raises(LurkError, match="2 pictures need as many units, not 1"):
-        figures(model, model.plan(), "0", [0], pictures)
+        evaluate_pictures(model, model.plan(), "0", [0], pictures)
 
 
 @pytest.mark.parametrize("name", ["plain", "vit", "grey", "untraceable"])
@@ -88,8 +90,8 @@ def test_figures_do_not_depend_on_how_many_there_are_and_leave_the_model_as_it_w
     plan, before = model.plan(), state_of(model.module)
     layer = plan.layers[1].name
     pictures = torch.rand(20, *model.input_shape, generator=torch.Generator().manual_seed(0))
-    together = figures(model, plan, layer, [at % 4 for at in range(20)], pictures)
-    (alone,) = figures(model, plan, layer, [18 % 4], pictures[18:19])
+    together = evaluate_pictures(model, plan, layer, [at % 4 for at in range(20)], pictures)
+    (alone,) = evaluate_pictures(model, plan, layer, [18 % 4], pictures[18:19])
     assert together[18].after_jitter_mean == pytest.approx(alone.after_jitter_mean, abs=1e-4)
     assert state_of(model.module) == before
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from lurk.methods.feature_vis.transforms import ANGLES, SCALES, Move, Views, drawn, moved, resized
+from lurk.methods.feature_vis.transforms import ANGLES, SCALES, Transform, Views, random_transform, resize, transform
 
 
 def smooth(rows, cols, height, width):
@@ -30,19 +30,19 @@ def sequential(move, rows, cols):
 
 @pytest.mark.parametrize(("size", "shown"), [((60, 60), (60, 60)), ((50, 80), (100, 160)), ((64, 40), (72, 45))])
 def test_one_resampling_does_what_the_steps_do_in_turn(size, shown):
-    move = Move((3.0, -2.0), 1.08, 9.0, (1.5, 2.5))
+    move = Transform((3.0, -2.0), 1.08, 9.0, (1.5, 2.5))
     picture = smooth(*places(*size), *size)[None, None]
     rows, cols = places(*shown)
     expected = smooth(*sequential(move, rows * size[0] / shown[0], cols * size[1] / shown[1]), *size)
-    found = moved(picture, move, shown)[0, 0]
+    found = transform(picture, move, shown)[0, 0]
     inner = tuple(slice(side // 4, -side // 4) for side in shown)
     assert float((found - expected)[inner].abs().max()) < 2e-3
 
 
 def test_shifts_move_the_view_by_whole_pixels_and_grey_comes_in():
     picture = torch.rand(1, 2, 5, 7, generator=torch.Generator().manual_seed(0))
-    for move in (Move(first=(2.0, -1.0)), Move(last=(2.0, -1.0))):
-        shown = moved(picture, move, (5, 7))
+    for move in (Transform(first=(2.0, -1.0)), Transform(last=(2.0, -1.0))):
+        shown = transform(picture, move, (5, 7))
         assert torch.allclose(shown[:, :, :3, 1:], picture[:, :, 2:, :-1], atol=1e-6)
         assert torch.allclose(shown[:, :, 3:], torch.full((1, 2, 2, 7), 0.5), atol=1e-6)
         assert torch.allclose(shown[:, :, :, 0], torch.full((1, 2, 5), 0.5), atol=1e-6)
@@ -51,19 +51,19 @@ def test_shifts_move_the_view_by_whole_pixels_and_grey_comes_in():
 def test_a_quarter_turn_is_anticlockwise_also_where_the_picture_is_not_square():
     picture = torch.rand(1, 1, 4, 8, generator=torch.Generator().manual_seed(0))
     turned = torch.rot90(picture, 1, (2, 3))  # 8 x 4
-    shown = moved(picture, Move(angle=90.0), (4, 8))
+    shown = transform(picture, Transform(angle=90.0), (4, 8))
     assert torch.allclose(shown[:, :, :, 2:6], turned[:, :, 2:6], atol=1e-5)
 
 
 def test_a_larger_scale_shows_the_middle():
     picture = smooth(*places(40, 40), 40, 40)[None, None]
-    shown = moved(picture, Move(scale=2.0), (40, 40))
-    assert torch.allclose(shown, resized(picture[:, :, 10:30, 10:30], (40, 40)), atol=5e-3)
+    shown = transform(picture, Transform(scale=2.0), (40, 40))
+    assert torch.allclose(shown, resize(picture[:, :, 10:30, 10:30], (40, 40)), atol=5e-3)
 
 
 def test_a_picture_much_larger_than_the_view_is_smoothed_first():
     picture = (torch.arange(64) % 2).float().expand(1, 1, 64, 64)
-    shown = moved(picture, Move((0.3, 0.4)), (16, 16))
+    shown = transform(picture, Transform((0.3, 0.4)), (16, 16))
     assert float((shown[..., 2:-2, 2:-2] - 0.5).abs().max()) < 0.1
 
 
@@ -77,7 +77,7 @@ def test_every_picture_of_a_batch_is_shown_alike():
 
 def test_moves_are_the_published_ones():
     chance = torch.Generator().manual_seed(0)
-    moves = [drawn(chance, 128) for _ in range(400)]
+    moves = [random_transform(chance, 128) for _ in range(400)]
     assert {move.scale for move in moves} == set(SCALES)
     assert {move.angle for move in moves} == set(ANGLES)
     assert (min(SCALES), max(SCALES)) == (0.9, 1.1)
@@ -89,7 +89,7 @@ def test_moves_are_the_published_ones():
 
 
 def test_moves_come_from_the_seed():
-    one, two, three = (drawn(torch.Generator().manual_seed(seed), 100) for seed in (1, 1, 2))
+    one, two, three = (random_transform(torch.Generator().manual_seed(seed), 100) for seed in (1, 1, 2))
     assert one == two != three
 
 
