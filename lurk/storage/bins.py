@@ -1,4 +1,4 @@
-"""The bins in which values of a unit are counted, and what is read off the counts; torch-free.
+"""The bins in which the values of a unit are counted, and the quantiles that the counts give. Torch-free.
 
 As in DDSketch (Masson, Rim and Lee, VLDB 2019) bins have a constant relative width, and where a unit's range outgrows
 its bins the lowest are collapsed into the one that holds 0. The bin of a value is read off its float32 bits: 16 bins an

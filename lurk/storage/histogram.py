@@ -1,4 +1,4 @@
-"""How a unit's values over all positions of all images lie, read from its sketch."""
+"""Histogram and ranks of a unit's values over all positions of all images, from its sketch."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""How an index is written: manifest first, then checkpoint after checkpoint; killed at any moment it stays readable.
+"""How an index is written: manifest first, then checkpoint after checkpoint. It stays readable if the writer is killed.
 
 A checkpoint is a new generation folder, flushed to disk before the manifest is put in its place to point to it; the
 generation before stays for readers that have it open.
@@ -40,9 +40,9 @@ class IndexWriter:
     """The one writer of an index or of a shard; made by `write_index` or `write_shard`, which hold the lock.
 
     Args:
-        folder: Where the states go.
+        folder: Folder of the index or shard.
         manifest: How far an earlier run came.
-        views: Folder of the index, to which views go; by default the same.
+        views: Folder of the index, for the views of a shard's images; by default `folder`.
     """
 
     def __init__(self, folder: Path, manifest: Manifest, views: Path | None = None) -> None:
@@ -98,7 +98,7 @@ class IndexWriter:
         self._drop_earlier(number)
 
     def _drop_earlier(self, number: int) -> None:
-        """Remove all generations but the last two; once complete, of the earlier one all but the lists on the page."""
+        """Keep the last two generations; once complete, keep of the earlier one only the lists by the spatial max."""
         for old in self.folder.glob("generation-*"):
             if int(old.name.rpartition("-")[2]) not in (number, number - 1):
                 shutil.rmtree(old, ignore_errors=True)
@@ -114,7 +114,7 @@ class IndexWriter:
         write_file(file, data)
 
     def keep_views(self, images: Iterable[int]) -> None:
-        """Drop the views of all images but these."""
+        """Remove the views of all images but these."""
         kept = set(images)
         for file in (self._views / "views").glob("*/*"):
             if not file.stem.isdecimal() or int(file.stem) not in kept:  # else left behind by a kill
@@ -123,7 +123,7 @@ class IndexWriter:
 
 @contextmanager
 def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> Iterator[IndexWriter]:
-    """Open an index for writing, the one that is there or a new one.
+    """Open an index for writing: the one in the cache, or a new one.
 
     Args:
         cache: The cache directory.
@@ -131,7 +131,7 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
         images: (path, label) of every image, in the image set's order.
 
     Yields:
-        The writer; its manifest tells how far an earlier sweep came.
+        The writer. Its manifest says how far an earlier sweep came.
 
     Raises:
         CacheError: The cache cannot be written.
@@ -150,7 +150,7 @@ def write_index(cache: Path, manifest: Manifest, images: Iterable[tuple[str, int
 
 @contextmanager
 def write_shard(index: Path, name: str, manifest: Manifest) -> Iterator[IndexWriter]:
-    """Open a shard of an index for writing, the one that is there or a new one.
+    """Open a shard of an index for writing: the one in its folder, or a new one.
 
     Args:
         index: Folder of the index.
@@ -158,7 +158,7 @@ def write_shard(index: Path, name: str, manifest: Manifest) -> Iterator[IndexWri
         manifest: What a new shard begins with.
 
     Yields:
-        The writer; its manifest tells how far an earlier run came.
+        The writer. Its manifest says how far an earlier run came.
 
     Raises:
         CacheError: The cache cannot be written.
@@ -180,7 +180,7 @@ def drop_shards(index: Path) -> None:
 
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
-    """Make a folder where it is not, and hold its lock."""
+    """Make a folder if it does not exist, and hold its lock."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -201,13 +201,13 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str, object] | None = None) -> None:
-    """Let a study show the index in a folder from now on.
+    """Make a study show the index in a folder from now on.
 
     Args:
         cache: The cache directory.
         study: Name of the study.
         folder: Folder of the index.
-        made_with: What `staleness.made_with` gave when its sweep began; None where that is not known.
+        made_with: What `staleness.made_with` gave when its sweep began; None if that is not known.
     """
     file = study_file(cache, study)
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -215,14 +215,14 @@ def show_in_study(cache: Path, study: str, folder: Path, made_with: Mapping[str,
 
 
 def _set_aside(folder: Path, error: IndexFormatError) -> str:
-    """Move what lies in an index's folder aside, but for what methods made, which says itself whether it is whole.
+    """Move a damaged index aside. The results of methods stay: each of them says itself whether it is whole.
 
     Args:
         folder: The folder, locked.
         error: What is wrong with it.
 
     Returns:
-        What nobody may miss; empty where there was no index.
+        The notice for the page; empty if there was no index.
     """
     if not (folder / "manifest.json").exists():
         return ""
@@ -238,7 +238,7 @@ def _set_aside(folder: Path, error: IndexFormatError) -> str:
 
 
 def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | None]]) -> None:
-    """Write an empty index in place of whatever lies there; the manifest comes last."""
+    """Write an empty index in place of whatever is in the folder; the manifest comes last."""
     for old in folder.iterdir():
         if old.is_dir() and old.name not in KEPT:
             shutil.rmtree(old)
@@ -258,7 +258,7 @@ def _write_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def open_index(cache: Path, manifest: Manifest) -> Index | None:
-    """The complete index of that provenance, None where there is none yet."""
+    """The finished index of that provenance, None if there is none yet."""
     folder = index_folder(cache, manifest.provenance.key)
     try:
         if not read_manifest(folder).complete:

@@ -1,6 +1,6 @@
-"""Where an index lies below the cache directory, and what it says of itself.
+"""Where an index lies below the cache directory, and what it says about itself.
 
-With `index` and `index_writer` all that knows of files there:
+Only this module, `index` and `index_writer` know of these files:
 
     <cache>/studies/<study>.json              which index a study shows
     <cache>/index/<key>/manifest.json         format, provenance, layers, classes, how far the sweep is
@@ -37,14 +37,14 @@ def generation_folder(folder: Path, generation: int) -> Path:
 
 
 def study_index(cache: Path, study: str) -> Path | None:
-    """Folder of the index that a study shows, None before its first sweep has begun."""
+    """Folder of the index that a study shows, None until its first sweep begins."""
     key = _study(cache, study).get("index")
     folder = index_folder(cache, str(key))
     return folder if key and (folder / "manifest.json").is_file() else None
 
 
 def study_made_with(cache: Path, study: str) -> dict[str, Any]:
-    """What the index that a study shows was made with, as `staleness.made_with` gave it; empty where not known."""
+    """What the index that a study shows was made with, from `staleness.made_with`; empty if that is not known."""
     found = _study(cache, study).get("made_with")
     return found if isinstance(found, dict) else {}
 
@@ -59,23 +59,23 @@ def _study(cache: Path, study: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Manifest:
-    """What is known of an index as a whole.
+    """What an index says about itself.
 
     Args:
         provenance: Where the results come from.
         layers: The layers, in the order of the forward pass.
-        classes: Class names, None where the image set has none.
+        classes: Class names, None if the image set has no classes.
         class_note: Why there are no classes; empty otherwise.
         image_set: Name of the image set.
         images: Number of images in the set.
         input_shape: (channels, rows, columns) of the preprocessed input.
         top: Length of the top lists.
-        notice: What nobody may miss, such as untrained weights; empty otherwise.
+        notice: What everybody must see, such as that the weights are untrained; empty otherwise.
         generation: Number of the last checkpoint, 0 before the first.
         done: Images dealt with, skipped ones included.
-        complete: Whether the sweep is through.
+        complete: Whether the sweep has ended.
         skipped: (image, path, reason) of every image that could not be used.
-        shards: Of how many shards, each as far as it is, an index is made that is not complete.
+        shards: Number of unfinished shards that an unfinished index was merged from; 1 for the index of one worker.
     """
 
     provenance: Provenance
@@ -105,7 +105,7 @@ def read_manifest(folder: Path) -> Manifest:
 
     Raises:
         IndexFormatError: There is none, or it is damaged or of another format version.
-        CacheError: It is there and cannot be read now.
+        CacheError: There is one, and it cannot be read now.
     """
     try:
         value = json.loads((folder / "manifest.json").read_text())
@@ -134,7 +134,7 @@ def _tuples(value: Any) -> Any:
 
 
 def shard_folder(folder: Path, name: str) -> Path:
-    """Folder of a shard's states, below the index's folder."""
+    """Folder of a shard's checkpoints, below the index's folder."""
     return folder / "shards" / name
 
 

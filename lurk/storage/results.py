@@ -4,7 +4,7 @@
     <cache>/index/<key>/results/<aa>/<result>/result.json   provenance and figures
     <cache>/index/<key>/results/<aa>/<result>/<file>        pictures as WebP, maps as .npy
 
-A result is put into place whole, by one renaming; a damaged one counts as missing and is made anew.
+A result appears whole or not at all. A damaged one counts as missing, and is made anew.
 """
 
 import io
@@ -21,16 +21,15 @@ from lurk.errors import CacheError
 from lurk.method_spec import MethodSpec
 from lurk.records import Provenance
 from lurk.storage.atomic_files import replace_folder, write_file
+from lurk.storage.stored_array import Array
 
 FORMAT = 1
 OFFERS = "methods.json"
 
-Array = np.ndarray[Any, np.dtype[Any]]
-
 
 @dataclass(frozen=True)
 class Result:
-    """A result that is there.
+    """A result as it lies on the disk.
 
     Args:
         folder: Where its files lie.
@@ -43,11 +42,11 @@ class Result:
     figures: Mapping[str, Any]
 
     def read(self, name: str) -> bytes:
-        """One of its files; an OSError where there is none of that name."""
+        """Content of one of its files; an OSError if it has no file of that name."""
         return (self.folder / name).read_bytes()
 
     def array(self, name: str) -> Array:
-        """One of its arrays; an OSError or ValueError where it cannot be read."""
+        """One of its arrays; an OSError or ValueError if it cannot be read."""
         loaded: Array = np.load(self.folder / f"{name}.npy", allow_pickle=False)
         return loaded
 
@@ -58,7 +57,7 @@ def result_folder(index: Path, key: str) -> Path:
 
 
 def read_result(index: Path, key: str) -> Result | None:
-    """A result, None where there is none or it is damaged.
+    """Read a result; returns None if there is none, or if it is damaged.
 
     Args:
         index: Folder of the index.
@@ -78,7 +77,7 @@ def read_result(index: Path, key: str) -> Result | None:
 
 
 def write_result(index: Path, provenance: Provenance, figures: Mapping[str, Any], files: Mapping[str, bytes]) -> str:
-    """Put a result into place, unless it is there.
+    """Write a result, unless there is a whole one already.
 
     Args:
         index: Folder of the index.
@@ -115,13 +114,13 @@ def to_npy(array: Array) -> bytes:
 
 
 def publish_offers(index: Path, offers: Sequence[MethodSpec]) -> None:
-    """Tell what each method offers for an index's model."""
+    """Write down what each method offers for an index's model."""
     value = {"format": FORMAT, "methods": [offer.to_json() for offer in offers]}
     write_file(index / OFFERS, json.dumps(value))
 
 
 def read_offers(index: Path) -> list[MethodSpec]:
-    """What each method offers for an index's model; empty where that is not known."""
+    """What each method offers for an index's model; empty if that is not known."""
     with suppress(OSError, ValueError, KeyError, TypeError):
         value = json.loads((index / OFFERS).read_text())
         if value["format"] == FORMAT:

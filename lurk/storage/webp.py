@@ -1,4 +1,4 @@
-"""Tensor to image bytes, and image bytes to what the page shows; the only place that de-normalises. Torch-free.
+"""Images as the page shows them, in WebP; the only place that undoes the normalisation. Torch-free.
 
 A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, 3), or (h, w, 1) for a network with one channel.
 """
@@ -24,8 +24,8 @@ def to_view(
 
     Args:
         image: float32 (c, h, w), as the network gets it.
-        mean: What was subtracted from samples in [0, 1], a number a channel; None where that is not known.
-        std: What they were then divided by; None where that is not known.
+        mean: What was subtracted from samples in [0, 1], a number a channel; None if that is not known.
+        std: What they were then divided by; None if that is not known.
 
     Returns:
         uint8 (h, w, 3), or (h, w, 1) for fewer than three channels; of more than three the first three. Without mean
@@ -48,7 +48,7 @@ def encode_view(view: View) -> bytes:
 
 
 def encode_picture(picture: View) -> bytes:
-    """Write a picture to be looked at, uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4), as WebP."""
+    """Write a picture as WebP with slight loss: uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4)."""
     return _encode(_picture(picture), quality=90, method=2)
 
 
@@ -67,7 +67,7 @@ def decode_view(data: bytes, channels: int) -> View:
 
 
 def patch(view: View, box: Box) -> View:
-    """Cut a box out of a view; what lies outside of the view is grey.
+    """Cut a box out of a view; the part outside of the view is grey.
 
     Args:
         view: uint8 (h, w, c).
@@ -95,7 +95,7 @@ def shown_box(box: Box, height: int, width: int) -> Box:
 
 
 def encode_patch(view: View, least: int = 96) -> bytes:
-    """Write a patch as WebP, small ones enlarged by a whole number so that their pixels stay square and sharp."""
+    """Write a patch as WebP. Small patches are enlarged by a whole number, so that their pixels stay sharp squares."""
     picture = _picture(view)
     times = max(1, -(-least // max(picture.size)))
     if times > 1:
@@ -104,7 +104,7 @@ def encode_patch(view: View, least: int = 96) -> bytes:
 
 
 def thumbnail(view: View, side: int) -> View:
-    """Fit a patch into a square, keeping its proportions; what is left over is grey.
+    """Fit a patch into a square, keeping its proportions; the rest of the square is grey.
 
     Args:
         view: uint8 (h, w, c).

@@ -24,7 +24,7 @@ class Moments:
 
     Args:
         count: int64, number of values.
-        mean: float64, 0 where there are no values.
+        mean: float64, 0 for a set without values.
         squares: float64, sum of the squared differences from the mean.
     """
 

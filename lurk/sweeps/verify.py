@@ -1,4 +1,4 @@
-"""Stored hits computed anew from the images, to see that what the page shows is still what the network does."""
+"""Computes stored hits again from the images, to check that the page still shows what the network does."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ TOLERANCE = 1e-4
 
 @dataclass(frozen=True)
 class Check:
-    """One stored hit beside its value today.
+    """One stored hit, compared with its value now.
 
     Args:
         layer: Name of the layer.
@@ -28,10 +28,10 @@ class Check:
         image: Image number.
         path: Path of the image.
         stored: Score in the index.
-        computed: Score computed now, None where the image cannot be read any more.
+        computed: Score computed now, None if the image cannot be read any more.
         agrees: Whether they are equal within 1e-4 of the unit's largest stored score, and the stored position still
             holds the maximum.
-        note: What is wrong, in words; empty where they agree.
+        note: What is wrong, in words; empty if they agree.
     """
 
     layer: str
@@ -86,7 +86,7 @@ def verify(model: Model, images: ImageSet, index: Index, units: Sequence[UnitRef
 
 
 def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], object]) -> str:
-    """Send a hit's image through the model; says what is wrong with it, if anything."""
+    """Run the model on a hit's image; returns what is wrong with the image, in words, or an empty text."""
     if hit.image >= len(images) or images.paths[hit.image] != hit.path:
         return "the image set has changed since the sweep"
     try:
@@ -102,10 +102,10 @@ def _compare(unit: UnitRef, kind: str, hit: Hit, activation: Tensor, scale: floa
     allowed = TOLERANCE * max(scale, abs(hit.score))
     value = activation.double()
     computed = float(value.max() if kind == "max" else value.mean())
-    there = float(value[hit.row, hit.col])
+    at_position = float(value[hit.row, hit.col])
     note = ""
     if abs(computed - hit.score) > allowed:
         note = f"stored {hit.score:.6g}, computed {computed:.6g}"
-    elif float(value.max()) - there > allowed:
+    elif float(value.max()) - at_position > allowed:
         note = f"the maximum is not at row {hit.row}, column {hit.col}"
     return Check(unit.layer, unit.unit, kind, hit.image, hit.path, hit.score, computed, not note, note)
