@@ -265,10 +265,6 @@ class Service:
                 return data, MIMETYPE
         return None
 
-    def health(self) -> dict[str, Any]:
-        """That the web process is alive."""
-        return {"alive": True}
-
     def ready(self) -> tuple[bool, dict[str, Any]]:
         """Whether every index can be read and a worker is alive; with the number of workers and each study's state."""
         workers = self.queue.workers_alive()

@@ -22,7 +22,6 @@ class UnitView:
         self.record: UnitRecord = index.unit(layer, unit)
         self.info: LayerInfo = index.layer(layer)
         self.seen, self.total = index.manifest.done, index.manifest.images
-        self.global_field = self.info.receptive_field is None
         self.no_classes = "" if index.classes else index.manifest.class_note or "the image set has no classes"
         self._index = index
 

@@ -70,15 +70,15 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         helpers = Helpers(spec, context, context.queue)
         whole = partial(sweep_in_shards, shards=settings.shards, options=SweepOptions(**options), others=helpers)
         with helpers:
-            index = _patiently(context, whole, model, images, cache=settings.cache, began=show)
+            index = _wait_while_busy(context, whole, model, images, cache=settings.cache, began=show)
     else:
-        index = _patiently(
+        index = _wait_while_busy(
             context, sweep, model, images, cache=settings.cache, progress=progress, began=show, **options
         )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 
 
-def _patiently(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
+def _wait_while_busy(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
     """Do some work; while another process does the same, wait, and then find it done."""
     while True:
         try:

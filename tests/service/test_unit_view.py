@@ -31,7 +31,7 @@ def test_outline_is_the_box_cut_to_the_view(toy_index):
 
 def test_a_global_field_is_the_whole_image(toy_index):
     view = UnitView(toy_index, "fc", 0)
-    assert view.global_field
+    assert view.info.receptive_field is None
     assert all(hit["whole"] and hit["outline"] == [0, 0, 1, 1] for hit in view.hits("mean"))
 
 

@@ -35,7 +35,6 @@ class FakeUnit:
     seen: int
     total: int
     no_classes: str
-    global_field: bool = False
 
     def hits(self, kind: str) -> list[dict[str, Any]]:
         found = self.record.hits_max if kind == "max" else self.record.hits_mean
@@ -322,9 +321,6 @@ class FakeService:
             tile = picture(hit.image).crop((col0, row0, col1, row1)).resize((TILE, TILE))
             sheet.paste(tile, (place % COLUMNS * TILE, place // COLUMNS * TILE))
         return webp(sheet)
-
-    def health(self) -> dict[str, Any]:
-        return {"alive": True}
 
     def ready(self) -> tuple[bool, dict[str, Any]]:
         return self.is_ready, {"workers": 1}
