@@ -1,0 +1,72 @@
+"""What is measured of a batch, against NumPy in float64."""
+
+import math
+
+import numpy as np
+import pytest
+import torch
+
+from lurk.errors import ModelError
+from lurk.records import LayerInfo
+from lurk.sweeps import measurement
+from lurk.sweeps.measurement import Measurement
+
+LAYERS = (
+    LayerInfo("conv", "Conv2d", 3, (3, 4, 5), (3, 3), (1, 1), "post", grid=(4, 5), bound=6.0),
+    LayerInfo("fc", "Linear", 2, (2,), None, None, "post", grid=(1, 1)),
+)
+IMAGES = torch.tensor([4, 5, 6, 7, 8])
+KINDS = {
+    "signed": (0.0, 1.0),
+    "negative only": (-50.0, 1.0),
+    "far from zero": (1e4, 1e-2),
+    "above the bound": (9.0, 1.0),
+}
+
+
+def activations(kind):
+    """float32 (n, c, rows, columns) of both layers."""
+    generator, (center, spread) = torch.Generator().manual_seed(0), KINDS[kind]
+    shapes = [(len(IMAGES), layer.units, *layer.grid) for layer in LAYERS]
+    return [center + spread * torch.randn(shape, generator=generator) for shape in shapes]
+
+
+def measured(values):
+    found = Measurement(LAYERS, len(IMAGES))
+    found.begin(IMAGES)
+    for number, activation in enumerate(values):
+        found.receive(number, activation)
+    return found
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1 << 18])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_figure_of_a_batch_equals_numpys(kind, chunk, monkeypatch):
+    monkeypatch.setattr(measurement, "CHUNK", chunk)
+    batch = measured(activations(kind)).batch(torch.zeros(5, dtype=torch.int64))
+    assert batch.images.tolist() == IMAGES.tolist()
+    assert batch.positions.tolist() == [20, 20, 20, 1, 1]
+    first = 0
+    for layer, activation in zip(LAYERS, activations(kind), strict=True):
+        units = slice(first, first + layer.units)
+        first += layer.units
+        rows = activation.double().flatten(2).numpy()
+        assert np.array_equal(batch.maximum[:, units].numpy(), rows.max(2).astype(np.float32))
+        assert np.array_equal(batch.position[:, units].numpy(), rows.argmax(2))
+        np.testing.assert_allclose(batch.mean[:, units], rows.mean(2), rtol=1e-13)
+        expected = ((rows - rows.mean(2, keepdims=True)) ** 2).sum(2)
+        np.testing.assert_allclose(batch.squares[:, units], expected, rtol=1e-9, atol=1e-20)
+        assert np.array_equal(batch.positive[:, units].numpy(), (rows > 0).sum(2))
+        assert np.array_equal(batch.bounded[:, units].numpy(), (rows >= (layer.bound or math.inf)).sum(2))
+    assert [int(counts.sum(1)[0]) for counts, _ in batch.bins] == [100, 5]
+
+
+def test_an_image_with_nan_or_infinity_is_named_with_its_first_layer():
+    values = activations("signed")
+    values[0][1, 2, 3, 4], values[1][1, 0], values[1][3, 1] = math.nan, math.inf, -math.inf
+    assert measured(values).unusable() == {5: "conv", 7: "fc"}
+
+
+def test_a_layer_that_did_not_run_is_named():
+    with pytest.raises(ModelError, match="layer fc does not run on every image"):
+        measured(activations("signed")[:1]).batch(torch.zeros(5, dtype=torch.int64))
