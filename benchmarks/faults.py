@@ -63,7 +63,7 @@ class Lab:
                 which = {
                     "lurk.web.server.gunicorn_app": web,
                     "lurk.worker.supervisor": "supervisor",
-                    "lurk.worker.worker": "worker",
+                    "lurk.worker.worker_process": "worker",
                 }.get(module)
                 if which:
                     found[which].append(pid)

@@ -75,14 +75,14 @@ def journeys(folder: Path) -> dict[str, Callable[[], None]]:
     def image() -> None:
         index = lurk.sweep(model, images, cache=settings.cache, device="cpu")
         with unwatched():
-            worker.once()
+            worker.run_next()
         units = client.get(f"/api/v1/studies/small/layers/{index.layers[0].name}/units")
         assert client.get(units.json["sprites"][0]).status_code == 200
 
     def click() -> None:
         body = {"kind": "picture", "study": "small", "layer": "first", "unit": 1, "options": {"steps": 2}}
         job = client.post("/api/v1/jobs", json=body).json
-        worker.once()
+        worker.run_next()
         job = client.get(f"/api/v1/jobs/{job['key']}").json
         assert client.get(job["result"]["pictures"][0]["url"]).status_code == 200
 

@@ -6,7 +6,7 @@ import pytest
 from lurk.errors import LurkError
 from lurk.logs import JOB, REQUEST, configure, event, within
 from lurk.records import JobSpec
-from lurk.worker.job_log import told
+from lurk.worker.job_log import logged
 
 
 @pytest.fixture
@@ -72,7 +72,7 @@ def ended(lines):
 def test_a_job_tells_of_its_begin_and_its_end(lines):
     configure("worker", "json")
     spec = JobSpec("map", "study", ())
-    assert told(lambda _spec, _given: {"a": 1})(spec, None) == {"a": 1}
+    assert logged(lambda _spec, _given: {"a": 1})(spec, None) == {"a": 1}
     assert [json.loads(line)["event"] for line in lines()] == ["job begins", "job ends"]
     assert ended(lines)["job"] == spec.key
     assert ended(lines)["state"] == "done"
@@ -85,13 +85,13 @@ def test_a_failed_job_is_told_with_its_traceback_and_a_users_mistake_without(lin
         raise given
 
     with pytest.raises(ZeroDivisionError):
-        told(fail)(JobSpec("map", "study", ()), ZeroDivisionError("no"))
+        logged(fail)(JobSpec("map", "study", ()), ZeroDivisionError("no"))
     failed = json.loads(lines()[1])
     assert failed["event"] == "job failed"
     assert failed["level"] == "error"
     assert "ZeroDivisionError" in failed["traceback"]
     with pytest.raises(LurkError):
-        told(fail)(JobSpec("map", "study", ()), LurkError("the folder is gone"))
+        logged(fail)(JobSpec("map", "study", ()), LurkError("the folder is gone"))
     mistake = json.loads(lines()[-2])
     assert mistake["level"] == "info"
     assert "traceback" not in mistake

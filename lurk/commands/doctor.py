@@ -142,7 +142,7 @@ def _study(settings: Settings) -> Finding:
 def _verify(settings: Settings, units: int) -> Iterator[Finding]:
     """Compute the hits of some random units again."""
     from lurk.sweeps.verify import verify
-    from lurk.worker.model_cache import image_set, warm_model
+    from lurk.worker.model_cache import cached_model, image_set
 
     folder = study_index(Path(settings.cache), settings.study)
     if folder is None:
@@ -152,7 +152,7 @@ def _verify(settings: Settings, units: int) -> Iterator[Finding]:
     index = Index(folder)
     every = [UnitRef(layer.name, unit) for layer in index.layers for unit in range(layer.units)]
     chosen = random.Random().sample(every, min(units, len(every)))  # noqa: S311 - a sample, not a secret
-    model = warm_model(settings.model, settings.weights)
+    model = cached_model(settings.model, settings.weights)
     if model.weight_hash != index.manifest.provenance.weight_hash:
         yield "verified", "", "the weights have changed since the sweep; sweep again"
         return

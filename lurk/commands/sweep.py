@@ -51,12 +51,12 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 def _swept_here(settings: Settings, cache: Path) -> Index:
     """Sweep in this process."""
     from lurk.sweeps.sweep import sweep
-    from lurk.worker.model_cache import image_set, warm_model
+    from lurk.worker.model_cache import cached_model, image_set
 
     made = made_with(settings)
     if settings.shards > 1:
         raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
-    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings.model, settings.weights), image_set(settings)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)
     with tqdm(total=len(images), unit=" images", disable=None) as bar:

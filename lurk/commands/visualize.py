@@ -47,7 +47,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Draw into a folder, with a progress bar on a terminal."""
     keep_freed_memory()
     from lurk.methods import METHODS
-    from lurk.worker.model_cache import warm_model
+    from lurk.worker.model_cache import cached_model
 
     if arguments.list:
         for name in METHODS:
@@ -57,7 +57,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     options = spec.read(dict(_pair(text) for text in arguments.option))
     units = numbers(arguments.units)
     out = _folder(arguments.out)
-    model = warm_model(settings.model, settings.weights)
+    model = cached_model(settings.model, settings.weights)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures

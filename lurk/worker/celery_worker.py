@@ -14,7 +14,8 @@ from celery.worker import WorkController
 from lurk.errors import LurkError
 from lurk.jobs.celery import GRACE_S, MESSAGES, TASK, TIME_LIMIT_S, celery_app, open_celery_queue
 from lurk.jobs.queue import Queue
-from lurk.worker.worker import Worker, end_family
+from lurk.worker.subprocesses import end_process_group
+from lurk.worker.worker import Worker
 
 WATCH_S = 1.0
 UNHEARD_S = 20.0
@@ -34,7 +35,7 @@ def run_by_messages(worker: Worker, url: str) -> int:
 
     def job(_key: str) -> None:
         with suppress(LurkError):  # the queue cannot be used now; the message is sent again
-            worker.once()
+            worker.run_next()
 
     app.task(job, name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
     app.amqp.queues.select([MESSAGES])
@@ -68,12 +69,12 @@ def _watch(worker: Worker, queue: Queue) -> None:
         if busy_s > TIME_LIMIT_S + GRACE_S:
             with suppress(LurkError):
                 queue.lost(worker.name, f"did not end in {TIME_LIMIT_S + GRACE_S:.0f} s")
-            end_family()
+            end_process_group()
         if busy_s or claims != worker.claims or not _has_waiting(queue):
             claims, idle_since = worker.claims, time.monotonic()
         elif time.monotonic() - idle_since > UNHEARD_S:
             worker.give_back()
-            end_family()
+            end_process_group()
 
 
 def _has_waiting(queue: Queue) -> bool:

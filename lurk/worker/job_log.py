@@ -1,4 +1,4 @@
-"""A task that tells of itself: lines in the log when a job begins and ends, and its time in the metrics."""
+"""Logs when a job begins and ends, and adds its time to the metrics."""
 
 import logging
 import time
@@ -14,14 +14,14 @@ Given = TypeVar("Given")
 Result = dict[str, object] | None
 
 
-def told(task: Callable[[JobSpec, Given], Result]) -> Callable[[JobSpec, Given], Result]:
-    """Wrap a task.
+def logged(task: Callable[[JobSpec, Given], Result]) -> Callable[[JobSpec, Given], Result]:
+    """Log a task's jobs.
 
     Args:
-        task: What runs a job.
+        task: Runs a job.
 
     Returns:
-        A task that does the same, and tells of it.
+        A task that does the same, and logs it.
     """
 
     def run(spec: JobSpec, given: Given) -> Result:

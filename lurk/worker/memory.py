@@ -1,4 +1,4 @@
-"""Memory of this process: how much it may use, and what becomes of what it has freed."""
+"""The memory of this process: how much it may use, and whether freed memory is kept or returned."""
 
 import ctypes
 import os
@@ -12,7 +12,7 @@ _LARGE_BYTES = 256 << 10
 
 
 def memory_bytes() -> int:
-    """Bytes of memory that this process may at most use; 4 GB where the system does not tell."""
+    """Bytes of memory that this process may use at most; 4 GiB if the system does not say."""
     return min(
         (found for found in (_machine(), *(_limit(Path(file)) for file in LIMITS)) if found), default=UNKNOWN_BYTES
     )
@@ -33,10 +33,10 @@ def _limit(file: Path) -> int | None:
 
 
 def keep_freed_memory() -> bool:
-    """Let glibc keep the large blocks that a forward pass frees and asks for again; elsewhere nothing is done.
+    """Let glibc keep the large blocks that a forward pass frees and needs again; other C libraries are left alone.
 
-    By default each is returned to the system, and its pages are cleared again on the next batch: that doubles the time
-    of a forward pass on a CPU.
+    By default each block is returned to the system, and its pages are cleared again for the next batch. That doubles
+    the time of a forward pass on a CPU.
 
     Returns:
         Whether the setting was taken.
@@ -49,9 +49,9 @@ def keep_freed_memory() -> bool:
 
 
 def give_back_freed_memory() -> bool:
-    """Let glibc return what threads free; elsewhere nothing is done.
+    """Let glibc return the memory that threads free; other C libraries are left alone.
 
-    By default each of many threads keeps, in a heap of its own, what drawing an image once took.
+    By default each of many threads keeps, in a heap of its own, the memory that drawing an image once took.
 
     Returns:
         Whether the setting was taken.

@@ -1,4 +1,4 @@
-"""Models and image sets that a worker keeps in memory from one job to the next, the models within a budget."""
+"""The models and image sets that a worker keeps in memory between jobs; the models' weights stay within a budget."""
 
 import gc
 import threading
@@ -23,19 +23,18 @@ SHARE = 0.25
 Key = tuple[str, str | None, tuple[int, ...]]
 
 
-class WarmModels:
-    """Loaded models, least recently used first to go when their weights take more than a budget.
+class ModelCache:
+    """Loaded models. When their weights take more than the budget, the least recently used models are dropped.
 
-    The last one stays whatever it takes, as somebody is about to use it. One that was dropped while a job still uses it
-    is found again, and not loaded a second time.
+    The model used last stays even if it alone is larger. A dropped model that a job still uses is not loaded twice.
     """
 
     def __init__(self, budget_bytes: int | None = None) -> None:
-        """Begin with none.
+        """Begin empty.
 
         Args:
-            budget_bytes: How much memory the weights may take; by default a quarter of the machine's, or what
-                `LURK_MEMORY` says.
+            budget_bytes: How much memory the weights may take; by default what `LURK_MEMORY` says, else a quarter of
+                the machine's.
         """
         self._budget_bytes = budget_bytes
         self._kept: OrderedDict[Key, tuple[Model, int]] = OrderedDict()
@@ -52,7 +51,7 @@ class WarmModels:
         return len(self._kept)
 
     def get(self, source: str, weights: str | None, load: Callable[[], Model]) -> Model:
-        """A model; loaded where it is not kept, or where one of its files has changed since.
+        """Return a model; load it if it is not kept, or if one of its files has changed since.
 
         Args:
             source: Where the model comes from.
@@ -76,7 +75,7 @@ class WarmModels:
         return model
 
     def _drop(self) -> None:
-        """Let the least recently used go until the rest is within the budget."""
+        """Drop the least recently used models until the rest is within the budget."""
         budget = self._budget_bytes or _budget_bytes()
         is_over = False
         while len(self._kept) > 1 and self.bytes > budget:
@@ -93,17 +92,17 @@ def weight_bytes(model: Model) -> int:
 
 
 def _budget_bytes() -> int:
-    """What `LURK_MEMORY` says, which a worker has from who started it; else a share of the machine's memory."""
+    """The value of `LURK_MEMORY`, which a worker inherits; else a share of the machine's memory."""
     given = settings_from({}).memory
     return given << 20 if given is not None else int(memory_bytes() * SHARE)
 
 
-MODELS = WarmModels()
+MODELS = ModelCache()
 _HASHES: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
 
 
-def warm_model(source: str, weights: str | None) -> Model:
-    """The model of a study, kept in memory for the next job; loaded again when one of its files has changed."""
+def cached_model(source: str, weights: str | None) -> Model:
+    """Return the model of a study and keep it for the next job; load it again if one of its files has changed."""
     return MODELS.get(source, weights, lambda: load_model(source, weights=weights))
 
 
@@ -125,7 +124,7 @@ def model_of(index: Index, settings: Settings) -> Model:
     Raises:
         WeightsError: Its weights have changed since.
     """
-    model = warm_model(settings.model, settings.weights)
+    model = cached_model(settings.model, settings.weights)
     if _weight_hash(model) != index.manifest.provenance.weight_hash:
         raise WeightsError("the weights have changed since the sweep; sweep again")
     return model

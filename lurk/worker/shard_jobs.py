@@ -1,4 +1,4 @@
-"""The jobs by which other workers help with a sweep: one a shard, asked for by the worker that plans and merges."""
+"""The jobs of a sweep's shards, by which other workers share in it; the worker that merges the shards submits them."""
 
 import time
 from collections.abc import Callable
@@ -39,13 +39,13 @@ def shard_of(spec: JobSpec) -> Shard:
     return Shard(first, last, batch_size)
 
 
-class Helpers:
-    """The workers that take a sweep's shards from the queue; as a context manager it stops them with the sweep.
+class ShardJobs:
+    """The jobs of a sweep's shards; as a context manager, it cancels them if the sweep is cancelled.
 
     Args:
         sweep: The sweep's own job.
-        context: Who hears of the progress.
-        queue: Where the shards are asked for.
+        context: Where the progress is reported.
+        queue: The queue of the jobs.
     """
 
     def __init__(self, sweep: JobSpec, context: Context, queue: Queue) -> None:
@@ -53,12 +53,17 @@ class Helpers:
         self._asked: list[str] = []
 
     def ask(self, index: str, shard: Shard) -> None:
-        """Ask for a shard of an index, by its key."""
+        """Submit the job of a shard.
+
+        Args:
+            index: Key of the index.
+            shard: The shard.
+        """
         spec = shard_spec(self._sweep, index, shard)
         self._asked.append(self._patiently(lambda: self._queue.submit(spec, Lane.SWEEP, again=True)).key)
 
     def _patiently(self, call: Callable[[], Answer]) -> Answer:
-        """Ask the queue, again where it cannot answer just now."""
+        """Call the queue, again and again for a minute while it does not answer."""
         end = time.monotonic() + PATIENCE_S
         while True:
             try:
@@ -70,15 +75,15 @@ class Helpers:
                 time.sleep(1)
 
     def done(self, index: str, shard: Shard) -> int | None:
-        """Images of a shard that another worker runs just now; None where none does."""
+        """Images that the worker of a shard has done; None if no worker runs it now."""
         try:
             job = self._queue.get(shard_spec(self._sweep, index, shard).key)
-        except QueueError:  # not known just now
+        except QueueError:  # unknown: as if one ran it
             return 0
         return job.done if job and job.state == "running" else None
 
     def report(self, done: int, total: int, note: str, rate: float) -> None:
-        """Tell the progress of the whole; may raise Cancelled."""
+        """Report the progress of the whole sweep; may raise Cancelled."""
         self._context.report(done, total, note, rate)
 
     def give_way(self) -> None:
@@ -91,7 +96,7 @@ class Helpers:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Stop the shards where somebody cancelled the sweep; one that only changes workers leaves them running."""
+        """Cancel the shards if somebody cancelled the sweep; if it only changes its worker, they go on."""
         if isinstance(error, Cancelled):
             try:
                 mine = self._queue.get(self._sweep.key)

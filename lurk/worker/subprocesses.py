@@ -1,4 +1,4 @@
-"""Processes of this package's modules: started by exec, kept alive, and ended together with what they have started."""
+"""Processes that run modules of this package: started, started again, and ended with all that they have started."""
 
 import os
 import signal
@@ -21,13 +21,13 @@ KILLED = 9
 def start(
     module: str, *arguments: str, files: Sequence[int] = (), variables: Mapping[str, str] | None = None
 ) -> subprocess.Popen[bytes]:
-    """Start a module of this package in a process of its own, in a process group of its own.
+    """Start a module of this package in a process and process group of its own.
 
     Args:
         module: Dotted name.
         *arguments: Its command line.
         files: Numbers of open files that it inherits.
-        variables: Environment variables beside this process's own.
+        variables: Environment variables in addition to those of this process.
 
     Returns:
         The process; the end of its standard input tells it to end.
@@ -47,7 +47,7 @@ def start(
 
 
 def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
-    """End a process that `start` began, and what it has started: kindly at first."""
+    """Ask a process of `start` to end, kill it after `grace_s`, and kill what it has started."""
     if process.stdin:
         with suppress(OSError):
             process.stdin.close()
@@ -61,8 +61,8 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
             os.killpg(process.pid, signal.SIGKILL)
 
 
-class Kept:
-    """A process that is started again when it ends, after a pause that grows while it keeps ending quickly."""
+class RestartingProcess:
+    """A process that is started again when it ends; the pause before that grows while it keeps crashing soon."""
 
     def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = (), *, queue: str = LOCAL) -> None:
         self._grace_s, self._files, self._variables = grace_s, files, {QUEUE_VARIABLE: queue}
@@ -71,14 +71,14 @@ class Kept:
         self._quick = 0
 
     def ensure(self, module: str, *arguments: str) -> int | None:
-        """Start the process where it does not run and its time has come.
+        """Start the process if it does not run and the pause is over; to be called again and again.
 
         Args:
             module: Dotted name.
             *arguments: Its command line.
 
         Returns:
-            How it ended, as `Popen.returncode` says it, just when that is found out; else None.
+            Its `Popen.returncode` in the first call after it has ended; else None.
         """
         now = time.monotonic()
         code = None if self._process is None else self._process.poll()
@@ -92,12 +92,12 @@ class Kept:
             self._began = now
             try:
                 self._process = start(module, *arguments, files=self._files, variables=self._variables)
-            except OSError:  # no memory or no process number left just now
+            except OSError:  # no memory or no process number is left now
                 self._due = now + LONGEST_PAUSE_S
         return code
 
     def kill(self) -> None:
-        """End the process at once; `ensure` will find that."""
+        """End the process at once; the next `ensure` returns how it ended."""
         if self._process is not None:
             self._process.kill()
 
@@ -106,6 +106,13 @@ class Kept:
         if self._process is not None:
             stop(self._process, self._grace_s)
             self._process = None
+
+
+def end_process_group() -> None:
+    """End this process at once, and what it has started, if it leads a process group of its own."""
+    if os.name == "posix" and os.getpgrp() == os.getpid():
+        os.killpg(os.getpid(), signal.SIGKILL)
+    os._exit(0)
 
 
 def how_it_ended(code: int) -> str:

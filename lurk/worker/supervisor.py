@@ -1,7 +1,8 @@
-"""The process that keeps the workers of a cache alive, takes lost jobs back, and ends when its own parent does.
+"""The supervisor: a process that keeps the workers of a cache alive, and takes back the jobs of those that ended.
 
-The command `serve` starts `python -m lurk.worker.supervisor --cache DIR --with-parent` and holds the other end of its
-standard input. Whichever of the three is killed, none is left over and no job is lost.
+The command `serve` starts `python -m lurk.worker.supervisor --cache DIR --with-parent`, which ends when its standard
+input does. Whichever of the server, the supervisor and the worker is killed, the processes below it end, and no job is
+lost.
 """
 
 import argparse
@@ -24,22 +25,22 @@ from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Queue
 from lurk.logs import configure, event
 from lurk.storage.disk_space import keep_reserve
-from lurk.worker.subprocesses import GRACE_S, KILLED, Kept, how_it_ended
+from lurk.worker.subprocesses import GRACE_S, KILLED, RestartingProcess, how_it_ended
 
 WATCH_S = 0.1
 SWEEP_S = 1.0
 HUNG_S = 60.0
 STUCK_S = 600.0
 PATIENCE = {"sweep": 3}  # reads all the user's files before its first step
-LAY_UP_S = 30.0
+RESERVE_S = 30.0
 
 
-class _Post:
-    """One worker after the other, each with a name of its own."""
+class _WorkerSlot:
+    """The place of one worker: when a worker ends, the next one takes its place under another name."""
 
     def __init__(self, queue: Queue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL) -> None:
         self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
-        self._kept = Kept(queue=where)
+        self._process = RestartingProcess(queue=where)
         self._renew()
 
     def _renew(self) -> None:
@@ -48,22 +49,23 @@ class _Post:
         self._moved = time.monotonic()
 
     def watch(self) -> None:
-        """See to it that a worker runs, and that the jobs of one that ended are taken back."""
-        code = self._kept.ensure("lurk.worker.worker", *self._arguments, "--name", self._name, "--with-parent")
+        """Start a worker if none runs; take back the jobs of one that has ended."""
+        arguments = (*self._arguments, "--name", self._name, "--with-parent")
+        code = self._process.ensure("lurk.worker.worker_process", *arguments)
         if code is not None:
             killed = code == -KILLED and memory_kills() == self._memory_kills
             event("worker ended", level=logging.WARNING if code else logging.INFO, how=how_it_ended(code))
-            with suppress(LurkError):  # else the leases run out
+            with suppress(LurkError):  # if this fails, the leases run out
                 self._queue.lost(self._name, how_it_ended(code), killed=killed)
             self._renew()
 
     def end_if_hung(self) -> None:
-        """End a worker that has been silent for long, once its jobs are taken back; the next look starts another."""
+        """End a worker that gave no sign of life for long; the next `watch` starts another."""
         if self._queue.silence_s(self._name) > HUNG_S:
             self._end(f"gave no sign of life for {HUNG_S:g} s")
 
     def end_if_stuck(self) -> None:
-        """End a worker whose job, the one begun last, has made no progress for too long."""
+        """End a worker if the job that it began last has made no progress for too long."""
         job = self._queue.last_begun(self._name)
         seen = job and (job.key, job.owner, job.done, job.total, job.note)
         if job is None or seen != self._seen:
@@ -74,19 +76,19 @@ class _Post:
             self._end(f"made no progress for {limit_s:g} s; --stuck-after says how long it may")
 
     def _end(self, reason: str) -> None:
-        """Take the jobs back first: the worker is to blame for how it ended, not whoever kills it."""
+        """End the worker. Its jobs are taken back before, so that this end is their fault and not that of a kill."""
         self._queue.lost(self._name, reason)
-        self._kept.kill()
+        self._process.kill()
 
     def stop(self) -> None:
-        """End the worker; what it held waits again."""
-        self._kept.stop()
+        """End the worker; its jobs wait again."""
+        self._process.stop()
         with suppress(LurkError):
             self._queue.lost(self._name, "was stopped", killed=True)
 
 
 def memory_kills() -> int:
-    """How many processes the system has ended so far because memory ran out; 0 where it does not tell."""
+    """How many processes the system has killed so far because memory ran out; 0 if that is unknown."""
     try:
         counts = dict(line.split() for line in Path("/proc/vmstat").read_text().splitlines())
         return int(counts.get("oom_kill", 0))
@@ -94,7 +96,7 @@ def memory_kills() -> int:
         return 0
 
 
-def run(  # noqa: PLR0913 - what each process is started with
+def run(  # noqa: PLR0913 - the options of the command line
     cache: Path,
     *,
     workers: int = 1,
@@ -108,12 +110,12 @@ def run(  # noqa: PLR0913 - what each process is started with
 
     Args:
         cache: The cache directory.
-        workers: How many; 0 to take lost jobs back and no more.
+        workers: How many; with 0, it only takes lost jobs back.
         with_parent: Whether to end when standard input does.
-        tasks: What runs a job, `module:function`; by default the worker's own.
-        floor_bytes: What must be free on the cache's disk for a job to begin.
+        tasks: The `module:function` that runs a job; by default that of the worker.
+        floor_bytes: How much must be free on the cache's disk for a job to begin.
         stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
-        queue: Where the queue lies, `local` or the address of a Redis.
+        queue: Where the queue is, `local` or the address of a Redis.
     """
     over = threading.Event()
     if with_parent:
@@ -121,34 +123,34 @@ def run(  # noqa: PLR0913 - what each process is started with
     if threading.current_thread() is threading.main_thread():
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda _number, _frame: over.set())
-    kept = open_queue(queue, cache)
+    jobs = open_queue(queue, cache)
     arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
-    posts = [_Post(kept, arguments, stuck_s, queue) for _ in range(workers)]
+    slots = [_WorkerSlot(jobs, arguments, stuck_s, queue) for _ in range(workers)]
     try:
-        _watch(kept, posts, over, lambda: keep_reserve(cache, floor_bytes))
+        _watch(jobs, slots, over, lambda: keep_reserve(cache, floor_bytes))
     finally:
-        ends = [threading.Thread(target=post.stop) for post in posts]
+        ends = [threading.Thread(target=slot.stop) for slot in slots]
         for end in ends:
             end.start()
         for end in ends:
             end.join()
 
 
-def _watch(queue: Queue, posts: Sequence[_Post], over: threading.Event, lay_up: Callable[[], object]) -> None:
-    due = lay_up_due = 0.0
+def _watch(queue: Queue, slots: Sequence[_WorkerSlot], over: threading.Event, keep_space: Callable[[], object]) -> None:
+    due = reserve_due = 0.0
     while not over.wait(WATCH_S):
-        for post in posts:
-            post.watch()
+        for slot in slots:
+            slot.watch()
         if time.monotonic() >= due:
             due = time.monotonic() + SWEEP_S
-            with suppress(LurkError):  # the queue cannot be used just now
+            with suppress(LurkError):  # the queue cannot be used now
                 queue.sweep_leases()
-                for post in posts:
-                    post.end_if_hung()
-                    post.end_if_stuck()
-        if time.monotonic() >= lay_up_due:
-            lay_up_due = time.monotonic() + LAY_UP_S
-            lay_up()
+                for slot in slots:
+                    slot.end_if_hung()
+                    slot.end_if_stuck()
+        if time.monotonic() >= reserve_due:
+            reserve_due = time.monotonic() + RESERVE_S
+            keep_space()
 
 
 def _set_at_end_of_input(over: threading.Event) -> None:
@@ -179,15 +181,15 @@ class Supervisor:
         Args:
             cache: The cache directory.
             workers: How many workers.
-            tasks: What runs a job, `module:function`; by default the worker's own.
-            floor_bytes: What must be free on the cache's disk for a job to begin.
+            tasks: The `module:function` that runs a job; by default that of the worker.
+            floor_bytes: How much must be free on the cache's disk for a job to begin.
             stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
-            queue: Where the queue lies, `local` or the address of a Redis.
+            queue: Where the queue is, `local` or the address of a Redis.
         """
         self._arguments = ["--cache", str(cache), "--workers", str(workers), "--with-parent"]
         self._arguments += ["--floor-bytes", str(floor_bytes), "--stuck-s", str(stuck_s)]
         self._arguments += ["--tasks", tasks] if tasks else []
-        self._kept, self._over = Kept(2 * GRACE_S, queue=queue), threading.Event()
+        self._process, self._over = RestartingProcess(2 * GRACE_S, queue=queue), threading.Event()
         self._thread: threading.Thread | None = None
 
     def start(self) -> Self:
@@ -200,10 +202,10 @@ class Supervisor:
 
     def _watch(self) -> None:
         while True:
-            self._kept.ensure("lurk.worker.supervisor", *self._arguments)
+            self._process.ensure("lurk.worker.supervisor", *self._arguments)
             if self._over.wait(WATCH_S):
                 break
-        self._kept.stop()
+        self._process.stop()
 
     def stop(self) -> None:
         """End supervisor and workers; returns when they are gone. A second call does nothing."""

@@ -23,9 +23,9 @@ from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import sweep
 from lurk.sweeps.verify import verify
 from lurk.worker.map_tasks import draw_map, draw_sanity
-from lurk.worker.model_cache import image_set, warm_model
+from lurk.worker.model_cache import cached_model, image_set
 from lurk.worker.picture_tasks import draw_pictures
-from lurk.worker.shard_jobs import Helpers, shard_of
+from lurk.worker.shard_jobs import ShardJobs, shard_of
 from lurk.worker.study import Context, Result, Study, open_study
 
 BUSY_S = 1.0
@@ -53,7 +53,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
     settings = Settings.from_spec(spec, context.cache)
     made = made_with(settings)
     context.report(0, 0, "loading the model")
-    model = warm_model(settings.model, settings.weights)
+    model = cached_model(settings.model, settings.weights)
     context.report(0, 0, "looking through the images")
     images = image_set(settings)
 
@@ -67,9 +67,9 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
 
     options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}
     if settings.shards > 1 and context.queue is not None:
-        helpers = Helpers(spec, context, context.queue)
-        whole = partial(sweep_in_shards, shards=settings.shards, options=SweepOptions(**options), others=helpers)
-        with helpers:
+        shard_jobs = ShardJobs(spec, context, context.queue)
+        whole = partial(sweep_in_shards, shards=settings.shards, options=SweepOptions(**options), others=shard_jobs)
+        with shard_jobs:
             index = _wait_while_busy(context, whole, model, images, cache=settings.cache, began=show)
     else:
         index = _wait_while_busy(
@@ -94,7 +94,7 @@ def _verify(spec: JobSpec, context: Context) -> Result:
     if folder is None:
         raise LurkError(f"study {spec.study!r} has no index yet; wait for its sweep to begin")
     index, unit = Index(folder).open_all(), UnitRef(str(spec.get("layer")), int(spec.get("unit") or 0))
-    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings.model, settings.weights), image_set(settings)
     checks = []
     for check in verify(model, images, index, [unit]):
         checks.append(check)
@@ -115,7 +115,7 @@ def _shard(spec: JobSpec, context: Context) -> Result:
         return {"images": shard.last - shard.first}
     settings = Settings.from_spec(spec, context.cache)
     context.report(0, 0, "loading the model")
-    model, images = warm_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings.model, settings.weights), image_set(settings)
     began = time.monotonic()
 
     def progress(done: int) -> None:

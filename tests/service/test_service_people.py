@@ -96,7 +96,7 @@ def test_the_same_request_of_20_people_is_computed_once_and_answers_all(service,
     keys = {service.verify(STUDY, "conv", 1, Person(f"p{number}", "member")) for number in range(20)}
     ran = []
     worker = Worker(tmp_path, lambda spec, _context: ran.append(spec.kind) or {"checked": 1, "agree": 1, "wrong": []})
-    while worker.once():
+    while worker.run_next():
         pass
     (key,) = keys
     assert ran == ["verify"]

@@ -61,9 +61,9 @@ def test_a_worker_begins_nothing_below_the_floor_and_goes_on_above_it(tmp_path):
     queue = open_local_queue(tmp_path)
     queue.submit(spec(0), 2)
     ran = []
-    assert not Worker(tmp_path, lambda *_: ran.append(1), floor_bytes=10**18).once()
+    assert not Worker(tmp_path, lambda *_: ran.append(1), floor_bytes=10**18).run_next()
     assert queue.get(spec(0).key).state == "queued"
-    assert Worker(tmp_path, lambda *_: ran.append(1), floor_bytes=1).once()
+    assert Worker(tmp_path, lambda *_: ran.append(1), floor_bytes=1).run_next()
     assert ran == [1]
 
 

@@ -85,15 +85,15 @@ def test_a_worker_sweeps_and_verifies_by_job(folder, tmp_path):
     worker = Worker(cache, tasks.run, name="me")
     queue = open_local_queue(cache)
     queue.submit(settings.sweep_spec(), 2)
-    assert worker.once()
+    assert worker.run_next()
     sweep = queue.get(settings.sweep_spec().key)
     assert (sweep.state, sweep.result["images"]) == ("done", 12)
     spec = JobSpec("verify", settings.study, (*settings.sweep_spec().parameters, ("layer", "0"), ("unit", 2)))
     queue.submit(spec)
-    assert worker.once()
+    assert worker.run_next()
     assert queue.get(spec.key).result == {"checked": 18, "agree": 18, "wrong": [], "generation": 1}
     queue.submit(JobSpec("colour", settings.study))
-    assert worker.once()
+    assert worker.run_next()
     job = queue.get(JobSpec("colour", settings.study).key)
     assert job.state == "failed"
     assert "no kind of job" in job.error[1]

@@ -13,7 +13,7 @@ from lurk.service.service import Service
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
 from lurk.storage.renders import open_renders
-from lurk.worker.model_cache import warm_model
+from lurk.worker.model_cache import cached_model
 from lurk.worker.worker import Worker
 
 NETWORK = """
@@ -62,7 +62,7 @@ class Bench:
         from lurk.worker.tasks import run
 
         worker = Worker(self.cache, run)
-        while worker.once():
+        while worker.run_next():
             pass
 
     def submit(self, kind, units=(1,), layer="3", *, options=(), **more):
@@ -80,7 +80,7 @@ class Bench:
 
     @property
     def model(self):
-        return warm_model(self.settings.model, None)
+        return cached_model(self.settings.model, None)
 
 
 @pytest.fixture(scope="module")

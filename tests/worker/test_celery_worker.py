@@ -127,7 +127,7 @@ def test_a_job_that_has_run_for_long_makes_way_and_goes_on_later(tmp_path, redis
     worker = Worker(tmp_path, endless, queue=redis.url(7))
     threading.Thread(target=celery_worker._watch, args=(worker, queue), daemon=True).start()
     key = queue.submit(JobSpec("toy", "a"), 2).key
-    assert worker.once()
+    assert worker.run_next()
     worker.give_back()
     job = queue.get(key)
     assert (job.state, job.tries) == ("queued", 0)
@@ -144,7 +144,7 @@ def test_a_process_in_which_nothing_goes_on_ends_itself(tmp_path, redis, monkeyp
         ended_at.append(time.monotonic())
         worker._ending.set()
 
-    monkeypatch.setattr(celery_worker, "end_family", end)
+    monkeypatch.setattr(celery_worker, "end_process_group", end)
     queue = open_celery_queue(redis.url(8), sends_messages=False)
 
     def hangs(_spec, context):
@@ -158,7 +158,7 @@ def test_a_process_in_which_nothing_goes_on_ends_itself(tmp_path, redis, monkeyp
     watch = threading.Thread(target=celery_worker._watch, args=(worker, queue), daemon=True)
     watch.start()
     if what == "a job that does not end":
-        worker.once()
+        worker.run_next()
     watch.join(10)
     assert len(ended_at) == 1
     job = queue.get(key)

@@ -9,7 +9,7 @@ from torch import nn
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
 from lurk.worker import model_cache
-from lurk.worker.model_cache import WarmModels, weight_bytes
+from lurk.worker.model_cache import ModelCache, weight_bytes
 
 BYTES = 4 * 1000 * 4
 
@@ -24,7 +24,7 @@ class Loads:
     def __init__(self) -> None:
         self.names: list[str] = []
 
-    def get(self, kept: WarmModels, name: str, size: int = BYTES) -> Model:
+    def get(self, kept: ModelCache, name: str, size: int = BYTES) -> Model:
         def load() -> Model:
             self.names.append(name)
             return network(size)
@@ -46,7 +46,7 @@ def test_weights_and_buffers_count_and_what_is_shared_counts_once():
 
 
 def test_a_model_is_loaded_once_while_it_fits(loads):
-    kept = WarmModels(3 * BYTES)
+    kept = ModelCache(3 * BYTES)
     models = [loads.get(kept, name) for name in "abcabc"]
     assert loads.names == ["a", "b", "c"]
     assert models[:3] == models[3:]
@@ -54,7 +54,7 @@ def test_a_model_is_loaded_once_while_it_fits(loads):
 
 
 def test_the_least_recently_used_goes_first(loads):
-    kept = WarmModels(3 * BYTES)
+    kept = ModelCache(3 * BYTES)
     for name in "abcad":
         loads.get(kept, name)
     assert (len(kept), kept.bytes) == (3, 3 * BYTES)
@@ -66,7 +66,7 @@ def test_the_least_recently_used_goes_first(loads):
 
 
 def test_a_large_model_drops_as_many_as_it_must(loads):
-    kept = WarmModels(4 * BYTES)
+    kept = ModelCache(4 * BYTES)
     for name in "abcd":
         loads.get(kept, name)
     loads.get(kept, "large", 3 * BYTES)
@@ -76,7 +76,7 @@ def test_a_large_model_drops_as_many_as_it_must(loads):
 
 
 def test_a_model_above_the_budget_is_kept_until_the_next(loads):
-    kept = WarmModels(BYTES // 2)
+    kept = ModelCache(BYTES // 2)
     loads.get(kept, "a")
     assert len(kept) == 1
     loads.get(kept, "b")
@@ -86,7 +86,7 @@ def test_a_model_above_the_budget_is_kept_until_the_next(loads):
 
 
 def test_what_is_dropped_leaves_the_memory(loads):
-    kept = WarmModels(BYTES)
+    kept = ModelCache(BYTES)
     gone = weakref.ref(loads.get(kept, "a"))
     loads.get(kept, "b")
     gc.collect()
@@ -94,7 +94,7 @@ def test_what_is_dropped_leaves_the_memory(loads):
 
 
 def test_a_traced_model_with_a_hash_leaves_the_memory_too(monkeypatch):
-    monkeypatch.setattr(model_cache, "MODELS", WarmModels(1))
+    monkeypatch.setattr(model_cache, "MODELS", ModelCache(1))
     model = model_cache.MODELS.get("a", None, lambda: load_model("resnet18", weights="random"))
     model.plan()
     model_cache._weight_hash(model)
@@ -105,7 +105,7 @@ def test_a_traced_model_with_a_hash_leaves_the_memory_too(monkeypatch):
 
 
 def test_a_model_in_use_is_found_again_although_it_was_dropped(loads):
-    kept = WarmModels(BYTES)
+    kept = ModelCache(BYTES)
     in_use = loads.get(kept, "a")
     loads.get(kept, "b")
     assert loads.get(kept, "a") is in_use
@@ -115,7 +115,7 @@ def test_a_model_in_use_is_found_again_although_it_was_dropped(loads):
 def test_a_changed_file_is_loaded_anew_and_the_old_model_goes(tmp_path, loads):
     file = tmp_path / "net.py"
     file.write_text("")
-    kept = WarmModels(9 * BYTES)
+    kept = ModelCache(9 * BYTES)
     source = f"{file}:make"
     first = loads.get(kept, source)
     assert loads.get(kept, source) is first
@@ -125,7 +125,7 @@ def test_a_changed_file_is_loaded_anew_and_the_old_model_goes(tmp_path, loads):
 
 
 def test_a_model_that_cannot_be_loaded_leaves_nothing_behind():
-    kept = WarmModels(BYTES)
+    kept = ModelCache(BYTES)
 
     def fail() -> Model:
         raise ValueError("broken")

@@ -11,7 +11,7 @@ from lurk.jobs.open_queue import open_local_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
 from lurk.sweeps.shards import Shard
-from lurk.worker.shard_jobs import Helpers, shard_of, shard_spec
+from lurk.worker.shard_jobs import ShardJobs, shard_of, shard_spec
 from lurk.worker.tasks import run
 from lurk.worker.worker import Worker
 from tests.commands.conftest import arguments  # noqa: F401 - a small network and its images
@@ -53,14 +53,14 @@ def test_the_spec_of_a_shard_holds_the_shard_and_how_to_load_its_sweep(settings,
 
 
 def test_a_shard_that_another_worker_runs_is_told_from_one_that_waits(settings, queue):
-    helpers = Helpers(settings.sweep_spec(), Context(), queue)
-    assert helpers.done("key", SHARD) is None
-    helpers.ask("key", SHARD)
-    helpers.ask("key", SHARD)
-    assert helpers.done("key", SHARD) is None
+    shard_jobs = ShardJobs(settings.sweep_spec(), Context(), queue)
+    assert shard_jobs.done("key", SHARD) is None
+    shard_jobs.ask("key", SHARD)
+    shard_jobs.ask("key", SHARD)
+    assert shard_jobs.done("key", SHARD) is None
     job = queue.claim("w/1")
     queue.beat(job.key, "w/1", 5, 8)
-    assert helpers.done("key", SHARD) == 5
+    assert shard_jobs.done("key", SHARD) == 5
     assert len(queue.jobs()) == 1
 
 
@@ -75,15 +75,15 @@ def test_a_queue_that_cannot_answer_is_waited_for(settings, queue, monkeypatch):
 
     monkeypatch.setattr("lurk.worker.shard_jobs.time.sleep", lambda _seconds: None)
     monkeypatch.setattr(queue, "submit", troubled)
-    helpers = Helpers(settings.sweep_spec(), context, queue)
-    helpers.ask("key", SHARD)
+    shard_jobs = ShardJobs(settings.sweep_spec(), context, queue)
+    shard_jobs.ask("key", SHARD)
     assert context.given_way == 2
 
     def gone(_key):
         raise QueueError("gone")
 
     monkeypatch.setattr(queue, "get", gone)
-    assert helpers.done("key", SHARD) == 0
+    assert shard_jobs.done("key", SHARD) == 0
 
 
 @pytest.mark.parametrize("by_somebody", [True, False])
@@ -93,8 +93,8 @@ def test_shards_stop_with_a_sweep_that_was_cancelled_and_not_with_one_that_chang
     spec = settings.sweep_spec()
     queue.submit(spec, 2)
     queue.claim("w/1")
-    with suppress(Cancelled), Helpers(spec, Context(), queue) as helpers:
-        helpers.ask("key", SHARD)
+    with suppress(Cancelled), ShardJobs(spec, Context(), queue) as shard_jobs:
+        shard_jobs.ask("key", SHARD)
         if by_somebody:
             queue.cancel(spec.key)
         raise Cancelled
@@ -106,7 +106,7 @@ def test_one_worker_alone_gets_through_and_what_is_left_of_its_jobs_is_over_at_o
     cache = Path(settings.cache)
     worker = Worker(cache, run)
     queue.submit(settings.sweep_spec(), 2)
-    assert worker.once()
+    assert worker.run_next()
     job = queue.get(settings.sweep_spec().key)
     assert job.state == "done", job
     assert (job.done, job.total, job.result["images"], job.result["skipped"]) == (13, 13, 13, 1)
@@ -114,6 +114,6 @@ def test_one_worker_alone_gets_through_and_what_is_left_of_its_jobs_is_over_at_o
     assert index.manifest.complete
     shards = [one for one in queue.jobs() if one.spec.kind == "shard"]
     assert len(shards) == 3
-    while worker.once():
+    while worker.run_next():
         pass
     assert {queue.get(one.key).state for one in shards} == {"done"}

@@ -192,7 +192,7 @@ def test_running_job_is_cancelled_and_resumed(queue, supervisor):
 def test_a_worker_that_hangs_is_replaced(tmp_path, queue, monkeypatch):
     monkeypatch.setattr(supervisor_module, "HUNG_S", 4.0)
     spec = JobSpec("count", "a", (("steps", 10),))
-    post = supervisor_module._Post(queue, ["--cache", str(tmp_path), "--tasks", TASKS])
+    post = supervisor_module._WorkerSlot(queue, ["--cache", str(tmp_path), "--tasks", TASKS])
 
     def look():
         post.watch()

@@ -28,12 +28,12 @@ def spec(name="a", **parameters):
 
 def run_one(queue, cache, task, **given):
     job = queue.submit(spec(**given), 2)
-    assert Worker(cache, task).once()
+    assert Worker(cache, task).run_next()
     return queue.get(job.key)
 
 
 def test_nothing_to_do_is_said(tmp_path):
-    assert not Worker(tmp_path, toys).once()
+    assert not Worker(tmp_path, toys).run_next()
 
 
 def test_a_job_gets_its_spec_and_the_cache_and_its_result_is_kept(tmp_path, queue):
@@ -88,7 +88,7 @@ def test_an_interrupt_passes_and_the_job_stays_with_the_lost_worker(tmp_path, qu
 
         queue.submit(spec(kind.__name__), 2)
         with pytest.raises(kind):
-            Worker(tmp_path, task).once()
+            Worker(tmp_path, task).run_next()
         assert queue.get(spec(kind.__name__).key).state == "running"
 
 
@@ -106,7 +106,7 @@ def test_a_task_hears_of_a_stop_when_it_reports(tmp_path, queue):
 
     worker = Worker(tmp_path, task)
     job = queue.submit(spec(), 2)
-    worker.once()
+    worker.run_next()
     assert queue.get(job.key).state == "cancelled"
     assert steps == [0, 1, 2, 3]
 
@@ -122,7 +122,7 @@ def test_a_task_that_lost_its_job_stops_and_changes_nothing(tmp_path, queue):
 
     worker = Worker(tmp_path, task)
     job = queue.submit(spec(), 2)
-    worker.once()
+    worker.run_next()
     assert (queue.get(job.key).state, queue.get(job.key).owner) == ("running", "other/1")
 
 
@@ -141,7 +141,7 @@ def test_a_sweep_lets_better_lanes_through_and_no_deeper(tmp_path, queue):
 
     worker = Worker(tmp_path, task)
     queue.submit(spec("sweep"), 2)
-    assert worker.once()
+    assert worker.run_next()
     assert order == [
         "begin sweep",
         *("begin click", "end click"),
@@ -162,7 +162,7 @@ def test_a_failing_job_that_was_let_through_leaves_the_sweep_alone(tmp_path, que
         return {"whole": True}
 
     queue.submit(spec("sweep"), 2)
-    Worker(tmp_path, task).once()
+    Worker(tmp_path, task).run_next()
     assert queue.get(spec("click").key).state == "failed"
     assert queue.get(spec("sweep").key).result == {"whole": True}
 
@@ -178,7 +178,7 @@ def test_cancelling_the_one_let_through_does_not_stop_the_sweep(tmp_path, queue)
 
     worker = Worker(tmp_path, task)
     queue.submit(spec("sweep"), 2)
-    worker.once()
+    worker.run_next()
     assert queue.get(spec("click").key).state == "cancelled"
     assert queue.get(spec("sweep").key).state == "done"
 
@@ -233,7 +233,7 @@ def process(cache, *more):
     command = [
         sys.executable,
         "-m",
-        "lurk.worker.worker",
+        "lurk.worker.worker_process",
         "--cache",
         str(cache),
         "--tasks",

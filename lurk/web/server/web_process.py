@@ -17,7 +17,7 @@ from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.logs import event
 from lurk.web.server.listen import listen, url_of
-from lurk.worker.subprocesses import Kept, how_it_ended
+from lurk.worker.subprocesses import RestartingProcess, how_it_ended
 
 MODULE = "lurk.web.server.gunicorn_app"
 WATCH_S = 0.1
@@ -47,7 +47,8 @@ class Web:
         number = self._listener.fileno()
         options = asdict(replace(settings, queue=LOCAL))  # a Redis's password must not be on a command line
         self._arguments = ("--listener", str(number), "--settings", json.dumps(options))
-        self._kept, self._over, self._ended = Kept(files=(number,), queue=settings.queue), threading.Event(), 0
+        self._process = RestartingProcess(files=(number,), queue=settings.queue)
+        self._over, self._ended = threading.Event(), 0
         self._thread = threading.Thread(target=self._watch, name="web", daemon=True)
 
     def start(self) -> Self:
@@ -57,13 +58,13 @@ class Web:
 
     def _watch(self) -> None:
         while True:
-            code = self._kept.ensure(MODULE, *self._arguments)
+            code = self._process.ensure(MODULE, *self._arguments)
             if code is not None:
                 self._ended += 1
                 event("web process ended", level=logging.WARNING, how=how_it_ended(code))
             if self._over.wait(WATCH_S):
                 break
-        self._kept.stop()
+        self._process.stop()
 
     def wait(self, is_over: Callable[[], bool]) -> None:
         """Wait until the process answers.
