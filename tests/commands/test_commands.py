@@ -30,7 +30,7 @@ def test_doctor_verifies_only_what_was_swept(arguments, capsys):
     assert "run the sweep" in capsys.readouterr().err
 
 
-def test_doctor_tells_of_each_study_of_a_file(arguments, tmp_path, capsys):
+def test_doctor_reports_each_study_of_a_file(arguments, tmp_path, capsys):
     file = tmp_path / "lurk.toml"
     study = '[[study]]\nmodel = "net.py:make"\ndata = "images"\n'
     file.write_text(f'[server]\ncache = "cache"\n{study}name = "swept"\n{study}name = "new"\nlayers = "0"\n')

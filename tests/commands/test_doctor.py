@@ -29,7 +29,7 @@ def test_nothing_is_wrong_with_an_empty_cache(cache):
     assert wrong(Settings(port=free_port()), cache) == {}
 
 
-def test_jobs_without_a_worker_are_told_with_the_command_that_mends_it(cache):
+def test_jobs_without_a_worker_are_reported_with_the_command_that_mends_it(cache):
     queue = open_local_queue(cache)
     queue.submit(JobSpec("map", "study", ()))
     assert f"python -m lurk worker --cache {cache}" in wrong(Settings(port=free_port()), cache)["queue"]
@@ -57,19 +57,19 @@ def test_a_redis_is_asked_for_its_jobs_and_for_what_may_lose_them(cache, redis_u
     assert not any(redis_server.client().connection_pool.connection_kwargs["password"] in why for why in found.values())
 
 
-def test_a_redis_that_is_not_there_is_told(cache):
+def test_a_redis_that_is_not_there_is_reported(cache):
     found = wrong(Settings(port=free_port(), queue="redis://:secret@127.0.0.1:1/0"), cache)
     assert "127.0.0.1:1" in found["queue"]
     assert "secret" not in found["queue"]
 
 
-def test_a_damaged_queue_is_told(cache):
+def test_a_damaged_queue_is_reported(cache):
     open_local_queue(cache)
     (cache / "queue" / "cache.db").write_bytes(b"no database" * 1000)
     assert str(cache / "queue") in wrong(Settings(port=free_port()), cache)["queue"]
 
 
-def test_a_port_that_somebody_else_has_is_told(cache):
+def test_a_port_that_somebody_else_has_is_reported(cache):
     with listen(Settings(port=0)) as other:
         port = other.getsockname()[1]
         other.settimeout(0.1)
@@ -86,11 +86,11 @@ def test_a_server_of_ours_is_asked_how_it_is(cache, is_ready):
     assert bool(problem) is not is_ready
 
 
-def test_an_open_address_is_told(cache):
+def test_an_open_address_is_reported(cache):
     assert "--host" in wrong(Settings(host="0.0.0.0"), cache)["address"]
 
 
-def test_little_memory_and_few_files_are_told(cache, monkeypatch):
+def test_little_memory_and_few_files_are_reported(cache, monkeypatch):
     import resource
 
     monkeypatch.setattr(doctor, "_memory", lambda: 10**9)

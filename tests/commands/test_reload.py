@@ -31,7 +31,7 @@ def running(file, tmp_path):
     return file
 
 
-def test_it_tells_what_was_added_and_removed(running, capsys):
+def test_it_prints_what_was_added_and_removed(running, capsys):
     running.write_text('[server]\ncache = "results"\nport = 1\n' + STUDY.format("b"))
     assert main(["reload", "--config", "lurk.toml"]) == 0
     said = capsys.readouterr().out.splitlines()

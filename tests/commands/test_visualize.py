@@ -29,7 +29,7 @@ def test_pictures_come_with_their_provenance(arguments, tmp_path, capsys):
         assert record["percentile"] is None
 
 
-def test_after_a_sweep_it_is_told_how_the_picture_lies_among_real_images(arguments, tmp_path):
+def test_after_a_sweep_the_record_says_how_the_picture_lies_among_real_images(arguments, tmp_path):
     main(["sweep", *arguments])
     given = ["--layer", "0", "--units", "1", "--option", "steps=3", "--out", str(tmp_path / "out")]
     assert main(["visualize", *arguments, *given]) == 0

@@ -36,10 +36,10 @@ def test_a_redis_on_this_machine_or_with_a_password_is_taken(where):
     ],
 )
 def test_a_redis_without_a_password_anywhere_else_is_refused_in_one_line(where):
-    with pytest.raises(LurkError, match="without a password") as told:
+    with pytest.raises(LurkError, match="without a password") as error:
         check_queue(where)
-    assert "\n" not in str(told.value)
-    assert "LURK_QUEUE" in str(told.value)
+    assert "\n" not in str(error.value)
+    assert "LURK_QUEUE" in str(error.value)
 
 
 @pytest.mark.parametrize(
@@ -52,9 +52,9 @@ def test_what_is_no_queue_is_refused_with_an_example(where):
 
 def test_no_message_shows_a_password():
     for where in ("redis://:hush@redis.lab:port/0", "http://me:hush@h/0", "redis://a:hu@sh@h/zero"):
-        with pytest.raises(LurkError) as told:
+        with pytest.raises(LurkError) as error:
             check_queue(where)
-        assert "hush" not in str(told.value)
-        assert "hu@sh" not in str(told.value)
+        assert "hush" not in str(error.value)
+        assert "hu@sh" not in str(error.value)
     assert without_password("rediss://me:hush@redis.lab:1/0") == "rediss://redis.lab:1/0"
     assert without_password("redis://127.0.0.1") == "redis://127.0.0.1"

@@ -112,13 +112,13 @@ def test_names_made_of_long_options_fit_into_a_file_name():
     assert Settings(name=settings.study).study == settings.study
 
 
-def test_a_file_gives_way_to_flags_and_environment():
-    usual = {"port": 1, "host": "::1", "no_browser": True}
-    settings = settings_from({"port": 3}, {"LURK_HOST": "localhost"}, usual)
+def test_flags_and_environment_win_over_a_file():
+    config = {"port": 1, "host": "::1", "no_browser": True}
+    settings = settings_from({"port": 3}, {"LURK_HOST": "localhost"}, config)
     assert (settings.port, settings.host, settings.no_browser) == (3, "localhost", True)
 
 
-def test_the_memory_is_handed_down_by_the_environment(monkeypatch):
+def test_the_memory_is_passed_to_workers_by_the_environment(monkeypatch):
     monkeypatch.delenv("LURK_MEMORY", raising=False)
     pass_to_workers(Settings())
     assert settings_from({}).memory is None

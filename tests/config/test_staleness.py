@@ -41,7 +41,7 @@ def test_how_it_is_computed_and_called_makes_no_difference(files):
         ({"top": 3}, "other number of top images"),
     ],
 )
-def test_each_option_is_told(files, change, said):
+def test_each_changed_option_is_named(files, change, said):
     assert differences(made_with(settings(files)), settings(files, **change)) == (said,)
 
 
@@ -53,13 +53,13 @@ def test_each_option_is_told(files, change, said):
         ("names.json", "the class names have changed since"),
     ],
 )
-def test_a_changed_file_is_told(files, name, said):
+def test_a_changed_file_is_named(files, name, said):
     then = made_with(settings(files))
     os.utime(files / name, (1, 1))
     assert differences(then, settings(files)) == (said,)
 
 
-def test_an_image_more_and_a_folder_that_is_gone_are_told(files):
+def test_a_new_image_and_a_missing_folder_are_named(files):
     then = made_with(settings(files))
     os.utime(files / "images" / "cat", (1, 1))
     assert differences(then, settings(files)) == ()
