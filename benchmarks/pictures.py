@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 import lurk
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods import METHODS, PictureRequest
 from lurk.methods.feature_vis.ascent import REDIRECTED_STEPS
@@ -168,7 +168,7 @@ def overhead(model: Model, plan: Plan, layer: str, given: argparse.Namespace, st
     inputs = torch.rand(given.batch, *model.input_shape).contiguous(memory_format=torch.channels_last).requires_grad_()
     bare, ours, times, places = [], [], [], torch.tensor(units)
     options = METHODS["gradient_ascent"].spec.read({"steps": REDIRECTED_STEPS + steps, "size": given.size})
-    with reaching(plan, [layer]) as reach:
+    with partial_forward(plan, [layer]) as reach:
 
         def between(done: int, _total: int, _pictures: Callable) -> None:
             now = time.perf_counter()

@@ -22,7 +22,7 @@ from torch import Tensor
 import lurk
 from lurk.errors import LurkError
 from lurk.graph.hooks import frozen
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.methods import METHODS, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
 from lurk.methods.randomization_test import SanityCheck, check_sanity
@@ -92,7 +92,7 @@ def photographs(model: Model, data: str, cache: str) -> list[Tensor]:
 def targets(model: Model, image: Tensor) -> dict[str, tuple[Target, dict[float, float]]]:
     """The most active unit of each layer, and the most probable class; each with its quantiles over this image."""
     found = {}
-    with reaching(model.plan(), LAYERS.values(), to_the_end=True) as reach, torch.no_grad():
+    with partial_forward(model.plan(), LAYERS.values(), to_the_end=True) as reach, torch.no_grad():
         reached = reach(image[None])
         for where, layer in LAYERS.items():
             values = reached[layer][0].flatten(1)

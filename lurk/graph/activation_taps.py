@@ -1,4 +1,4 @@
-"""What follows a value in the graph: the normalisation and activation that directly act on it, and residual sums."""
+"""Where a layer's activation is in the graph: after the normalisation and the activation that directly follow."""
 
 from collections.abc import Iterator
 
@@ -40,26 +40,26 @@ class Follower:
         return self._values.get(node)
 
     def _creator(self, node: fx.Node) -> fx.Node:
-        """The node that made the tensor object that a node passes on or changes in place."""
+        """Return the node that made the tensor that a node passes on or changes in place."""
         value = self._value(node)
         while value is not None and value.same is not None:
             node = value.same
             value = self._value(node)
         return node
 
-    def _done(self, node: fx.Node) -> list[str]:
+    def _operations(self, node: fx.Node) -> list[str]:
         value = self._value(node)
-        return [] if value is None else [name for name, _ in value.done]
+        return [] if value is None else [name for name, _ in value.operations]
 
-    def _passes(self, node: fx.Node) -> bool:
+    def _is_passed_on(self, node: fx.Node) -> bool:
         value = self._value(node)
-        return value is not None and value.shape is not None and not value.done and value.field is not None
+        return value is not None and value.shape is not None and not value.operations and value.field is not None
 
     def users(self, node: fx.Node) -> list[fx.Node]:
-        """Nodes that read a value before it is changed in place, with the node that changes it; in order."""
+        """Return the nodes that read a value before it is changed in place, and the node that changes it, in order."""
         at = self.order[node]
         members = self._members[self._creator(node)]
-        changed = [self.order[m] for m in members if self.order[m] > at and self._done(m)]
+        changed = [self.order[m] for m in members if self.order[m] > at and self._operations(m)]
         end = min(changed, default=len(self.order))
         found = {user for member in members for user in member.users if at < self.order[user] <= end}
         kept = [user for user in found if not self._is_ghost(user, members)]
@@ -67,10 +67,10 @@ class Follower:
 
     def _is_ghost(self, user: fx.Node, members: list[fx.Node]) -> bool:
         value = self._value(user)
-        return value is not None and (value.static or (user in members and not value.done))
+        return value is not None and (value.static or (user in members and not value.operations))
 
-    def settled(self, node: fx.Node) -> fx.Node:
-        """The value after the normalisation and the activation that directly follow."""
+    def after_activation(self, node: fx.Node) -> fx.Node:
+        """Return the value after the normalisation and the activation that directly follow."""
         normed, current, best = False, node, node
         while True:
             users = self.users(current)
@@ -82,7 +82,7 @@ class Follower:
                 return self._activation(current, users) or best
             normed, current, best = True, norm, norm
 
-    def _alike(self, one: fx.Node, two: fx.Node) -> bool:
+    def _has_shape_of(self, one: fx.Node, two: fx.Node) -> bool:
         here, there = self._value(one), self._value(two)
         return here is not None and there is not None and here.shape is not None and here.shape == there.shape
 
@@ -91,14 +91,14 @@ class Follower:
         here, there = self._value(one), self._value(two)
         if here is None or there is None or here.field is None or there.field is None:
             return False
-        return PERMUTING.issuperset(self._done(one)) and sorted(here.shape or ()) == sorted(there.shape or ())
+        return PERMUTING.issuperset(self._operations(one)) and sorted(here.shape or ()) == sorted(there.shape or ())
 
     def _norm(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
-        if len(users) == 1 and len(self._done(users[0])) == 1 and self._done(users[0])[0] in NORMS:
-            return users[0] if self._alike(users[0], node) else None
+        if len(users) == 1 and len(self._operations(users[0])) == 1 and self._operations(users[0])[0] in NORMS:
+            return users[0] if self._has_shape_of(users[0], node) else None
         for call in self._calls.get(self._creator(node), ()):
             inside = users and all(self._is_inside(user, call) for user in users)
-            if inside and call.output is not None and self._alike(call.output, node) and self._is_norm(call):
+            if inside and call.output is not None and self._has_shape_of(call.output, node) and self._is_norm(call):
                 return call.output
         return None
 
@@ -110,7 +110,7 @@ class Follower:
         return owner is not None
 
     def _is_norm(self, call: Call) -> bool:
-        done = {name for node in self._values if self._is_inside(node, call) for name in self._done(node)}
+        done = {name for node in self._values if self._is_inside(node, call) for name in self._operations(node)}
         named = "norm" in type(self._module.get_submodule(call.path)).__name__.lower()
         return done <= NORMS | LINEAR and (bool(done & NORMS) or named) and done != set()
 
@@ -120,23 +120,23 @@ class Follower:
 
     def _activation(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
         region: list[fx.Node] = []
-        if not users or (len(users) == 1 and not self._bends(users[0])):
+        if not users or (len(users) == 1 and not self._is_nonlinear(users[0])):
             return None
         for candidate in self._after(node):
-            if not self._acts_on(candidate, {node, *region}) or not self._alike(candidate, node):
+            if not self._acts_on(candidate, {node, *region}) or not self._has_shape_of(candidate, node):
                 continue
             region.append(candidate)
-            if self._closes(node, region) and any(self._bends(member) for member in region):
+            if self._is_complete(node, region) and any(self._is_nonlinear(member) for member in region):
                 return self._scaled(candidate) if len(region) > 1 else candidate
         return None
 
-    def _bends(self, node: fx.Node) -> bool:
-        return bool(NONLINEAR & set(self._done(node)))
+    def _is_nonlinear(self, node: fx.Node) -> bool:
+        return bool(NONLINEAR & set(self._operations(node)))
 
     def _scaled(self, node: fx.Node) -> fx.Node:
-        """The value times the constant that ends an activation written by hand."""
+        """Return the product with a constant that ends an activation written by hand."""
         users = self.users(node)
-        if len(users) == 1 and self._done(users[0]) in (["mul"], ["div"]) and len(users[0].all_input_nodes) == 1:
+        if len(users) == 1 and self._operations(users[0]) in (["mul"], ["div"]) and len(users[0].all_input_nodes) == 1:
             return users[0]
         return node
 
@@ -149,15 +149,17 @@ class Follower:
             following = following.next
 
     def _acts_on(self, node: fx.Node, known: set[fx.Node]) -> bool:
-        done = self._done(node)
+        done = self._operations(node)
         creators = {self._creator(item) for item in known}
         inputs = self._inputs(node)
         reads = bool(inputs) and all(item in known or self._creator(item) in creators for item in inputs)
-        return reads and (self._passes(node) or (bool(done) and POINTWISE.issuperset(done)))
+        return reads and (self._is_passed_on(node) or (bool(done) and POINTWISE.issuperset(done)))
 
-    def _closes(self, node: fx.Node, region: list[fx.Node]) -> bool:
+    def _is_complete(self, node: fx.Node, region: list[fx.Node]) -> bool:
         inner = [node, *region[:-1]]
-        return all(user in region for member in inner for user in self.users(member)) and bool(self._done(region[-1]))
+        return all(user in region for member in inner for user in self.users(member)) and bool(
+            self._operations(region[-1])
+        )
 
     def is_residual(self, call: Call) -> bool:
         """Whether a module's output is a sum that it makes from its own input, normalised, activated or not."""
@@ -172,13 +174,17 @@ class Follower:
         if value is None or value.owner is not call or node.op not in ("call_function", "call_method"):
             return False
         inputs = self._inputs(node)
-        return self._done(node) == ["add"] and len(inputs) == 2 and all(self._alike(item, node) for item in inputs)
+        return (
+            self._operations(node) == ["add"]
+            and len(inputs) == 2
+            and all(self._has_shape_of(item, node) for item in inputs)
+        )
 
     def _shown(self, node: fx.Node) -> list[fx.Node]:
         shown = [node]
         for _ in range(2):
             users = self.users(shown[-1])
-            if len(users) == 1 and self._passes(users[0]):
+            if len(users) == 1 and self._is_passed_on(users[0]):
                 shown.append(users[0])
         norm = self._norm(shown[-1], self.users(shown[-1]))
         shown += [] if norm is None else [norm]
@@ -191,7 +197,7 @@ class Follower:
     def _same_value(self, one: fx.Node, two: fx.Node) -> bool:
         low, high = sorted((self.order[one], self.order[two]))
         members = self._members[self._creator(one)]
-        return not any(low < self.order[m] <= high and self._done(m) for m in members)
+        return not any(low < self.order[m] <= high and self._operations(m) for m in members)
 
     def _comes_from(self, node: fx.Node, call: Call) -> bool:
         roots = set(call.inputs)

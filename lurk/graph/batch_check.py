@@ -1,7 +1,7 @@
-"""The proof that a layer's activations belong to the images in their order.
+"""A check that each activation of a layer belongs to one image of the batch, in the order of the images.
 
 A network may stack views of an image along the batch axis, put tokens first, or apply a layer to a table of its own.
-What such a layer gives for a batch is then not what it gives for each image: its scores would go to the wrong images.
+For a batch, such a layer does not give what it gives for each image alone: its scores would go to the wrong images.
 """
 
 from collections.abc import Sequence
@@ -15,40 +15,40 @@ from lurk.graph.plan import Plan
 
 IMAGES = 3
 TOLERANCE = 1e-3
-Marks = dict[int, Tensor]
+Summaries = dict[int, Tensor]
 
 
-def proven(plan: Plan, probe: Tensor) -> list[int] | None:
-    """Which layers give for three images together what they give for each alone.
+def independent_layers(plan: Plan, probe: Tensor) -> list[int] | None:
+    """Find the layers that give for three images together what they give for each alone.
 
     Args:
-        plan: The layers and where they are found.
-        probe: float (n, c, h, w), of which the first image is used.
+        plan: The model and its layers.
+        probe: float (n, c, h, w); the first image is used.
 
     Returns:
-        Positions of those layers in `plan.layers`; None where the model cannot run on three images at once.
+        Positions of those layers in `plan.layers`, or None if the model cannot run on three images at once.
     """
     first = probe[:1]
     three = torch.cat([first * scale for scale in (1.0, -0.7, 0.2)]) + first.flip(3) * 0.5
     try:
-        alone = [_marks(plan, three[i : i + 1]) for i in range(IMAGES)]
-        together = _marks(plan, three)
+        alone = [_summarise(plan, three[i : i + 1]) for i in range(IMAGES)]
+        together = _summarise(plan, three)
     except Exception:  # the model is the user's code, and a layer may not fit the layout that it was taken to have
         return _one_by_one(plan, probe)
-    return [at for at in range(len(plan.layers)) if _is_apart(at, together, alone)]
+    return [at for at in range(len(plan.layers)) if _is_independent(at, together, alone)]
 
 
 def _one_by_one(plan: Plan, probe: Tensor) -> list[int] | None:
     if len(plan.layers) == 1:
         return None
     single = [replace(plan, layers=(layer,), taps=(tap,)) for layer, tap in zip(plan.layers, plan.taps, strict=True)]
-    kept = [at for at, part in enumerate(single) if proven(part, probe)]
+    kept = [at for at, part in enumerate(single) if independent_layers(part, probe)]
     return kept or None
 
 
-def _marks(plan: Plan, batch: Tensor) -> Marks:
-    """Of each layer, for each image: the spatial max and mean of every channel, float32 (n, 2c)."""
-    found: Marks = {}
+def _summarise(plan: Plan, batch: Tensor) -> Summaries:
+    """Summarise each layer for each image by the spatial max and mean of every channel, float32 (n, 2c)."""
+    found: Summaries = {}
 
     def receive(at: int, activation: Tensor) -> None:
         flat = activation.detach().float().flatten(2)
@@ -59,10 +59,10 @@ def _marks(plan: Plan, batch: Tensor) -> Marks:
     return found
 
 
-def _is_apart(at: int, together: Marks, alone: Sequence[Marks]) -> bool:
-    if at not in together or len(together[at]) != IMAGES or any(at not in marks for marks in alone):
+def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) -> bool:
+    if at not in together or len(together[at]) != IMAGES or any(at not in summaries for summaries in alone):
         return False
-    expected = torch.cat([marks[at] for marks in alone])
+    expected = torch.cat([summaries[at] for summaries in alone])
     if expected.shape != together[at].shape:
         return False
     size = expected.abs().nan_to_num(0.0, 0.0, 0.0).max() if expected.numel() else 0.0

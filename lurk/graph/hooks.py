@@ -1,4 +1,4 @@
-"""Watching a model while it runs: the only place that registers hooks, and always undoes them."""
+"""Watching a model while it runs. Only this module registers hooks, and it always removes them."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -35,7 +35,7 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def frozen(module: nn.Module) -> Iterator[None]:
-    """Evaluate a module with its weights frozen and gradients on, whatever was so before; it is left as it was."""
+    """Put a module into evaluation mode with frozen weights and gradients on, and leave it as it was."""
     with evaluating(module), torch.inference_mode(False), torch.enable_grad():
         for weight in module.parameters():
             weight.requires_grad_(False)
@@ -44,7 +44,7 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Evaluate a module and put back whatever its code stores on itself: attributes, hooks and buffers."""
+    """Put a module into evaluation mode and undo what its code stores on itself: attributes, hooks and buffers."""
     tables = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
     kept = [(part, dict(part.__dict__), {t: dict(part.__dict__[t]) for t in tables}) for part in module.modules()]
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
@@ -66,12 +66,12 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def watching(module: nn.Module, names: set[str], see: Callable[[str, object], object]) -> Iterator[None]:
-    """Call `see` with the name, `name:2` for a second call, and output of each named module as it returns.
+    """Call `see` with the name and the output of each named module as it returns; `name:2` is its second call.
 
     Args:
-        module: The model; enter anew for each forward pass, as calls are counted from the entering.
+        module: The model. Calls are counted from entering, so enter anew for each forward pass.
         names: Dotted names of the modules to watch.
-        see: What is called; what it returns takes the place of the output, unless it is None.
+        see: Called with name and output; what it returns replaces the output, unless it is None.
 
     Yields:
         Nothing; the hooks are removed at the end.
@@ -91,11 +91,11 @@ def watching(module: nn.Module, names: set[str], see: Callable[[str, object], ob
 
 @contextmanager
 def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
-    """Change what nodes of an autograd graph pass on.
+    """Change the gradients that nodes of an autograd graph pass on.
 
     Args:
-        nodes: For each node what is called with the gradients that it would pass on and those that it was given;
-            what it returns takes the place of the former, unless it is None.
+        nodes: For each node, a function of the gradients that it would pass on and of those that it was given. What
+            the function returns replaces the former, unless it is None.
 
     Yields:
         Nothing; the hooks are removed at the end.
@@ -108,7 +108,7 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
 
 @contextmanager
 def tapped(plan: Plan, receive: Receive) -> Iterator[Forward]:
-    """Run a model so that each layer's activation is handed over at the moment it exists.
+    """Run a model and hand over the activation of each layer as soon as it exists.
 
     Args:
         plan: The model and its layers.
@@ -116,14 +116,14 @@ def tapped(plan: Plan, receive: Receive) -> Iterator[Forward]:
             (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
 
     Yields:
-        The forward pass: float (n, c, h, w) to the model's own output.
+        The forward pass, which takes float (n, c, h, w) and returns the model's own output.
     """
     with evaluating(plan.module):
         yield _raw(plan, receive) if plan.graph is None else _traced(plan, plan.graph, receive)
 
 
 def _receiver(plan: Plan, receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
-    """Make what takes the value of one tap; `images` holds the number of images in the batch."""
+    """Return a function that takes the value of one tap; `images` holds the number of images in the batch."""
     layout = plan.taps[at].layout
 
     def take(value: object) -> None:
@@ -161,12 +161,12 @@ def _traced(plan: Plan, source: fx.Graph, receive: Receive) -> Forward:
 def copied(
     plan: Plan, nodes: Iterable[fx.Node], see: Callable[[fx.Graph, fx.Node, fx.Node], fx.Node]
 ) -> fx.GraphModule:
-    """Copy a graph, so that more can be done in it.
+    """Copy a graph, so that nodes can be added to it.
 
     Args:
         plan: The model whose graph it is.
-        nodes: The nodes to copy, in their order; without the graph's output, the copy has none.
-        see: Called with the new graph, each node and its copy; gives the node that those after it read in its place.
+        nodes: The nodes to copy, in their order. Without the output node, the copy returns nothing.
+        see: Called with the new graph, each node and its copy; returns the node that later nodes read instead of it.
 
     Returns:
         A module that runs the copy.

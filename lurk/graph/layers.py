@@ -1,4 +1,4 @@
-"""What layers a model has: where each one's activation is found, its shape and its receptive field."""
+"""Finding the layers of a model: where the activation of each is, its shape and its receptive field."""
 
 import re
 import warnings
@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_taps import Follower
-from lurk.graph.batch_check import proven
+from lurk.graph.batch_check import independent_layers
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
 from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
@@ -18,7 +18,7 @@ from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
-from lurk.graph.trace import CONVOLUTIONS, Trace, traced
+from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
 IMAGES = 2
@@ -27,7 +27,7 @@ SHOWN = 5
 
 @dataclass(frozen=True)
 class _Found:
-    """A layer before selection."""
+    """A layer, and whether it is shown unless the user chooses."""
 
     info: LayerInfo
     tap: Tap
@@ -36,13 +36,13 @@ class _Found:
 
 
 def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
-    """Find a module's layers; a `ModelError` where the model does not run on that shape.
+    """Find the layers of a module; a `ModelError` if the module does not run on that shape.
 
     Args:
         module: The model; it is left as it was.
         input_shape: (c, h, w) of one preprocessed image.
-        expression: Regular expression: a default layer stays where it is found in the layer's name, any other module
-            is added where it matches the whole name. All default layers without one.
+        expression: Regular expression that chooses layers: default layers in whose names it is found, and any other
+            module whose whole name it matches. All default layers are chosen without one.
 
     Returns:
         The plan.
@@ -54,13 +54,13 @@ def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression
     with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         probe = _probe(module, input_shape)
-        trace = _trusted(module, probe)
-        made = _chosen(module, trace, probe, expression)
-        kept = proven(made, probe)
+        trace = _checked_trace(module, probe)
+        plan = _chosen(module, trace, probe, expression)
+        kept = independent_layers(plan, probe)
         if kept is None and trace is not None:  # a graph that holds for one batch size only
-            made = _chosen(module, None, probe, expression)
-            kept = proven(made, probe)
-    return made if kept is None else _without_mixed(made, kept)
+            plan = _chosen(module, None, probe, expression)
+            kept = independent_layers(plan, probe)
+    return plan if kept is None else _without_mixed(plan, kept)
 
 
 def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:
@@ -80,13 +80,13 @@ def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: s
     return Plan(module, shape, layers, taps, trace.graph, trace.constants)
 
 
-def _without_mixed(made: Plan, kept: list[int]) -> Plan:
-    """Leave out the layers whose activations mix images, or come in another order."""
-    mixed = tuple(layer.name for at, layer in enumerate(made.layers) if at not in kept)
+def _without_mixed(plan: Plan, kept: list[int]) -> Plan:
+    """Leave out the layers that mix the images of a batch or give them in another order."""
+    mixed = tuple(layer.name for at, layer in enumerate(plan.layers) if at not in kept)
     if not kept:
         raise LayerError(f"no layer keeps the images of a batch apart and in order: {', '.join(mixed[:SHOWN])}")
-    layers, taps = tuple(made.layers[at] for at in kept), tuple(made.taps[at] for at in kept)
-    return replace(made, layers=layers, taps=taps, left_out=mixed)
+    layers, taps = tuple(plan.layers[at] for at in kept), tuple(plan.taps[at] for at in kept)
+    return replace(plan, layers=layers, taps=taps, left_out=mixed)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:
@@ -120,9 +120,11 @@ def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) 
     return noise.to(device_of(module), dtype_of(module))
 
 
-def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
-    """Trace a module; None where that fails, or where the graph does not do what the module does."""
-    trace = traced(module, CoordinateTensor(image_coordinates(probe.shape[1:]), probe.dtype, probe.device), Recorder())
+def _checked_trace(module: nn.Module, probe: Tensor) -> Trace | None:
+    """Trace a module; None if that fails or if the graph does not give what the module gives."""
+    trace = trace_module(
+        module, CoordinateTensor(image_coordinates(probe.shape[1:]), probe.dtype, probe.device), Recorder()
+    )
     if trace is None:
         return None
     whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
@@ -132,7 +134,7 @@ def _trusted(module: nn.Module, probe: Tensor) -> Trace | None:
 
 
 def _does_the_same(module: nn.Module, whole: Plan, batch: Tensor) -> bool:
-    """Whether the graph gives what the module gives, for as many images as a batch has."""
+    """Whether the graph gives for a batch what the module gives."""
     own = tensors_in(_run(module, batch.clone()))
     try:
         with torch.no_grad(), tapped(whole, _ignore) as forward:
@@ -143,7 +145,7 @@ def _does_the_same(module: nn.Module, whole: Plan, batch: Tensor) -> bool:
 
 
 def _ignore(_at: int, _activation: Tensor) -> None:
-    """Receive nothing."""
+    """Do nothing with an activation."""
 
 
 def _run(module: nn.Module, batch: Tensor) -> object:
@@ -174,7 +176,7 @@ def _traced_layers(module: nn.Module, trace: Trace, image: Grid) -> list[_Found]
     for call in calls:
         part = module.get_submodule(call.path)
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
-        node = follower.settled(call.output) if call.output is not None else trace.graph.output_node()
+        node = follower.after_activation(call.output) if call.output is not None else trace.graph.output_node()
         value = trace.values[node]
         if value.field is None or value.shape is None or not value.floating:
             continue
@@ -183,7 +185,7 @@ def _traced_layers(module: nn.Module, trace: Trace, image: Grid) -> list[_Found]
         own_grid = grid_of(value.field)
         known += [] if own_grid is None else [own_grid]
         layouts = arrange(value.shape, axes, COORDINATES, known)
-        bound = value.done[0][1] if len(value.done) == 1 else None
+        bound = value.operations[0][1] if len(value.operations) == 1 else None
         own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
         infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
         for info, layout in zip(infos, layouts, strict=True):
@@ -197,7 +199,7 @@ def _traced_layers(module: nn.Module, trace: Trace, image: Grid) -> list[_Found]
 
 
 def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
-    """Fill in what the layouts of a layer say; the second is that of its class token."""
+    """Complete a layer by what its layout says; a second layout is that of its class token."""
     names = (info.name, f"{info.name}:class")
     return [
         replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
@@ -206,7 +208,7 @@ def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
 
 
 def _grids(trace: Trace) -> list[tuple[int, Grid]]:
-    """Find the (rows, columns) of the maps in a trace, with their place in the graph."""
+    """Find the (rows, columns) of each map in a trace, with its place in the graph."""
     found = [(at, trace.values.get(node)) for at, node in enumerate(trace.graph.nodes)]
     return [
         (at, grid)

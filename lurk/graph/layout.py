@@ -1,4 +1,4 @@
-"""Where the images, channels and positions of an activation lie, whatever order its axes come in."""
+"""Which axes of an activation are its images, channels and positions, and what its positions see."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Layout:
         order: Its axes as images, channels, then positions.
         grid: (rows, columns) of positions.
         first: The first position that counts: 1 where a class token is kept apart.
-        last: The position after the last that counts, None where all count.
+        last: The position after the last that counts; None if all count.
         shape: Shape of one image's raw output.
     """
 
@@ -38,7 +38,7 @@ class Layout:
         return self.shape[self.order[1] - (self.order[0] < self.order[1])]
 
     def arranged(self, value: Tensor, images: int) -> Tensor:
-        """Bring an activation into (n, channels, rows, cols), a view where that can be.
+        """Bring an activation into (n, channels, rows, cols), as a view if possible.
 
         Args:
             value: The raw output.
@@ -57,14 +57,14 @@ class Layout:
 
 @dataclass(frozen=True)
 class Axes:
-    """Which axis of an activation is what; the rest are positions."""
+    """The axes of images and channels; the others are positions."""
 
     images: int
     channels: int
 
 
 def arrange(shape: Sequence[int], axes: Axes, images: int, grids: Sequence[Grid]) -> list[Layout]:
-    """Find the layouts of an activation: its positions, and its class token where it has one.
+    """Find the layouts of an activation: that of its positions, and that of its class token if it has one.
 
     Args:
         shape: Shape of the raw output for a batch.
@@ -73,7 +73,7 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, grids: Sequence[Grid]
         grids: (rows, columns) of the maps that came before, latest last.
 
     Returns:
-        One layout, or two where a class token stands before the positions; none where images cannot be told apart.
+        One layout, or two if a class token stands before the positions; none if images cannot be told apart.
     """
     shape = list(shape)
     if shape[axes.images] != images:

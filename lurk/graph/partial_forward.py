@@ -1,4 +1,4 @@
-"""One forward pass up to the layers that are asked for, and the gradients of what it reached."""
+"""One forward pass up to the layers whose activations are wanted, and the gradients of those activations."""
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -16,14 +16,14 @@ from lurk.graph.plan import Plan, Tap
 from lurk.graph.recorder import tensors_in
 
 
-class Reached:
-    """What one forward pass reached; it holds the graph of its gradients.
+class Activations:
+    """The activations of some layers in one forward pass, with the graph of their gradients.
 
     Args:
-        values: Of each layer, what its tap gave.
-        layouts: Of each layer, how to bring that into (n, channels, rows, cols).
+        values: The raw value of each layer.
+        layouts: How to bring the value of each layer into (n, channels, rows, cols).
         images: Number of images in the batch.
-        output: What the model gave, None where the pass was stopped before its end.
+        output: The output of the model, or None if the pass was stopped before its end.
     """
 
     def __init__(
@@ -33,7 +33,7 @@ class Reached:
         self._values, self._layouts, self._images = values, layouts, images
 
     def __getitem__(self, layer: str) -> Tensor:
-        """Activation of a layer, float (n, channels, rows, cols)."""
+        """Return the activation of a layer, float (n, channels, rows, cols)."""
         if layer not in self._values:
             raise ModelError(f"layer {layer} did not run on this image: the model takes another way for it")
         return self._layouts[layer].arranged(self._values[layer], self._images)
@@ -42,18 +42,18 @@ class Reached:
         """Derivative of a number with respect to the activation of an earlier layer.
 
         Args:
-            number: float (), computed from what was reached.
+            number: float (), computed from these activations.
             layer: Name of the layer.
 
         Returns:
-            float (n, channels, rows, cols); zero where the number does not depend on it.
+            float (n, channels, rows, cols); zero if the number does not depend on the layer.
         """
         value = self._values[layer]
         (found,) = torch.autograd.grad(number, value, retain_graph=True, allow_unused=True)
         return self._layouts[layer].arranged(torch.zeros_like(value) if found is None else found, self._images)
 
     def depends(self, number: Tensor, layer: str) -> bool:
-        """Whether a number, computed from what was reached, was computed from a layer's activation."""
+        """Whether a number that was computed from these activations depends on that of a layer."""
         value = self._values.get(layer)
         wanted = None if value is None else value.grad_fn
         seen, waiting = set(), [number.grad_fn]
@@ -66,19 +66,19 @@ class Reached:
 
     @property
     def logits(self) -> Tensor:
-        """The model's scores of classes, float (n, classes); a `ModelError` where it gives none of that shape."""
+        """The model's scores of classes, float (n, classes); a `ModelError` if it has no output of that shape."""
         found = [part for part in tensors_in(self.output) if part.dim() == 2 and len(part) == self._images]
         if not found:
             raise ModelError("the model gives no scores of classes: no output of it is of the shape (images, classes)")
         return found[0]
 
 
-Reach = Callable[[Tensor], Reached]
+PartialForward = Callable[[Tensor], Activations]
 
 
 @contextmanager
-def reaching(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[Reach]:
-    """Run a model up to some layers: what comes after the last of them is not computed.
+def partial_forward(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[PartialForward]:
+    """Run a model up to some layers; what comes after the last of them is not computed.
 
     Args:
         plan: The model and its layers.
@@ -86,8 +86,8 @@ def reaching(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> 
         to_the_end: Whether the model's output is wanted as well.
 
     Yields:
-        The forward pass, float (n, c, h, w) to what it reached. An activation is never overwritten by a later
-        operation in place, and gradients pass through it. Weights are frozen meanwhile.
+        The forward pass, which takes float (n, c, h, w). No later operation in place overwrites an activation, and
+        gradients pass through it. The weights are frozen meanwhile.
 
     Raises:
         LayerError: The plan has no such layer.
@@ -103,7 +103,7 @@ def reaching(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> 
 
 
 class _Run:
-    """Runs a plan's graph node by node: a copy compiled for each map would leave its code in memory for good."""
+    """Runs a plan's graph node by node. A copy compiled for each map would leave its code in memory for good."""
 
     def __init__(self, plan: Plan, graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
         self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
@@ -112,14 +112,14 @@ class _Run:
             self._last.setdefault(last, []).append(used)
 
     def __call__(self, batch: Tensor) -> tuple[dict[str, Tensor], object]:
-        """What was wanted of a batch, and the model's output, None where the pass was stopped before its end."""
+        """Return the wanted values, and the model's output or None if the pass was stopped before its end."""
         kept: dict[str, Tensor] = {}
         values: dict[fx.Node, object] = {}
         for node in self._nodes:
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda used: cast(Argument, values[used]))
             if node.op == "output":
                 return kept, args[0]
-            value = batch if node.op == "placeholder" else self._done(node, args, kwargs)
+            value = batch if node.op == "placeholder" else self._result(node, args, kwargs)
             if node.name in self._wanted and isinstance(value, Tensor):
                 kept[node.name] = value.clone()
                 if not self._to_the_end and len(kept) == len(self._wanted):
@@ -132,7 +132,7 @@ class _Run:
                 del values[used]
         return kept, None
 
-    def _done(self, node: fx.Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
+    def _result(self, node: fx.Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         if node.op == "call_method":
             return getattr(args[0], str(node.target))(*args[1:], **kwargs)
         if node.op == "call_function":
@@ -141,26 +141,26 @@ class _Run:
         return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
 
 
-def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
+def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForward:
     run = _Run(plan, graph, {tap.node for tap in taps.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
 
-    def reach(batch: Tensor) -> Reached:
+    def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Reached(values, layouts, len(batch), output)
+        return Activations(values, layouts, len(batch), output)
 
-    return reach
-
-
-class _Enough(BaseException):  # no error, and nothing that a model may catch: the pass has gone as far as it needs to
-    """Ends a forward pass."""
+    return forward
 
 
-def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
+class _EndOfPass(BaseException):  # no Exception, because a model might catch it
+    """Ends a forward pass when the last wanted layer has run."""
+
+
+def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForward:
     wanted = {tap.node for tap in taps.values()}
 
-    def reach(batch: Tensor) -> Reached:
+    def forward(batch: Tensor) -> Activations:
         kept: dict[str, Tensor] = {}
 
         def see(name: str, output: object) -> object:
@@ -168,13 +168,13 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> Reach:
                 return None
             kept[name] = output.clone()
             if not to_the_end and len(kept) == len(wanted):
-                raise _Enough
+                raise _EndOfPass
             return kept[name].clone()
 
         output = None
-        with suppress(_Enough), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
+        with suppress(_EndOfPass), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Reached(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+        return Activations(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
 
-    return reach
+    return forward

@@ -1,4 +1,4 @@
-"""Stand-ins for tensors while a model is traced: torch.fx proxies that know the real value behind them."""
+"""Stand-ins for tensors while a model is traced: torch.fx proxies that know the value behind them."""
 
 import contextlib
 import sys
@@ -11,11 +11,11 @@ from torch.autograd.function import FunctionCtx
 from torch.fx.proxy import Attribute
 
 
-class Knowing(Protocol):
-    """A tracer that tells which values only depend on shapes."""
+class StaticValues(Protocol):
+    """A tracer that tells which values depend on shapes only."""
 
     def known(self, proxy: fx.Proxy) -> object:
-        """Value of a proxy; a `TraceError` where it depends on more than shapes."""
+        """Return the value of a proxy; a `TraceError` if it depends on more than shapes."""
 
 
 class Valued(fx.Proxy):
@@ -23,7 +23,7 @@ class Valued(fx.Proxy):
 
     value: object
 
-    def __getattr__(self, name: str) -> object:  # type: ignore[override]  # a real value, where it cannot vary
+    def __getattr__(self, name: str) -> object:  # type: ignore[override]  # a real value if it cannot vary
         if callable(getattr(type(self.value), name, None)) or name.startswith("__"):
             return Attribute(self, name)
         if not hasattr(self.value, name):
@@ -34,19 +34,19 @@ class Valued(fx.Proxy):
         return self.tracer.create_proxy("call_function", getattr, (self, name), {})
 
     def __len__(self) -> int:
-        return len(self.value)  # type: ignore[arg-type]  # as for the value itself: a TypeError where it has none
+        return len(self.value)  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
 
     def __index__(self) -> int:
-        return int(cast(int, cast("Knowing", self.tracer).known(self)))
+        return int(cast(int, cast("StaticValues", self.tracer).known(self)))
 
     __int__ = __index__
 
     def __float__(self) -> float:
-        return float(cast(float, cast("Knowing", self.tracer).known(self)))
+        return float(cast(float, cast("StaticValues", self.tracer).known(self)))
 
 
 def flat(value: object) -> list[object]:
-    """Every value in nested containers."""
+    """Return every value in nested containers."""
     if isinstance(value, dict):
         return [item for part in value.values() for item in flat(part)]
     if isinstance(value, slice):
@@ -55,7 +55,7 @@ def flat(value: object) -> list[object]:
 
 
 def real(value: object) -> object:
-    """Put the values in the place of the proxies."""
+    """Replace proxies by their values."""
     if isinstance(value, Attribute):
         return getattr(real(value.root), value.attr)
     if isinstance(value, fx.Proxy):

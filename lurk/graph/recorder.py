@@ -81,7 +81,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own class is untyped
-        self.done: list[tuple[str, float | None]] = []
+        self.operations: list[tuple[str, float | None]] = []
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: object, args: Sequence[object] = (), kwargs: object = None
@@ -102,7 +102,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
             name = "masked_select"
         known = [x for x in data if coordinates_of(x) is not None]
         if known and name not in PLUMBING:
-            self.done.append((name, _bound(name, arguments)))
+            self.operations.append((name, _bound(name, arguments)))
         if target is None and (name in MOVING or (func.is_view and name != "as_strided")):
             return _moved(func, (args, named), data[0])
         rule = RULES.get(name, pointwise if name in POINTWISE or torch.Tag.pointwise in func.tags else unknown)

@@ -1,7 +1,7 @@
 """The graph of a model: torch.fx with a real value behind every proxy, so that shapes may steer the code.
 
-A branch on a shape is followed as it falls for this input shape; a branch on the content of a tensor cannot be, and
-the model then counts as untraceable.
+A branch on a shape is followed as it falls for this input shape. A model that branches on the content of a tensor
+cannot be traced.
 """
 
 import contextlib
@@ -24,13 +24,13 @@ from lurk.graph.receptive_rules import words
 from lurk.graph.recorder import Recorder, coordinates_of
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
-SHAPELY = words(
+SHAPE_QUERIES = words(
     "size dim numel ndimension nelement stride element_size is_floating_point is_complex is_contiguous type "
     "get_device shape ndim dtype device layout requires_grad is_cuda is_sparse is_nested is_quantized training "
     "itemsize"
 )
 
-_ALONE = threading.RLock()  # torch.fx, too, replaces methods of every module while it traces
+_ONE_AT_A_TIME = threading.RLock()  # torch.fx, too, replaces methods of every module while it traces
 RAGGED = words("nonzero masked_select _unique2 unique_dim unique_consecutive bincount repeat_interleave")
 
 
@@ -43,7 +43,7 @@ class Call:
         path: Dotted name of the module.
         parent: The call in whose code this one was made.
         inputs: Nodes of its arguments.
-        output: Node of its output, None where that is no single value.
+        output: Node of its output, or None if that is not a single value.
     """
 
     name: str
@@ -55,22 +55,22 @@ class Call:
 
 @dataclass(frozen=True)
 class Value:
-    """What is known of a node's value.
+    """What is known of the value of a node.
 
     Args:
-        shape: Shape of the tensor, None for what is no tensor.
+        shape: Shape of the tensor; None if the value is not a tensor.
         field: Coordinates of what it depends on, None if it is constant.
-        done: The operations that made it, each with the upper bound that it sets.
+        operations: The operations that made it, each with the upper bound that it sets.
         owner: The call in whose code it was made.
-        static: Whether it is no tensor and depends on shapes only.
-        same: The node whose tensor it passes on or changed in place.
+        static: Whether it depends on shapes only and is not a tensor.
+        same: The node whose tensor it passes on or changes in place.
         floating: Whether it is a tensor of floating-point numbers.
         ragged: Whether its shape depends on the content of a tensor.
     """
 
     shape: tuple[int, ...] | None
     field: Tensor | None
-    done: tuple[tuple[str, float | None], ...]
+    operations: tuple[tuple[str, float | None], ...]
     owner: Call | None
     static: bool
     same: fx.Node | None
@@ -94,7 +94,7 @@ class _Tracer(fx.Tracer):
         super().__init__()
         self.calls: list[Call] = []
         self.values: dict[fx.Node, Value] = {}
-        self._probe, self._recorder, self._whole = probe, recorder, whole
+        self._probe, self._recorder, self._has_closed_leaves = probe, recorder, whole
         self._running, self._thread = False, threading.get_ident()
         self.output: object = None
         self._stack: list[Call] = []
@@ -112,7 +112,7 @@ class _Tracer(fx.Tracer):
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
         leaf = super().is_leaf_module(m, module_qualified_name)
-        opened = not self._whole and any(True for _ in m.children())
+        opened = not self._has_closed_leaves and any(True for _ in m.children())
         return leaf and not (opened and not isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS)))
 
     def call_module(
@@ -153,21 +153,21 @@ class _Tracer(fx.Tracer):
     ) -> fx.Proxy:
         given = flat([args, kwargs])
         proxies = [item for item in given if isinstance(item, fx.Proxy)]
-        self._recorder.done.clear()
+        self._recorder.operations.clear()
         value = self._run(kind, target, real(args), real(kwargs))
-        done = tuple(self._recorder.done)
+        operations = tuple(self._recorder.operations)
         made = super().create_proxy(kind, target, args, kwargs, *rest, **more)  # type: ignore[arg-type]  # fx's own types
         vars(made)["value"] = value
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         field = coordinates_of(value)
-        ragged = any(name in RAGGED for name, _ in done) or any(self.values[p.node].ragged for p in proxies)
-        asked = kind != "call_module" and _name(target, given) in SHAPELY and not ragged
-        steady = not isinstance(value, Tensor) and (asked or all(self.values[p.node].static for p in proxies))
+        ragged = any(name in RAGGED for name, _ in operations) or any(self.values[p.node].ragged for p in proxies)
+        is_query = kind != "call_module" and _name(target, given) in SHAPE_QUERIES and not ragged
+        static = not isinstance(value, Tensor) and (is_query or all(self.values[p.node].static for p in proxies))
         same = next((p.node for p in proxies if shape is not None and real(p) is value), None)
         owner = self._stack[-1] if self._stack else None
         floating = isinstance(value, Tensor) and value.is_floating_point()
         self.values[made.node] = Value(
-            shape, None if field is None else thin(field), done, owner, steady, same, floating, ragged
+            shape, None if field is None else thin(field), operations, owner, static, same, floating, ragged
         )
         return made
 
@@ -189,7 +189,7 @@ class _Tracer(fx.Tracer):
             self._running = False
 
     def known(self, proxy: fx.Proxy) -> object:
-        """Value of a proxy that only depends on shapes."""
+        """Return the value of a proxy; a `TraceError` if it depends on more than shapes."""
         if not self.values[proxy.node].static:
             raise TraceError("the forward pass depends on the content of a tensor")
         return real(proxy)
@@ -201,7 +201,7 @@ class _Tracer(fx.Tracer):
         value = real(obj)
         if isinstance(value, dict):
             return iter(list(value))
-        items = range(len(value))  # type: ignore[arg-type]  # a TypeError where it has none, as for the value itself
+        items = range(len(value))  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
         return (self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in items)
 
 
@@ -211,20 +211,25 @@ def _name(target: object, given: list[object]) -> str:
     return target if isinstance(target, str) else ""
 
 
-def traced(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
+def trace_module(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace | None:
     """Trace a module's forward pass.
 
     Args:
-        module: The model, in evaluation mode; nothing may run in it meanwhile.
-        probe: float (n, c, h, w), what it runs on.
-        recorder: Follows the fields; knows that of the probe.
+        module: The model, in evaluation mode.
+        probe: Coordinates in the place of images, which it runs on.
+        recorder: Runs the operations on coordinates.
 
     Returns:
-        The trace, None where the module cannot be traced.
+        The trace, or None if the module cannot be traced.
     """
     for whole in (False, True):
         tracer = _Tracer(probe, recorder, whole)
-        with contextlib.suppress(Exception), torch.no_grad(), _ALONE, accepted(module):  # a proxy may fail in any way
+        with (
+            contextlib.suppress(Exception),
+            torch.no_grad(),
+            _ONE_AT_A_TIME,
+            accepted(module),
+        ):  # a proxy may fail in any way
             graph = tracer.trace(module)
             read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
             made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}

@@ -7,7 +7,7 @@ Feature Visualization, 2017.
 import torch
 
 from lurk.errors import LurkError
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.method_spec import Option
 from lurk.methods import PictureRequest, Pictures, picture_method
 from lurk.methods.feature_vis.ascent import AscentSettings, ascend
@@ -35,7 +35,7 @@ def inversion(request: PictureRequest) -> Pictures:
     if request.image is None:
         raise LurkError("inversion needs a photograph: give an image")
     options, model = request.options, request.model
-    with reaching(request.plan, [request.layer]) as reach, torch.no_grad():
+    with partial_forward(request.plan, [request.layer]) as reach, torch.no_grad():
         given = reach(request.image[None].to(model.dtype))[request.layer].clone()
     waves = Fourier(mean_picture(model, options["size"]))
     add_noise(waves.parameter, WAVE_NOISE, options["seed"], 1)

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError, ModelError
-from lurk.graph.partial_forward import Reached, reaching
+from lurk.graph.partial_forward import Activations, partial_forward
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
 from lurk.methods.attribution.target import Target, locate_maximum
@@ -48,7 +48,7 @@ def occlusion(request: MapRequest) -> Map:
     request.report(0, len(corners))
     fill = _fill(request)
     layers = [] if target.where == "class" else [target.layer]
-    with reaching(request.plan, layers, to_the_end=True) as reach, torch.no_grad():
+    with partial_forward(request.plan, layers, to_the_end=True) as reach, torch.no_grad():
         whole, shares = _read(reach(request.image[None]), target)
         label = target.label if target.where == "class" or shares is None else int(shares[0].argmax())
         numbers, tables = [], []
@@ -95,7 +95,7 @@ def _cover(image: Tensor, corners: Corners, side: int, fill: Tensor) -> Tensor:
     return batch
 
 
-def _read(reached: Reached, target: Target) -> tuple[Tensor, Tensor | None]:
+def _read(reached: Activations, target: Target) -> tuple[Tensor, Tensor | None]:
     """The target's numbers, float (n,), and the probabilities of classes, float (n, classes), if there are classes.
 
     Scores that are probabilities already stay as they are.

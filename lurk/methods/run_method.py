@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from lurk.errors import ImagesError, LayerError, LurkError
 from lurk.graph.device import choose_device, device_of, moved_to
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.images.decoding import decode
 from lurk.images.image_set import ImageSet
@@ -228,7 +228,7 @@ def plan_with(model: Model, layer: str) -> Plan:
 
 def most_probable_class(plan: Plan, image: Tensor) -> int:
     """Return the number of the most probable class of an image, float (c, h, w) as preprocessed."""
-    with reaching(plan, [], to_the_end=True) as reach, torch.no_grad():
+    with partial_forward(plan, [], to_the_end=True) as reach, torch.no_grad():
         return int(reach(image[None]).logits[0].argmax())
 
 

@@ -11,7 +11,7 @@ import lurk
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.methods.attribution.backsignal import target_signal
 from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, Functional, image_of, network, seeded, state_of
@@ -33,7 +33,7 @@ def test_every_layer_is_reached_with_the_values_that_the_sweep_measures(name):
     model = network(name)
     made, image = model.plan(), image_of(2, *model.input_shape)
     expected = by_sweep(made, image)
-    with reaching(made, [layer.name for layer in made.layers], to_the_end=True) as reach:
+    with partial_forward(made, [layer.name for layer in made.layers], to_the_end=True) as reach:
         reached = reach(image)
         assert torch.equal(reached.output, model.module(image))
     assert expected
@@ -48,7 +48,7 @@ def test_a_gradient_passes_through_a_layer_to_the_image(name):
     made = model.plan()
     layer = made.layers[0].name
     batch = image_of(1, *model.input_shape).requires_grad_()
-    with reaching(made, [layer], to_the_end=True) as reach:
+    with partial_forward(made, [layer], to_the_end=True) as reach:
         reached = reach(batch)
         number = reached.logits[0, 2]
         above = reached.gradient(number, layer)
@@ -61,7 +61,7 @@ def test_a_gradient_passes_through_a_layer_to_the_image(name):
 def test_an_activation_that_is_rectified_in_place_without_taking_the_result_is_on_the_way_to_what_follows():
     model = seeded(Functional)
     made = find_layers(model, (3, 16, 16))
-    with reaching(made, ["two", "three"]) as reach:
+    with partial_forward(made, ["two", "three"]) as reach:
         reached = reach(image_of(1, 3, 16, 16).requires_grad_())
         assert (reached["two"] >= 0).all()
         assert reached.gradient(reached["three"].sum(), "two").any()
@@ -72,7 +72,7 @@ def test_what_comes_after_the_last_layer_is_not_run():
     made, ran = model.plan(), []
     for part in (model.module[7], model.module[12]):
         part.register_forward_hook(lambda part, _given, _output: ran.append(type(part).__name__))
-    with reaching(made, ["0", "3"]) as reach:
+    with partial_forward(made, ["0", "3"]) as reach:
         assert reach(image_of(1, 3, 16, 16)).output is None
     assert ran == []
 
@@ -92,7 +92,7 @@ def test_an_activation_is_not_overwritten_by_what_works_in_place_on_it_later():
 
     module, image = seeded(Doubling), image_of(1, 1, 3, 3)
     made = find_layers(module, (1, 3, 3))
-    with reaching(made, ["one", "two"], to_the_end=True) as reach:
+    with partial_forward(made, ["one", "two"], to_the_end=True) as reach:
         reached = reach(image)
         assert torch.equal(reached["one"], module.one(image))
 
@@ -103,7 +103,7 @@ def test_the_callers_image_and_the_model_stay_as_they_were(name):
     made, before = model.plan(), state_of(model.module)
     image = image_of(1, *model.input_shape)
     kept = image.clone()
-    with reaching(made, [made.layers[-1].name]) as reach:
+    with partial_forward(made, [made.layers[-1].name]) as reach:
         reach(image)
         assert not any(weight.requires_grad for weight in model.module.parameters())
     assert torch.equal(image, kept)
@@ -113,7 +113,7 @@ def test_the_callers_image_and_the_model_stay_as_they_were(name):
 def test_a_failing_forward_pass_leaves_the_model_as_it_was():
     model = network("untraceable")
     before = state_of(model.module)
-    with pytest.raises(RuntimeError), reaching(model.plan(), ["two"]) as reach:
+    with pytest.raises(RuntimeError), partial_forward(model.plan(), ["two"]) as reach:
         reach(image_of(1, 5, 16, 16))
     assert state_of(model.module) == before
 
@@ -142,7 +142,7 @@ def test_a_model_that_catches_exceptions_is_stopped_all_the_same():
     made = find_layers(module, (1, 3, 3))
     assert made.graph is None
     before = module.ran
-    with reaching(made, ["one"]) as reach:
+    with partial_forward(made, ["one"]) as reach:
         reach(image_of(1, 1, 3, 3))
     assert module.ran == before
 
@@ -150,7 +150,7 @@ def test_a_model_that_catches_exceptions_is_stopped_all_the_same():
 def test_a_layer_that_is_not_there_is_refused_with_those_that_are():
     with (
         pytest.raises(LayerError, match="no layer 'nose'; its layers are 0, 3, 7, 12"),
-        reaching(network("plain").plan(), ["nose"]),
+        partial_forward(network("plain").plan(), ["nose"]),
     ):
         pass
 
@@ -168,7 +168,7 @@ def test_a_layer_that_the_model_passed_by_on_this_image_says_so():
 
     made = find_layers(seeded(Either), (1, 3, 3))
     layer = made.layers[0].name
-    with reaching(made, [layer]) as reach:
+    with partial_forward(made, [layer]) as reach:
         reached = reach(1000 * image_of(1, 1, 3, 3))
         if made.graph is None:
             with pytest.raises(ModelError, match=f"layer {layer} did not run on this image"):

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 import lurk
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures, ignore_progress
 
 
@@ -23,7 +23,7 @@ def draw(
 
 def reached(model: lurk.Model, layer: str, pictures: Tensor) -> Tensor:
     """Activations for pictures of the network's own size, float (f, channels, rows, cols)."""
-    with reaching(model.plan(), [layer]) as reach, torch.no_grad():
+    with partial_forward(model.plan(), [layer]) as reach, torch.no_grad():
         return reach(model.normalised(pictures))[layer]
 
 

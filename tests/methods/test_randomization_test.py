@@ -6,7 +6,7 @@ from torch import nn
 
 import lurk
 from lurk.graph.hooks import frozen
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.method_spec import MethodSpec
 from lurk.methods import METHODS, Map, MapMethod, MapRequest
 from lurk.methods.attribution.target import Target
@@ -96,7 +96,7 @@ def test_activations_stay_in_range_with_randomised_weights(name):
     image = image_of(1, *model.input_shape)
     sizes = []
     for which in (model.plan(), plan):
-        with reaching(which, [layer.name for layer in plan.layers]) as reach, torch.no_grad():
+        with partial_forward(which, [layer.name for layer in plan.layers]) as reach, torch.no_grad():
             reached = reach(image)
             sizes.append([float(reached[layer.name].std()) for layer in plan.layers])
     for layer, real, drawn in zip(plan.layers, *sizes, strict=True):
@@ -144,7 +144,7 @@ def test_the_randomised_target_is_alive_where_it_can_be():
         numbers = []
 
         def run(asked):
-            with reaching(asked.plan, ["3"]) as reach:
+            with partial_forward(asked.plan, ["3"]) as reach:
                 numbers.append(float(asked.target.value(reach(asked.image[None]))))  # noqa: B023
             return Map(asked.image)
 

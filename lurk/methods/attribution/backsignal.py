@@ -27,7 +27,7 @@ from torch.autograd.graph import Node
 from lurk.errors import LurkError
 from lurk.graph.device import device_of
 from lurk.graph.hooks import Alter, altered
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 from lurk.methods import MapRequest
@@ -119,7 +119,7 @@ def refuse_unclear_rectifiers(plan: Plan) -> str:
     """
     layer = plan.layers[-1].name
     try:
-        with reaching(plan, [layer], to_the_end=True) as reach:
+        with partial_forward(plan, [layer], to_the_end=True) as reach:
             noise = torch.randn(1, *plan.input_shape, generator=torch.Generator().manual_seed(0))
             reached = reach(noise.to(device_of(plan.module)).requires_grad_())
             return unclear_rectifier(reached[layer], *tensors_in(reached.output))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lurk.errors import LurkError
 from lurk.graph.hooks import altered
-from lurk.graph.partial_forward import Reached, reaching
+from lurk.graph.partial_forward import Activations, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods.attribution.rectifiers import open_upper_bound
 
@@ -39,7 +39,7 @@ class Target:
     col: int = 0
     label: int = 0
 
-    def value(self, reached: Reached) -> Tensor:
+    def value(self, reached: Activations) -> Tensor:
         """Return the number for each image of a batch.
 
         Args:
@@ -53,7 +53,7 @@ class Target:
         """
         return self.parts(reached).sum(1)
 
-    def parts(self, reached: Reached) -> Tensor:
+    def parts(self, reached: Activations) -> Tensor:
         """Return the values that the number is the sum of: one, or for `map` that of every position.
 
         Args:
@@ -98,7 +98,7 @@ def _channel(values: Tensor, number: int, words: str) -> Tensor:
 @contextmanager
 def forward_to(
     plan: Plan, target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
-) -> Iterator[Callable[[Tensor], tuple[Tensor, Reached]]]:
+) -> Iterator[Callable[[Tensor], tuple[Tensor, Activations]]]:
     """Run a model as far as a target needs.
 
     Args:
@@ -114,9 +114,9 @@ def forward_to(
     """
     is_class = target.where == "class"
     wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
-    with reaching(plan, wanted, to_the_end=is_class) as reach, ExitStack() as opened:
+    with partial_forward(plan, wanted, to_the_end=is_class) as reach, ExitStack() as opened:
 
-        def forward(batch: Tensor) -> tuple[Tensor, Reached]:
+        def forward(batch: Tensor) -> tuple[Tensor, Activations]:
             reached = reach(batch)
             if through_bound and not is_class:
                 opened.enter_context(altered(open_upper_bound(reached[target.layer])))
@@ -138,7 +138,7 @@ def locate_maximum(plan: Plan, target: Target, image: Tensor) -> Target:
     """
     if target.where != "maximum":
         return target
-    with reaching(plan, [target.layer]) as reach, torch.no_grad():
+    with partial_forward(plan, [target.layer]) as reach, torch.no_grad():
         values = _channel(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
         row, col = divmod(int(values.flatten().argmax()), values.shape[1])
     return replace(target, where="position", row=row, col=col)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from lurk.graph.hooks import altered
-from lurk.graph.partial_forward import Reach, reaching
+from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods import Show
 from lurk.methods.attribution.rectifiers import Gradients, Rectifier, find_rectifiers
@@ -86,7 +86,7 @@ def ascend(
     Returns:
         The pictures, float32 (f, c, h, w), in [0, 1].
     """
-    with reaching(plan, objective.layers, to_the_end=objective.to_the_end) as reach:
+    with partial_forward(plan, objective.layers, to_the_end=objective.to_the_end) as reach:
         ascent = _Ascent(model, objective, drawing, settings, reach)
         for step in range(settings.steps):
             ascent.step(step)
@@ -98,7 +98,12 @@ class _Ascent:
     """One step after the other."""
 
     def __init__(
-        self, model: Model, objective: Objective, drawing: Parameterization, settings: AscentSettings, reach: Reach
+        self,
+        model: Model,
+        objective: Objective,
+        drawing: Parameterization,
+        settings: AscentSettings,
+        reach: PartialForward,
     ) -> None:
         self._model, self._objective, self._drawing, self._reach = model, objective, drawing, reach
         self._settings, self._regularizers = settings, settings.regularizers

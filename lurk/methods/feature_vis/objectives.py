@@ -11,7 +11,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor
 
 from lurk.errors import LurkError
-from lurk.graph.partial_forward import Reached
+from lurk.graph.partial_forward import Activations
 from lurk.methods.attribution.target import check_channels
 
 
@@ -25,7 +25,7 @@ class Objective:
         to_the_end: Whether it reads the model's output.
     """
 
-    value: Callable[[Reached], Tensor]
+    value: Callable[[Activations], Tensor]
     layers: tuple[str, ...] = ()
     to_the_end: bool = False
 
@@ -65,7 +65,7 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
         The objective.
     """
 
-    def value(reached: Reached) -> Tensor:
+    def value(reached: Activations) -> Tensor:
         values = _unit_maps(reached, layer, units)
         rows, cols = values.shape[1:]
         at = rows // 2 if row == -1 else row, cols // 2 if col == -1 else col
@@ -95,7 +95,7 @@ def energy(layer: str, units: tuple[int, ...] = ()) -> Objective:
         The objective. Its derivative is each activation, divided by their number.
     """
 
-    def value(reached: Reached) -> Tensor:
+    def value(reached: Activations) -> Tensor:
         values = _unit_maps(reached, layer, units) if units else reached[layer]
         return values.square().flatten(1).mean(1) / 2
 
@@ -113,7 +113,7 @@ def likeness(layer: str, given: Tensor) -> Objective:
         The objective, 0 if the activations are equal.
     """
 
-    def value(reached: Reached) -> Tensor:
+    def value(reached: Activations) -> Tensor:
         distance = (reached[layer] - given).flatten(1).square().sum(1)
         return -distance / given.square().sum().clamp(min=torch.finfo(given.dtype).tiny)
 
@@ -136,7 +136,7 @@ def diverse(objective: Objective, layer: str, repeats: int, weight: float) -> Ob
         The objective.
     """
 
-    def value(reached: Reached) -> Tensor:
+    def value(reached: Activations) -> Tensor:
         values, maps = objective.value(reached), reached[layer].flatten(2)
         grams = F.normalize((maps @ maps.transpose(1, 2)).flatten(1), dim=1)
         grams = grams.view(-1, repeats, grams.shape[1])
@@ -165,5 +165,5 @@ def pick_channels(values: Tensor, numbers: tuple[int, ...], words: str) -> Tenso
     return values[torch.arange(len(numbers), device=values.device), torch.tensor(numbers, device=values.device)]
 
 
-def _unit_maps(reached: Reached, layer: str, units: tuple[int, ...]) -> Tensor:
+def _unit_maps(reached: Activations, layer: str, units: tuple[int, ...]) -> Tensor:
     return pick_channels(reached[layer], units, f"layer {layer}: unit")

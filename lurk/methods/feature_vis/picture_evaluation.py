@@ -8,7 +8,7 @@ from torch import Tensor
 
 from lurk.errors import LurkError
 from lurk.graph.device import device_of
-from lurk.graph.partial_forward import Reached, reaching
+from lurk.graph.partial_forward import Activations, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods.feature_vis.objectives import pick_channels
 from lurk.methods.feature_vis.transforms import resize
@@ -65,7 +65,7 @@ def evaluate_pictures(
     shifts = _shifts(model.input_shape[1:], seed)
     device = device_of(model.module)
     found = []
-    with reaching(plan, [layer] if layer else [], to_the_end=not layer) as reach, torch.no_grad():
+    with partial_forward(plan, [layer] if layer else [], to_the_end=not layer) as reach, torch.no_grad():
         for start in range(0, len(pictures), BATCH):
             shown = resize(pictures[start : start + BATCH].to(device).float(), model.input_shape[1:])
             numbers = tuple(unit_numbers[start : start + BATCH])
@@ -100,7 +100,7 @@ def relative_distance(model: Model, plan: Plan, layer: str, image: Tensor, pictu
     Returns:
         For each picture the distance divided by the length of the image's activations: 0 if they are equal.
     """
-    with reaching(plan, [layer]) as reach, torch.no_grad():
+    with partial_forward(plan, [layer]) as reach, torch.no_grad():
         shown = resize(pictures.to(image.device).float(), model.input_shape[1:])
         wanted = reach(image[None].to(model.dtype))[layer].double()
         apart = (reach(model.normalised(shown).to(model.dtype))[layer].double() - wanted).flatten(1).norm(dim=1)
@@ -115,7 +115,7 @@ def _shift(inputs: Tensor, down: int, across: int) -> Tensor:
     return inputs
 
 
-def _measure(reached: Reached, layer: str, numbers: tuple[int, ...]) -> Tensor:
+def _measure(reached: Activations, layer: str, numbers: tuple[int, ...]) -> Tensor:
     """Mean, maximum and probability for each picture, float (f, 3)."""
     values = reached[layer].float() if layer else reached.logits.float()
     words = f"layer {layer}: unit" if layer else "class"

@@ -4,7 +4,7 @@ from torch import Tensor, nn
 
 from lurk.errors import LurkError, ModelError
 from lurk.graph.layers import find_layers
-from lurk.graph.partial_forward import reaching
+from lurk.graph.partial_forward import partial_forward
 from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 from tests.methods.networks import image_of, network
 
@@ -122,7 +122,7 @@ def test_further_layers_can_be_had_beside_the_target():
 
 def test_a_class_token_and_its_patches_are_targets_of_their_own():
     model = network("vit")
-    with reaching(model.plan(), ["blocks.0.up", "blocks.0.up:class"]) as reach:
+    with partial_forward(model.plan(), ["blocks.0.up", "blocks.0.up:class"]) as reach:
         reached = reach(image_of(1, *model.input_shape))
     assert reached["blocks.0.up"].shape == (1, 16, 4, 4)
     assert reached["blocks.0.up:class"].shape == (1, 16, 1, 1)

@@ -57,9 +57,9 @@ def test_a_rate_for_samples_up_to_255_moves_a_picture_by_as_much_as_it_would_the
     start = model.displayed(image_of(3, 16, 16))
     found = draw("gradient_ascent", model, LAYER, (2,), preset="blur", start="image", image=image_of(3, 16, 16))
     theirs = (start * 255).requires_grad_()
-    from lurk.graph.partial_forward import reaching
+    from lurk.graph.partial_forward import partial_forward
 
-    with reaching(model.plan(), [LAYER]) as reach:
+    with partial_forward(model.plan(), [LAYER]) as reach:
         number = reach(model.normalised(theirs[None] / 255))[LAYER][0, 2].mean()
         (slope,) = torch.autograd.grad(number, theirs)
     assert float(slope.abs().max()) > 0
