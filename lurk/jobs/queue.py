@@ -1,4 +1,4 @@
-"""What a queue promises: equal jobs run once, urgent ones first, none is lost with its worker, and a stop is obeyed.
+"""The queue's interface: equal jobs run once, urgent ones first, none is lost with its worker, and each can be stopped.
 
 A job waits in one of three lanes (see `lanes`). In a lane the people take turns, and one person's jobs run first come,
 first served (see `turns`). A worker holds a job by a lease that it must renew; when the lease runs out, the worker no
@@ -18,7 +18,7 @@ MOST_PEOPLE = 50
 
 @dataclass(frozen=True)
 class Limits:
-    """How many jobs may wait, sweeps aside.
+    """How many jobs may wait, not counting sweeps.
 
     Args:
         total: In all.
@@ -31,28 +31,28 @@ class Limits:
 
 @dataclass(frozen=True)
 class Job:
-    """What is known of a job.
+    """A job and how it stands.
 
     Args:
         key: Identity: the hash of its spec.
-        spec: What it is asked to do.
+        spec: What it does.
         lane: A `Lane`; the smallest runs first.
-        state: Where it stands.
-        owner: Who runs it, None when nobody does.
-        tries: How often it was begun since it last got further, the present time included.
+        state: How it stands.
+        owner: Who runs it, None if nobody does.
+        tries: How often it was begun since it last got further, including this time.
         done: Steps done.
-        total: Steps in all, 0 while that is not known.
-        note: What it is at, in words.
-        rate: Steps a second, None while that is not known.
-        submitted: When it was asked for, in seconds since 1970.
+        total: Steps in all, 0 while that is unknown.
+        note: What it is doing, in words.
+        rate: Steps a second, None while that is unknown.
+        submitted: When it was submitted, in seconds since 1970.
         started: When it was last begun, in seconds since 1970.
         ended: When it ended, in seconds since 1970.
-        result: What its task gave back.
-        error: (type, message) of what made it fail.
-        traceback: Where it failed, None for a user's mistake.
+        result: What its task returned.
+        error: (type, message) of the error that ended it.
+        traceback: Traceback of that error, None for a user's mistake.
         stopping: Whether it runs but was asked to stop.
-        person: Who asked for it first; empty for the server itself, and where there is no log-in.
-        others: Who asked for it too, first come first.
+        person: Who asked for it first; empty for the server itself, and if there is no log-in.
+        others: Who else asked for it, in the order in which they did.
     """
 
     key: str
@@ -93,7 +93,7 @@ class Job:
 
 
 class Queue(Protocol):
-    """Where jobs wait and are kept; a call is one indivisible change, and raises QueueError when that is impossible."""
+    """The jobs that wait, run and have ended. Each call is one indivisible change; QueueError says that it failed."""
 
     def submit(
         self,
@@ -104,41 +104,41 @@ class Queue(Protocol):
         person: str = "",
         limits: Limits | None = None,
     ) -> Job:
-        """Ask for a job; one that is on record already is not run twice.
+        """Submit a job; one that is on record already is not run twice.
 
         Args:
             spec: What to do.
             lane: Where it waits; a waiting job moves to a better lane, never to a worse one.
-            again: Whether to run it again where it is done; one that failed or was cancelled always is.
-            person: Who asks; is added to who asked for it before.
-            limits: How many jobs may wait, None for any number; what waits or runs already may always be asked for.
+            again: Whether to run it again if it is done; one that failed or was cancelled is always run again.
+            person: Who asks; added to those who asked before.
+            limits: How many jobs may wait, None for any number; a job that waits or runs already is never refused.
 
         Returns:
             The job as it now is.
 
         Raises:
-            QueueFullError: It would be one more than may wait.
+            QueueFullError: Too many jobs wait.
         """
 
     def claim(self, owner: str, *, below: int | None = None) -> Job | None:
-        """Take the next job, that is the first of `turns.in_turn` in the best lane, and note whose turn it took.
+        """Take the next job: the first of `turns.in_turn` in the best lane; the turn is noted.
 
         Args:
-            owner: Who will run it: another name for each claim.
+            owner: Who will run it: a worker's name, a slash, and a number that differs for each claim.
             below: Take only from lanes with smaller numbers.
 
         Returns:
-            The job, now running; None when none waits.
+            The job, now running; None if none waits.
         """
 
     def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
-        """Renew a lease and tell the progress; False when the job is to stop or is no longer the owner's."""
+        """Renew a lease and note the progress; False if the job is to stop or is no longer the owner's."""
 
     def finish(self, key: str, owner: str, result: dict[str, object] | None) -> None:
-        """End a job well; nothing happens when it is no longer the owner's."""
+        """End a job well; nothing happens if it is no longer the owner's."""
 
     def fail(self, key: str, owner: str, error: tuple[str, str], traceback: str | None = None) -> None:
-        """End a job with its error; nothing happens when it is no longer the owner's."""
+        """End a job with its error; nothing happens if it is no longer the owner's."""
 
     def stopped(self, key: str, owner: str) -> None:
         """End a job that was asked to stop; one that was asked for again meanwhile waits again."""
@@ -154,20 +154,20 @@ class Queue(Protocol):
             person: Who no longer wants it; it goes on while somebody else does. None to end it whoever wants it.
 
         Returns:
-            The job as it now is; None when there is none of that key.
+            The job as it now is; None if there is none of that key.
         """
 
     def get(self, key: str) -> Job | None:
-        """One job, None when there is none of that key."""
+        """Return one job, None if there is none of that key."""
 
     def jobs(self) -> list[Job]:
-        """All jobs on record, newest first."""
+        """Return all jobs on record, newest first."""
 
     def ahead(self, key: str) -> int:
-        """How many jobs run or wait before a waiting one, in the order of `turns.in_turn`; 0 for any other."""
+        """Count the jobs that run or wait before a waiting one, in the order of `turns.in_turn`; 0 for any other."""
 
     def places(self) -> Mapping[str, int]:
-        """What `ahead` gives for every waiting job, by key."""
+        """Count the jobs that run or wait before each waiting one, by key."""
 
     def has_waiting(self) -> bool:
         """Whether a job waits."""

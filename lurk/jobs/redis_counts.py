@@ -1,4 +1,4 @@
-"""Numbers in a Redis, to which the processes of several machines add: the metrics of a shared queue."""
+"""The numbers of the metrics in a Redis, to which the processes of several machines add."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,7 +17,7 @@ class RedisCounts:
     """The numbers that the processes of a queue share; see `lurk.storage.counts.Shared`."""
 
     def __init__(self, url: str) -> None:
-        """Prepare; the connection is made at the first use.
+        """Prepare; the first use connects.
 
         Args:
             url: Address of the Redis.

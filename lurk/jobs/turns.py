@@ -1,7 +1,8 @@
-"""In which order jobs of a lane run: persons take turns, and a person's own jobs run first come, first served.
+"""The order in which the jobs of a lane run: people take turns, and one person's jobs run first come, first served.
 
-Whose last turn is the longest ago is next; who never had one is before all others. A job that several asked for runs at
-the first turn of any of them. Nobody's thousand jobs so delay another's one by more than the job that is under way.
+The next turn goes to the person whose last turn was longest ago; people who have had none come first. A job that
+several people asked for runs at the first turn of any of them. So somebody's single job waits for at most one of the
+thousand jobs of somebody else.
 """
 
 from collections import deque
@@ -23,7 +24,7 @@ class Waiting:
         lane: Its lane.
         ticket: Its place among the jobs of its lane, smallest first.
         key: Its key.
-        people: Who asked for it, the first one first.
+        people: The people who asked for it, in the order in which they did.
     """
 
     lane: int
@@ -33,11 +34,11 @@ class Waiting:
 
 
 def in_turn(waiting: Sequence[Waiting], turns: Mapping[str, int]) -> Iterator[tuple[Waiting, str]]:
-    """The jobs of a lane in the order in which they run, each with whose turn it takes.
+    """Put the jobs of a lane in the order in which they run, each with the person whose turn it takes.
 
     Args:
         waiting: The jobs of one lane, by ticket.
-        turns: When each person had the last turn in that lane: numbers that grow.
+        turns: When each person last had a turn in that lane, as a number that grows with each turn.
 
     Yields:
         (job, person) pairs.
@@ -61,7 +62,7 @@ def in_turn(waiting: Sequence[Waiting], turns: Mapping[str, int]) -> Iterator[tu
 
 
 def places(waiting: Sequence[Waiting], turns: Mapping[int, Mapping[str, int]]) -> dict[str, int]:
-    """How many waiting jobs run before each waiting one.
+    """Count the waiting jobs that run before each waiting one.
 
     Args:
         waiting: All waiting jobs, by lane and ticket.
@@ -79,18 +80,18 @@ def places(waiting: Sequence[Waiting], turns: Mapping[int, Mapping[str, int]]) -
 
 
 def after_turn(turns: Mapping[str, int], person: str, number: int) -> dict[str, int]:
-    """A lane's turns once a person had one, as number `number`; the latest 200 persons are remembered."""
+    """Return a lane's turns after a person had turn `number`; the latest 200 people are remembered."""
     now = {**turns, person: number}
     return dict(sorted(now.items(), key=lambda turn: turn[1])[-REMEMBERED:])
 
 
 def check_room(waiting: Sequence[Waiting], lane: int, person: str, limits: Limits) -> None:
-    """Refuse one job more where too many wait; sweeps, of which a study has one, are always let in.
+    """Refuse another job if too many wait; sweeps are always let in, as a study has only one.
 
     Args:
         waiting: All waiting jobs.
         lane: Lane of the new one.
-        person: Who asks; empty where there is no log-in, and then only the total counts.
+        person: Who asks; empty if there is no log-in, and then only the total counts.
         limits: How many may wait.
 
     Raises:

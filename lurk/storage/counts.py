@@ -1,6 +1,6 @@
-"""What a process counts for the metrics: kept in memory, and added now and then to a store that all processes share.
+"""The numbers that a process counts for the metrics: in memory, and added every few seconds to a store that all share.
 
-A full disk or a busy store loses nothing and stops nobody: what could not be added is added later.
+If the store is busy or its disk is full, nothing is lost and nobody waits: the numbers are added later.
 """
 
 import json
@@ -25,7 +25,7 @@ Name = tuple[str, tuple[tuple[str, str], ...]]
 
 
 class Shared(Protocol):
-    """The numbers that processes share; both calls raise a LurkError where the store cannot be used just now."""
+    """The numbers that processes share; both calls raise a LurkError if the store cannot be used now."""
 
     def add(self, amounts: Mapping[str, float]) -> None:
         """Add to several numbers, all or none."""
@@ -114,7 +114,7 @@ class Counts:
             self.flush()
 
     def flush(self) -> None:
-        """Add what was counted since the last time to the shared store."""
+        """Add to the shared store what was counted since the last flush."""
         if self._shared is None:
             return
         with self._lock:
@@ -127,7 +127,7 @@ class Counts:
                     self._numbers[key] = self._numbers.get(key, 0) + amount
 
     def read(self) -> Mapping[Name, float]:
-        """All numbers: those of every process where they are shared, else this one's."""
+        """Return all numbers: those of every process if they are shared, else those of this one."""
         self.flush()
         with self._lock:
             found = dict(self._numbers)

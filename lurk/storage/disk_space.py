@@ -1,4 +1,4 @@
-"""Room on the cache's disk: below a floor new work is refused; a reserve lets the queue be written on a full disk."""
+"""The space on the cache's disk. If little is left, new work is refused; a reserve lets the queue be written then."""
 
 import os
 import shutil
@@ -16,7 +16,7 @@ class Space:
 
     Args:
         cache: The cache directory.
-        floor_bytes: What must be free.
+        floor_bytes: How much must be free.
     """
 
     def __init__(self, cache: Path, floor_bytes: int = 0) -> None:
@@ -24,7 +24,7 @@ class Space:
 
     @property
     def notice(self) -> str:
-        """Why new work is refused, in words; empty where it is not."""
+        """Why new work is refused, in words; empty if it is not."""
         free = free_bytes(self._cache)
         if free is None or free >= self._floor_bytes:
             return ""
@@ -35,17 +35,17 @@ class Space:
         )
 
     def check(self) -> None:
-        """Refuse new work where there is no room for it.
+        """Refuse new work if there is no room for it.
 
         Raises:
-            DiskFullError: Less is free than the floor.
+            DiskFullError: Less than that is free.
         """
         if self.notice:
             raise DiskFullError(self.notice)
 
 
 def free_bytes(folder: Path) -> int | None:
-    """What is free for this user on a folder's disk; None where that cannot be told."""
+    """Bytes that are free for this user on a folder's disk; None if that is unknown."""
     try:
         return shutil.disk_usage(folder).free
     except OSError:
@@ -53,14 +53,14 @@ def free_bytes(folder: Path) -> int | None:
 
 
 def keep_reserve(cache: Path, floor_bytes: int) -> bool:
-    """Lay up the reserve, unless it is there or the room is needed otherwise.
+    """Write the reserve, a file that can be deleted, unless it exists or there is no room for it.
 
     Args:
         cache: The cache directory.
-        floor_bytes: What must be free, beside the reserve.
+        floor_bytes: How much must be free in addition.
 
     Returns:
-        Whether it is there now.
+        Whether the reserve exists now.
     """
     file, free = cache / RESERVE, free_bytes(cache)
     if file.exists():
@@ -75,7 +75,7 @@ def keep_reserve(cache: Path, floor_bytes: int) -> bool:
 
 
 def give_up_reserve(cache: Path) -> bool:
-    """Remove the reserve, so that the queue can be written on a full disk; whether there was one."""
+    """Delete the reserve, so that the queue can be written on a full disk; returns whether there was one."""
     try:
         (cache / RESERVE).unlink()
     except OSError:

@@ -1,4 +1,4 @@
-"""On what kind of file system a folder lies: SQLite's stores need one that belongs to this machine alone."""
+"""The type of the file system of a folder: SQLite's databases need one that no other machine mounts."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ MOUNTS = Path("/proc/mounts")
 
 
 def file_system(path: Path) -> str:
-    """Type of the file system that holds a folder, empty where the system does not tell."""
+    """Type of the file system that holds a folder, empty if that is unknown."""
     if not MOUNTS.exists():
         return ""
     found = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]

@@ -24,14 +24,14 @@ _CHECK_BYTES = 16
 
 
 class Renders:
-    """Images by key, least recently used first to go; a damaged store is set aside and begun anew, as `notice` says."""
+    """Images by key; the least recently used are evicted. `notice` says whether a damaged store was set aside."""
 
     def __init__(self, folder: Path, limit_bytes: int = LIMIT_BYTES) -> None:
-        """Open the store, or begin it.
+        """Open the store, or make it.
 
         Args:
-            folder: Where the store lies.
-            limit_bytes: Its size, above which the least recently used images go.
+            folder: Folder of the store.
+            limit_bytes: Its size, above which the least recently used images are evicted.
 
         Raises:
             CacheError: It cannot be opened, although it is not damaged.
@@ -67,7 +67,7 @@ class Renders:
             return None
 
     def _begin_anew(self, error: Exception, failed: diskcache.Cache | None) -> None:
-        """Set the damaged store aside, unless another thread or process has."""
+        """Set the damaged store aside, unless another thread or process has done so."""
         with self._lock:
             if failed is not None and failed is not self._store:
                 return
@@ -81,7 +81,7 @@ class Renders:
             self._store = self._opened()
 
     def get(self, key: str) -> bytes | None:
-        """Image of a key; None when there is none, it does not pass its checksum, or the store cannot be read."""
+        """Return the image of a key; None if there is none, its checksum is wrong, or the store cannot be read."""
         store = self._store
         try:
             found = store.get(key)
@@ -90,20 +90,20 @@ class Renders:
                 return found[_CHECK_BYTES:] if isinstance(found, bytes) else None
             store.delete(key)
         except (diskcache.Timeout, sqlite3.Error) as error:
-            self._troubled(error, store)
+            self._handle(error, store)
         return None
 
     def put(self, key: str, data: bytes) -> None:
-        """Keep an image; one that cannot be kept is left out, since it can be drawn again."""
+        """Keep an image; one that cannot be kept is drawn again when it is needed."""
         store = self._store
         if len(data) > self._limit_bytes // 20:
             return
         try:
             store.set(key, _checksum(data) + data)
         except (diskcache.Timeout, sqlite3.Error) as error:
-            self._troubled(error, store)
+            self._handle(error, store)
 
-    def _troubled(self, error: Exception, store: diskcache.Cache) -> None:
+    def _handle(self, error: Exception, store: diskcache.Cache) -> None:
         with suppress(sqlite3.Error):
             store.close()
         if is_damage(error) or self._inode() != self._file:
@@ -116,11 +116,11 @@ def _checksum(data: bytes) -> bytes:
 
 
 def open_renders(cache: Path, limit_bytes: int = LIMIT_BYTES) -> Renders:
-    """Open the store of rendered images, in the cache or, where several machines share that, in a folder of this one.
+    """Open the store of rendered images: in the cache, or on this machine if other machines mount the cache too.
 
     Args:
         cache: The cache directory.
-        limit_bytes: Its size, above which the least recently used images go.
+        limit_bytes: Its size, above which the least recently used images are evicted.
 
     Returns:
         The store.
