@@ -67,7 +67,7 @@ def main() -> None:
         fewer = {METHODS[name].spec.label: options for name, options in FEWER.items()}
         words = [f"{label} {', '.join(f'{k} {v}' for k, v in options.items())}" for label, options in fewer.items()]
         print(f"\nOther options than the defaults: {'; '.join(words)}.")
-    print("\nReal weights, two rules of the back-signal beside one another\n")
+    print("\nReal weights, one rule of the back-signal against another\n")
     table("rules", {pair.replace("-", ", "): [rules[pair, kind] for kind in kinds] for pair, _ in rules}, kinds)
 
 

@@ -1,4 +1,4 @@
-"""Write what README.md and docs/methods.md say of the methods anew, from what the methods say of themselves.
+"""Write the methods into README.md and docs/methods.md, from what each method says of itself.
 
 python docs/method_pages.py
 """
@@ -11,7 +11,7 @@ BEGIN, END = "<!-- methods -->", "<!-- /methods -->"
 
 
 def main() -> None:
-    """Fill the places between the marks."""
+    """Replace the text between the marks of both pages."""
     sys.path.insert(0, str(ROOT))
     from lurk.methods import METHODS
 

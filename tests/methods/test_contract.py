@@ -1,14 +1,17 @@
 """What every method of the table keeps to, on small networks of every kind."""
 
 import json
+import sys
 from dataclasses import replace
 from functools import cache
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor
 
 import lurk
+import lurk.methods
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
@@ -36,8 +39,8 @@ def fitted(option: Option) -> object:
     return type(option.default)(min(max(FEW[option.name], low), high))
 
 
-def options_of(offer: MethodSpec) -> dict[str, object]:
-    return offer.read({option.name: fitted(option) for option in offer.options})
+def options_of(spec: MethodSpec) -> dict[str, object]:
+    return spec.read({option.name: fitted(option) for option in spec.options})
 
 
 def middle_layer(model: lurk.Model) -> str:
@@ -130,30 +133,59 @@ def test_the_back_signal_is_refused_for_none_of_these_networks_and_says_somethin
 
 
 @pytest.mark.parametrize("method", list(METHODS))
-def test_an_offer_says_what_it_is(method):
-    offer = METHODS[method].spec
-    assert offer.name == method
-    assert offer.gives == ("map" if isinstance(METHODS[method], MapMethod) else "picture")
-    assert all(text.strip() for text in (offer.label, offer.shows, offer.paper))
-    assert "arXiv" in offer.paper or "http" in offer.paper or any(digit in offer.paper for digit in "0123456789")
-    assert offer.version >= 1
-    assert offer.needs
-    assert not offer.refusal
-    names = [option.name for option in offer.options]
+def test_a_spec_says_what_its_method_is(method):
+    spec = METHODS[method].spec
+    assert spec.name == method
+    assert spec.gives == ("map" if isinstance(METHODS[method], MapMethod) else "picture")
+    assert all(text.strip() for text in (spec.label, spec.shows, spec.paper))
+    assert "arXiv" in spec.paper or "http" in spec.paper or any(digit in spec.paper for digit in "0123456789")
+    assert spec.version >= 1
+    assert spec.needs
+    assert not spec.refusal
+    names = [option.name for option in spec.options]
     assert len(names) == len(set(names))
-    for option in offer.options:
+    for option in spec.options:
         assert option.help.strip()
         assert option.read(option.default) == option.default
         assert option.read(str(option.default)) == option.default
-    assert MethodSpec.from_json(json.loads(json.dumps(offer.to_json()))) == offer
+    assert MethodSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
 
 
 def test_names_and_labels_are_unique():
-    offers = [METHODS[name].spec for name in METHODS]
-    assert len({offer.name for offer in offers}) == len(offers)
-    assert len({offer.label for offer in offers}) == len(offers)
+    specs = [METHODS[name].spec for name in METHODS]
+    assert len({spec.name for spec in specs}) == len(specs)
+    assert len({spec.label for spec in specs}) == len(specs)
 
 
-def test_an_offer_with_a_refusal_keeps_it_on_its_way_through_json():
-    offer = replace(METHODS["gradient"].spec, refusal="it cannot be had")
-    assert MethodSpec.from_json(json.loads(json.dumps(offer.to_json()))) == offer
+def test_a_spec_with_a_refusal_keeps_it_on_its_way_through_json():
+    spec = replace(METHODS["gradient"].spec, refusal="it cannot be had")
+    assert MethodSpec.from_json(json.loads(json.dumps(spec.to_json()))) == spec
+
+
+def test_one_file_in_the_folder_adds_a_method(tmp_path, monkeypatch):
+    """The file is found by its table, named by its function, explained by its docstring and run by `attribute`."""
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr("lurk.methods.__path__", [*lurk.methods.__path__, str(tmp_path)])
+    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    (tmp_path / "brightness.py").write_text(
+        '"""Brightness."""\n\nfrom lurk.methods import Map, MapRequest, map_method\n\n\n'
+        '@map_method(label="Brightness", paper="Nobody, 2026", caution="It looks at no unit.")\n'
+        "def brightness(request: MapRequest) -> Map:\n"
+        '    """How bright each pixel is."""\n'
+        "    return Map(request.image.mean(0, keepdim=True))\n"
+    )
+    try:
+        spec = METHODS["brightness"].spec
+        assert (spec.name, spec.shows, spec.gives) == ("brightness", "How bright each pixel is.", "map")
+        image = image_of(3, 16, 16)
+        found = lurk.attribute(model_of("plain"), image, middle_layer(model_of("plain")), 1, method="brightness")
+        assert np.allclose(found[0], image.mean(0).numpy())
+    finally:
+        sys.modules.pop("lurk.methods.brightness", None)
+        vars(lurk.methods).pop("brightness", None)
+
+
+def test_a_method_is_a_function_named_as_its_file():
+    for name in METHODS:
+        assert METHODS[name].run.__module__ == f"lurk.methods.{name}"
+        assert METHODS[name].run.__name__ == name
