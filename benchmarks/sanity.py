@@ -61,7 +61,7 @@ def main() -> None:
                 rules[pair, where].append(alike)
             print(f"photograph {number + 1} of {len(pictures)}, {where}", file=sys.stderr)
     kinds = [*LAYERS, "class"]
-    print(f"EfficientNet-Lite0, {len(pictures)} photographs of {given.data}, real beside randomised weights\n")
+    print(f"EfficientNet-Lite0, {len(pictures)} photographs of {given.data}, real against randomised weights\n")
     table("method", {METHODS[name].spec.label: [found[name, kind] for kind in kinds] for name, _ in found}, kinds)
     if not given.full:
         fewer = {METHODS[name].spec.label: options for name, options in FEWER.items()}
