@@ -17,6 +17,7 @@ WITHOUT_A_MODULE = {
     "test_architecture.py": "checks docs/architecture.md against the code",
     "test_docker.py": "reads the Dockerfile and compose.yaml",
     "test_docs.py": "reads README.md and docs/",
+    "test_extending.py": "adds the files that docs/extending.md shows",
     "test_layout.py": "reads the folders",
     "test_load.py": "runs the load benchmark",
     "test_scale.py": "checks the commands and figures of docs/scale.md",
