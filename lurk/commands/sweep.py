@@ -123,8 +123,8 @@ def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
     """Draw the picture of every unit that has none yet."""
     from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest
     from lurk.methods import METHODS
+    from lurk.worker.loaded_study import open_study
     from lurk.worker.picture_tasks import draw_pictures
-    from lurk.worker.study import open_study
 
     offer = METHODS[DEFAULT_PICTURE].spec
     before, total = 0, sum(layer.units for layer in index.layers)

@@ -9,11 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
+from lurk.graph.activation_layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import independent_layers
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
-from lurk.graph.layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates

@@ -9,9 +9,9 @@ from torch import Tensor, fx
 from torch.fx.node import Argument
 
 from lurk.errors import LayerError, ModelError
+from lurk.graph.activation_layout import Layout
 from lurk.graph.device import dtype_of
 from lurk.graph.hooks import frozen, watching
-from lurk.graph.layout import Layout
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.recorder import tensors_in
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass, field
 
 from torch import Tensor, fx, nn
 
+from lurk.graph.activation_layout import Layout
 from lurk.graph.device import device_of
-from lurk.graph.layout import Layout
 from lurk.records import LayerInfo
 
 

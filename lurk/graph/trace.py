@@ -18,10 +18,10 @@ from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
 
 from lurk.graph.plan import attribute
-from lurk.graph.proxies import Valued, accepted, flat, real
 from lurk.graph.receptive_field import thin
 from lurk.graph.receptive_rules import words
 from lurk.graph.recorder import Recorder, coordinates_of
+from lurk.graph.trace_proxies import Valued, accepted, flat, real
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 SHAPE_QUERIES = words(

@@ -7,7 +7,7 @@ from functools import cached_property
 from typing import Any
 
 from lurk.errors import ImagesError
-from lurk.images.classes import ClassNames
+from lurk.images.class_names import ClassNames
 
 Labels = tuple[int | None, ...]
 

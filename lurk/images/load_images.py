@@ -4,10 +4,10 @@ from os import PathLike, fspath
 from pathlib import Path
 
 from lurk.errors import ImagesError
-from lurk.images.classes import read_class_names
-from lurk.images.dataset import from_dataset
+from lurk.images.class_names import read_class_names
 from lurk.images.image_set import ImageSet
 from lurk.images.sources import SOURCES
+from lurk.images.torch_dataset import from_dataset
 
 
 def load_images(

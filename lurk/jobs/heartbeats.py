@@ -3,8 +3,8 @@
 import json
 from pathlib import Path
 
-from lurk.jobs.record import Clock, Lease
-from lurk.jobs.texts import Texts
+from lurk.jobs.job_record import Clock, Lease
+from lurk.jobs.text_store import Texts
 from lurk.records import canonical
 
 WORKERS = "workers"

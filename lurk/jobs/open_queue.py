@@ -7,12 +7,12 @@ from pathlib import Path
 
 from lurk.config.queue_address import LOCAL, check_queue
 from lurk.errors import CacheError
-from lurk.jobs.disk_texts import open_texts
+from lurk.jobs.disk_text_store import open_texts
 from lurk.jobs.heartbeats import boot_id
+from lurk.jobs.job_record import Clock
 from lurk.jobs.queue import Queue
-from lurk.jobs.record import Clock
 from lurk.jobs.record_queue import RecordQueue
-from lurk.storage.counts import COUNTS, DiskCounts
+from lurk.storage.metric_counts import COUNTS, DiskCounts
 
 
 def open_queue(where: str, cache: Path) -> Queue:
@@ -32,7 +32,7 @@ def open_queue(where: str, cache: Path) -> Queue:
     if where == LOCAL:
         return open_local_queue(cache)
     check_queue(where)
-    from lurk.jobs.celery import open_celery_queue
+    from lurk.jobs.celery_queue import open_celery_queue
 
     return open_celery_queue(where)
 

@@ -9,11 +9,11 @@ from dataclasses import replace
 from typing import Protocol
 
 from lurk.jobs.heartbeats import Heartbeats
-from lurk.jobs.job_records import JobRecords
+from lurk.jobs.job_record import Clock, Entry
+from lurk.jobs.job_store import JobRecords
 from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Job, Limits
-from lurk.jobs.record import Clock, Entry
-from lurk.jobs.texts import Texts
+from lurk.jobs.text_store import Texts
 from lurk.jobs.turns import after_turn, check_room, in_turn, places
 from lurk.records import JobSpec
 

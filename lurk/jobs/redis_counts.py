@@ -8,13 +8,13 @@ import redis
 
 from lurk.config.queue_address import without_password
 from lurk.errors import QueueError
-from lurk.jobs.redis_texts import ANSWER_S
+from lurk.jobs.redis_text_store import ANSWER_S
 
 COUNTED = "lurk:counted"
 
 
 class RedisCounts:
-    """The numbers that the processes of a queue share; see `lurk.storage.counts.Shared`."""
+    """The numbers that the processes of a queue share; see `lurk.storage.metric_counts.Shared`."""
 
     def __init__(self, url: str) -> None:
         """Prepare; the first use connects.

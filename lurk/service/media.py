@@ -10,7 +10,7 @@ from lurk.service.grid_view import COLUMNS, TILE, sprite_boxes, sprite_content
 from lurk.service.method_results import stored_map
 from lurk.service.urls import Media
 from lurk.storage.index import Index
-from lurk.storage.renders import Renders
+from lurk.storage.render_store import Renders
 from lurk.storage.results import read_result
 from lurk.storage.webp import View, decode_view, encode_patch, encode_picture, encode_sprite, patch, thumbnail
 

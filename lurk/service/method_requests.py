@@ -9,7 +9,7 @@ from lurk.jobs.queue import Job
 from lurk.service.method_results import result_view
 from lurk.service.urls import preview_url
 from lurk.storage.index import Index
-from lurk.storage.renders import Renders
+from lurk.storage.render_store import Renders
 from lurk.storage.results import read_offers, read_result
 
 SPEC_PARTS = ("layer", "unit", "units", "method", "image", "target")

@@ -9,7 +9,7 @@ from lurk.service.colormaps import MODES, Floats, scale
 from lurk.service.urls import map_url, opacity_url, picture_url, preview_url, tile_url
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
-from lurk.storage.renders import Renders
+from lurk.storage.render_store import Renders
 from lurk.storage.results import Result, read_offers, read_result
 
 

@@ -9,7 +9,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Job
-from lurk.storage.counts import BUCKETS_S, Name
+from lurk.storage.metric_counts import BUCKETS_S, Name
 
 STATES = ("queued", "running", "done", "failed", "cancelled")
 HELP = {

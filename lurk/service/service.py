@@ -21,11 +21,11 @@ from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
 from lurk.service.urls import read_media
-from lurk.storage.counts import COUNTS
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
-from lurk.storage.renders import Renders
+from lurk.storage.metric_counts import COUNTS
+from lurk.storage.render_store import Renders
 from lurk.storage.results import read_offers
 from lurk.storage.webp import MIMETYPE
 

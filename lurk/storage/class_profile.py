@@ -6,7 +6,7 @@ Axes: u units, y classes. The last two axes are (of the max, of the mean) and (m
 import numpy as np
 
 from lurk.records import Floats
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
 
 
 def class_profile(moments: Array, count: Array) -> Floats:

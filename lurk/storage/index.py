@@ -15,10 +15,10 @@ import numpy as np
 
 from lurk.errors import IndexFormatError, LayerError
 from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
-from lurk.storage.bins import SIDE, bin_edges, quantiles
 from lurk.storage.class_profile import class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
+from lurk.storage.quantile_bins import SIDE, bin_edges, quantiles
 from lurk.storage.unit_state import unit_state
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)

@@ -31,7 +31,7 @@ from lurk.storage.manifest import (
     study_file,
     view_file,
 )
-from lurk.storage.stored_array import Array, Conversion, StoredArray, stored_arrays, write_array
+from lurk.storage.npy_file import Array, Conversion, StoredArray, stored_arrays, write_array
 
 KEPT = ("sweep.lock", "results")
 

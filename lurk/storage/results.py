@@ -21,7 +21,7 @@ from lurk.errors import CacheError
 from lurk.method_spec import MethodSpec
 from lurk.records import Provenance
 from lurk.storage.atomic_files import replace_folder, write_file
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
 
 FORMAT = 1
 OFFERS = "methods.json"

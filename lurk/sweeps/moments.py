@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
 from lurk.sweeps.reducers import Batch, State
 
 BLOCK_BYTES = 1 << 24

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from torch import Tensor
 
-from lurk.storage.stored_array import Array, StoredArray
+from lurk.storage.npy_file import Array, StoredArray
 
 State = Mapping[str, Array | StoredArray]
 

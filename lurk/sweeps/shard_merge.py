@@ -12,12 +12,12 @@ from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter
 from lurk.storage.manifest import generation_folder, read_manifest, shard_folder
-from lurk.storage.stored_array import stored_arrays
-from lurk.sweeps.loop import none_usable
-from lurk.sweeps.options import SweepOptions
+from lurk.storage.npy_file import stored_arrays
 from lurk.sweeps.shards import Shard, cut, is_complete, sweep_shard
 from lurk.sweeps.statistics import Statistics
 from lurk.sweeps.sweep import describe, make_index
+from lurk.sweeps.sweep_loop import none_usable
+from lurk.sweeps.sweep_options import SweepOptions
 
 WAIT_S = 0.5
 FIRST_MERGE_S = 5.0

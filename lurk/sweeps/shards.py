@@ -15,9 +15,9 @@ from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
 from lurk.storage.index_writer import write_shard
 from lurk.storage.manifest import Manifest, read_manifest, shard_folder
-from lurk.sweeps.loop import run_images
-from lurk.sweeps.options import SweepOptions
 from lurk.sweeps.sweep import describe
+from lurk.sweeps.sweep_loop import run_images
+from lurk.sweeps.sweep_options import SweepOptions
 
 Report = Callable[[int], None]
 

@@ -9,8 +9,8 @@ Axes: u units, p sampled positions, c units of one layer.
 import torch
 from torch import Tensor
 
-from lurk.storage.bins import BINS, SHIFT, SIDE
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
+from lurk.storage.quantile_bins import BINS, SHIFT, SIDE
 from lurk.sweeps.reducers import Batch, State
 
 SAMPLES = 1 << 16

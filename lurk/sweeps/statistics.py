@@ -3,7 +3,7 @@
 from typing import Self
 
 from lurk.storage.manifest import Manifest
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
 from lurk.sweeps.moments import ClassMoments, Distribution
 from lurk.sweeps.reducers import Batch, Reducer, State
 from lurk.sweeps.sketch import Sketch

@@ -21,8 +21,8 @@ from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index
 from lurk.storage.manifest import Manifest
-from lurk.sweeps.loop import Progress, run_images
-from lurk.sweeps.options import SweepOptions
+from lurk.sweeps.sweep_loop import Progress, run_images
+from lurk.sweeps.sweep_options import SweepOptions
 
 METHOD_VERSION = 1
 

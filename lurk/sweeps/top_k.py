@@ -9,7 +9,7 @@ Axes: n images of a batch, u units of all layers side by side, k hits.
 import torch
 from torch import Tensor
 
-from lurk.storage.stored_array import Array
+from lurk.storage.npy_file import Array
 from lurk.sweeps.reducers import Batch, State
 
 EMPTY = torch.iinfo(torch.int64).min

@@ -12,7 +12,7 @@ from contextlib import suppress
 from celery.worker import WorkController
 
 from lurk.errors import LurkError
-from lurk.jobs.celery import GRACE_S, MESSAGES, TASK, TIME_LIMIT_S, celery_app, open_celery_queue
+from lurk.jobs.celery_queue import GRACE_S, MESSAGES, TASK, TIME_LIMIT_S, celery_app, open_celery_queue
 from lurk.jobs.queue import Queue
 from lurk.worker.subprocesses import end_process_group
 from lurk.worker.worker import Worker

@@ -8,7 +8,7 @@ from typing import TypeVar
 from lurk.errors import Cancelled, LurkError
 from lurk.logs import JOB, event, seconds_since, within
 from lurk.records import JobSpec
-from lurk.storage.counts import COUNTS
+from lurk.storage.metric_counts import COUNTS
 
 Given = TypeVar("Given")
 Result = dict[str, object] | None

@@ -15,7 +15,7 @@ from lurk.methods.attribution.target import Target, Where, forward_to, locate_ma
 from lurk.methods.randomization_test import check_sanity
 from lurk.methods.run_method import most_probable_class, run_map_method
 from lurk.storage.results import read_result, to_npy, write_result
-from lurk.worker.study import Context, Result, Study
+from lurk.worker.loaded_study import Context, Result, Study
 
 Array = np.ndarray[Any, np.dtype[Any]]
 _Drawn = tuple[Array, dict[str, bytes], dict[str, Any]]  # a map, further files, figures

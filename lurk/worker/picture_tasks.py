@@ -11,10 +11,10 @@ from lurk.jobs.method_request import MethodRequest, preview_key
 from lurk.methods import METHODS, PictureMethod, PictureRequest, Pictures
 from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
 from lurk.methods.run_method import BATCH, run_picture_method
-from lurk.storage.renders import Renders, open_renders
+from lurk.storage.render_store import Renders, open_renders
 from lurk.storage.results import read_result, write_result
 from lurk.storage.webp import View, encode_picture, encode_view, to_view
-from lurk.worker.study import Context, Result, Study
+from lurk.worker.loaded_study import Context, Result, Study
 
 PREVIEW_S = 0.4
 

@@ -10,7 +10,7 @@ from lurk.jobs.lanes import Lane
 from lurk.jobs.queue import Queue
 from lurk.records import JobSpec, Scalar
 from lurk.sweeps.shards import Shard
-from lurk.worker.study import Context
+from lurk.worker.loaded_study import Context
 
 PATIENCE_S = 60.0
 

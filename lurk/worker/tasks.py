@@ -17,16 +17,16 @@ from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.results import publish_offers
-from lurk.sweeps.options import SweepOptions
 from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import sweep
+from lurk.sweeps.sweep_options import SweepOptions
 from lurk.sweeps.verify import verify
+from lurk.worker.loaded_study import Context, Result, Study, open_study
 from lurk.worker.map_tasks import draw_map, draw_sanity
 from lurk.worker.model_cache import cached_model, image_set
 from lurk.worker.picture_tasks import draw_pictures
 from lurk.worker.shard_jobs import ShardJobs, shard_of
-from lurk.worker.study import Context, Result, Study, open_study
 
 BUSY_S = 1.0
 

@@ -17,7 +17,7 @@ from PIL import Image
 
 import lurk
 from lurk.config.settings import Settings
-from lurk.jobs.celery import open_celery_queue
+from lurk.jobs.celery_queue import open_celery_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive

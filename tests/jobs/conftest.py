@@ -25,7 +25,7 @@ def open_queue(request, tmp_path, clock):
     """Opens the queue once more, as another process does."""
     if getattr(request, "param", "local") == "local":
         return lambda: open_local_queue(tmp_path, now=clock)
-    from lurk.jobs.celery import open_celery_queue
+    from lurk.jobs.celery_queue import open_celery_queue
 
     url = request.getfixturevalue("redis_url")
     return lambda: open_celery_queue(url, now=clock, sends_messages=False)

@@ -11,10 +11,10 @@ import pytest
 
 from lurk.errors import QueueError
 from lurk.jobs import open_queue as factories
-from lurk.jobs.job_records import KEPT, LISTS
+from lurk.jobs.job_record import Entry
+from lurk.jobs.job_store import KEPT, LISTS
 from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Queue
-from lurk.jobs.record import Entry
 from lurk.jobs.record_queue import KILLS, LEASE_S
 from lurk.records import JobSpec, canonical
 
@@ -381,7 +381,7 @@ def test_a_thousand_waiting_jobs_are_quick(queue):
 
 
 def test_ended_jobs_are_bounded(queue, monkeypatch):
-    monkeypatch.setattr("lurk.jobs.job_records.KEPT", 20)
+    monkeypatch.setattr("lurk.jobs.job_store.KEPT", 20)
     for number in range(20):
         queue.submit(spec(str(number)), 2)
     for number in range(20):

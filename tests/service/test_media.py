@@ -8,7 +8,7 @@ from lurk.service import media
 from lurk.service.grid_view import grid
 from lurk.service.unit_view import UnitView
 from lurk.service.urls import MEDIA, read_media
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from lurk.storage.webp import decode_view
 
 

@@ -13,7 +13,7 @@ from lurk.service.method_results import result_view
 from lurk.service.service import Service
 from lurk.storage.histogram import share_below
 from lurk.storage.index_writer import show_in_study
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from lurk.storage.results import publish_offers, read_result, result_folder, to_npy, write_result
 from lurk.storage.webp import encode_view
 from tests.storage.test_results import OFFER

@@ -3,7 +3,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from lurk.jobs.queue import Job
 from lurk.records import JobSpec
 from lurk.service.metrics import Metrics
-from lurk.storage.counts import Counts
+from lurk.storage.metric_counts import Counts
 
 
 def samples(metrics):

@@ -12,7 +12,7 @@ from lurk.service.grid_view import grid
 from lurk.service.service import Service
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study, write_index
-from lurk.storage.renders import Renders, open_renders
+from lurk.storage.render_store import Renders, open_renders
 from lurk.storage.webp import encode_view
 from tests.conftest import make_manifest, make_statistics
 

@@ -9,7 +9,7 @@ from lurk.jobs.queue import Limits
 from lurk.service.person import Person
 from lurk.service.service import Service
 from lurk.storage.index_writer import show_in_study
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 
 SETTINGS = Settings(model="toy", data="toy images")
 STUDY, KEY = SETTINGS.study, SETTINGS.sweep_spec().key

@@ -12,7 +12,7 @@ from lurk.records import JobSpec
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE, RESERVE, RESERVE_BYTES, Space, free_bytes, give_up_reserve, keep_reserve
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from lurk.worker.worker import Worker
 from tests.small_disk import fill, small_disk
 

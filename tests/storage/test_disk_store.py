@@ -8,9 +8,9 @@ import sys
 import pytest
 
 from lurk.errors import QueueError
-from lurk.jobs.disk_texts import open_texts
+from lurk.jobs.disk_text_store import open_texts
 from lurk.storage.disk_store import PlainDisk
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 
 
 def mode(path):

@@ -7,7 +7,7 @@ import pytest
 
 from lurk.storage import filesystem
 from lurk.storage.filesystem import file_system, is_shared
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 
 MOUNTS = """overlay / overlay rw 0 0
 server:/lab /mnt/lab nfs4 rw 0 0

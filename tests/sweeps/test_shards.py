@@ -15,10 +15,10 @@ from lurk.storage.index import Index
 from lurk.storage.index_writer import write_index, write_shard
 from lurk.storage.manifest import index_folder, read_manifest
 from lurk.sweeps import shard_merge
-from lurk.sweeps.options import SweepOptions
 from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import Shard, cut, is_done, sweep_shard
 from lurk.sweeps.sweep import describe
+from lurk.sweeps.sweep_options import SweepOptions
 from tests.index_equality import (
     assert_identical,
     assert_same_but_for_rounding,

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from lurk.storage.bins import BINS, SIDE, bin_edges, quantiles
+from lurk.storage.quantile_bins import BINS, SIDE, bin_edges, quantiles
 from lurk.sweeps.sketch import LEAST_SAMPLES, SAMPLES, Sketch, bin_values, sample, sampled_positions
 from tests.sweeps.batches import make_batch
 

@@ -12,7 +12,7 @@ from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from lurk.worker.model_cache import cached_model
 from lurk.worker.worker import Worker
 

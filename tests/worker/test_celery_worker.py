@@ -9,7 +9,7 @@ import time
 import pytest
 
 from lurk.errors import Cancelled
-from lurk.jobs.celery import open_celery_queue
+from lurk.jobs.celery_queue import open_celery_queue
 from lurk.records import JobSpec
 from lurk.worker import celery_worker
 from lurk.worker.supervisor import Supervisor

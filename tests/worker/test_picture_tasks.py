@@ -10,8 +10,8 @@ from lurk.jobs.method_request import MethodRequest
 from lurk.methods.run_method import visualize
 from lurk.storage.results import read_offers, read_result
 from lurk.storage.webp import decode_view
+from lurk.worker.loaded_study import open_study
 from lurk.worker.picture_tasks import draw_pictures
-from lurk.worker.study import open_study
 
 FEW = {"steps": 6}
 

@@ -211,7 +211,7 @@ def test_a_worker_that_hangs_is_replaced(tmp_path, queue, monkeypatch):
 
 
 def test_neither_supervisor_nor_queue_loads_torch():
-    modules = "lurk.worker.supervisor, lurk.jobs.record_queue, lurk.storage.renders, lurk.worker.worker"
+    modules = "lurk.worker.supervisor, lurk.jobs.record_queue, lurk.storage.render_store, lurk.worker.worker"
     code = f"import sys, {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 

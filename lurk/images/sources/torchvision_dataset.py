@@ -5,10 +5,10 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from lurk.errors import ImagesError
-from lurk.images.dataset import from_dataset
 from lurk.images.decoding import DAMAGE
 from lurk.images.image_set import ImageSet
 from lurk.images.sources import SOURCES
+from lurk.images.torch_dataset import from_dataset
 
 TRAIN, TEST, VAL = {"train": False}, {"split": "test"}, {"split": "val"}
 OPTIONS: dict[str, Mapping[str, object]] = {

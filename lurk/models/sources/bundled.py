@@ -7,7 +7,7 @@ import torch
 
 from lurk.errors import ModelError, WeightsError
 from lurk.models.checkpoint import fill, is_file_name
-from lurk.models.imagenet import CLASSES
+from lurk.models.imagenet_classes import CLASSES
 from lurk.models.preprocess import Preprocess
 from lurk.models.sources import PRETRAINED, SOURCES, UNTRAINED, Network
 

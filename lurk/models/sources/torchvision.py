@@ -13,7 +13,7 @@ from torchvision.models import WeightsEnum
 from lurk.errors import ModelError, WeightsError
 from lurk.models.checkpoint import fill, is_file_name
 from lurk.models.download import fetch
-from lurk.models.imagenet import CLASSES
+from lurk.models.imagenet_classes import CLASSES
 from lurk.models.preprocess import Preprocess
 from lurk.models.sources import SOURCES, UNTRAINED, Network
 

@@ -11,7 +11,7 @@ from lurk.config.settings import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.service.person import Person, is_name
 from lurk.web.auth import passwords
-from lurk.web.auth.keys import shared_keys
+from lurk.web.auth.signing_keys import shared_keys
 
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network

@@ -30,7 +30,7 @@ from lurk.config.settings import Settings
 from lurk.jobs.open_queue import share_counts
 from lurk.logs import configure
 from lurk.web.auth.access import open_access
-from lurk.web.auth.guard import security_headers
+from lurk.web.auth.request_guard import security_headers
 from lurk.web.server.listen import BACKLOG, allowed_hosts
 from lurk.web.server.open_service import open_service
 from lurk.web.ui.app import create_app

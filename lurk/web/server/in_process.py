@@ -18,9 +18,9 @@ from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from lurk.web.auth.access import check_open, open_access
-from lurk.web.auth.guard import LARGEST_BODY, security_headers
+from lurk.web.auth.request_guard import LARGEST_BODY, security_headers
 from lurk.web.server.listen import BACKLOG, allowed_hosts, listen, url_of
 from lurk.web.ui.app import create_app
 

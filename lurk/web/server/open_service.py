@@ -7,7 +7,7 @@ from lurk.jobs.queue import Limits
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE, Space
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 
 
 def open_service(settings: Settings) -> Service:

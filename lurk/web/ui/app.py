@@ -13,17 +13,10 @@ from dash.development.base_component import Component
 
 from lurk.service.service import Service
 from lurk.web.auth.access import Access
-from lurk.web.auth.guard import LARGEST_BODY, Guard
-from lurk.web.ui import (
-    compression,
-    ids,
-    login_routes,
-    request_body,
-    responses,
-    routes,
-)
-from lurk.web.ui.addresses import read
+from lurk.web.auth.request_guard import LARGEST_BODY, Guard
+from lurk.web.ui import compression, ids, login_routes, request_body, responses, routes
 from lurk.web.ui.clientside import bind
+from lurk.web.ui.page_addresses import read
 from lurk.web.ui.panels import (
     PANELS,
     grid,

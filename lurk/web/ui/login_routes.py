@@ -12,10 +12,10 @@ from itsdangerous import BadSignature, URLSafeTimedSerializer
 
 from lurk.service.person import OWNER, Person
 from lurk.web.auth.access import Access
-from lurk.web.auth.guard import HEALTH, SAFE_METHODS
+from lurk.web.auth.request_guard import HEALTH, SAFE_METHODS
 from lurk.web.ui import login_page
-from lurk.web.ui.addresses import API
 from lurk.web.ui.login_limit import LoginLimit
+from lurk.web.ui.page_addresses import API
 from lurk.web.ui.responses import JSON_PATHS, error
 
 LOGIN, LOGIN_STYLE, LOGOUT = "/login", "/login.css", "/logout"

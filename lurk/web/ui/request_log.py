@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable, Iterable
 
 from lurk.logs import REQUEST, event, seconds_since, within
-from lurk.storage.counts import COUNTS
-from lurk.web.auth.guard import Application, Environ, Headers, StartResponse
+from lurk.storage.metric_counts import COUNTS
+from lurk.web.auth.request_guard import Application, Environ, Headers, StartResponse
 
 HEADER = "X-Request-ID"
 KINDS = {

@@ -18,8 +18,8 @@ from lurk.service.service import Service
 from lurk.service.study_view import StudyView
 from lurk.service.urls import MEDIA, PREVIEW
 from lurk.storage.webp import MIMETYPE
-from lurk.web.ui.addresses import API, find_layer, find_study, find_unit
 from lurk.web.ui.login_routes import person
+from lurk.web.ui.page_addresses import API, find_layer, find_study, find_unit
 from lurk.web.ui.request_body import LARGEST_NUMBER, name, number, numbers, part, read_json
 from lurk.web.ui.responses import answer
 

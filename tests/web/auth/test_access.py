@@ -12,7 +12,7 @@ from lurk.service.person import Person, is_name
 from lurk.storage.cache_dir import prepare_cache
 from lurk.web.auth import passwords
 from lurk.web.auth.access import check_open, open_access
-from lurk.web.auth.keys import FILE, shared_keys
+from lurk.web.auth.signing_keys import FILE, shared_keys
 
 
 @pytest.fixture
@@ -65,7 +65,7 @@ def test_keys_are_random_long_shared_and_closed_to_others(cache, tmp_path):
 
 
 def test_processes_that_start_at_once_share_one_set_of_keys(cache):
-    code = "import sys, pathlib, lurk.web.auth.keys as keys; print(keys.shared_keys(pathlib.Path(sys.argv[1])))"
+    code = "import sys, pathlib, lurk.web.auth.signing_keys as keys; print(keys.shared_keys(pathlib.Path(sys.argv[1])))"
     running = [
         subprocess.Popen([sys.executable, "-c", code, str(cache)], stdout=subprocess.PIPE, text=True) for _ in range(4)
     ]

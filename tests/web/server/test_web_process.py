@@ -14,7 +14,7 @@ import pytest
 
 from lurk.config.settings import Settings
 from lurk.errors import LurkError
-from lurk.web.auth.guard import LARGEST_BODY, security_headers
+from lurk.web.auth.request_guard import LARGEST_BODY, security_headers
 from lurk.web.server.in_process import start
 from lurk.web.server.web_process import Web, is_serving
 from tests.acceptance.server import command_line, descendants, is_alive

@@ -13,7 +13,7 @@ from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.service.unit_view import UnitView
 from lurk.storage.index_writer import show_in_study
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from tests.web.ui.fake import FakeService, FakeUnit
 
 WEB = Path(lurk.web.__file__).parent

@@ -9,7 +9,7 @@ from lurk.config.settings import Settings
 from lurk.storage.cache_dir import prepare_cache
 from lurk.web.auth import passwords
 from lurk.web.auth.access import HeaderAccess, open_access
-from lurk.web.auth.keys import shared_keys
+from lurk.web.auth.signing_keys import shared_keys
 from lurk.web.ui import login_routes
 from lurk.web.ui.app import create_app
 from lurk.web.ui.login_limit import MOST_OF_ADDRESS, MOST_OF_NAME, WITHIN_S, LoginLimit

@@ -1,6 +1,6 @@
 import pytest
 
-from lurk.storage.counts import COUNTS
+from lurk.storage.metric_counts import COUNTS
 from lurk.web.ui.app import create_app
 from lurk.web.ui.request_log import HEADER, kind_of
 from tests.web.ui.fake import FakeService

@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.addresses import Place, find_layer, find_study, find_unit, read, write
+from lurk.web.ui.page_addresses import Place, find_layer, find_study, find_unit, read, write
 from lurk.web.ui.panels import PANELS
 from lurk.web.ui.request_body import name
 

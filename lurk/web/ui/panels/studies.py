@@ -11,8 +11,8 @@ from dash.development.base_component import Component
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView
 from lurk.web.ui import ids
-from lurk.web.ui.addresses import write
 from lurk.web.ui.clientside import attributes
+from lurk.web.ui.page_addresses import write
 from lurk.web.ui.panels import PANELS
 from lurk.web.ui.words import base_name, moment
 

@@ -10,8 +10,8 @@ from werkzeug.exceptions import BadRequest
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
-from lurk.web.ui.addresses import find_unit
 from lurk.web.ui.clientside import attributes, bind
+from lurk.web.ui.page_addresses import find_unit
 from lurk.web.ui.panels import PANELS, sections
 from lurk.web.ui.request_body import name, number
 

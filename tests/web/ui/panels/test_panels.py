@@ -6,8 +6,8 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import BadRequest
 
-from lurk.web.ui.addresses import Place
 from lurk.web.ui.figures import text
+from lurk.web.ui.page_addresses import Place
 from lurk.web.ui.panels import (
     PANELS,
     SECTIONS,
@@ -17,11 +17,11 @@ from lurk.web.ui.panels import (
     jobs,
     layers,
     not_found,
-    picture,
     skipped_images,
     studies,
     top_images,
     unit_modal,
+    unit_picture,
 )
 from tests.web.ui.fake import UNTRAINED, FakeService
 from tests.web.ui.made_up import LAYERS
@@ -111,7 +111,9 @@ def test_every_hit_has_room_for_the_map_of_its_image():
 
 def test_the_picture_has_room_that_says_for_which_unit():
     (room,) = [
-        part for part in picture.wants(shown(3), "max")._traverse() if getattr(part, "className", "") == "wants-room"
+        part
+        for part in unit_picture.wants(shown(3), "max")._traverse()
+        if getattr(part, "className", "") == "wants-room"
     ]
     assert (getattr(room, "data-layer"), getattr(room, "data-unit"), room.children) == ("layer1.0.conv1", "3", None)
 

@@ -12,9 +12,9 @@ from itertools import islice
 import celery
 import kombu.exceptions
 
-from lurk.jobs.record import Clock
+from lurk.jobs.job_record import Clock
 from lurk.jobs.record_queue import RecordQueue
-from lurk.jobs.redis_texts import ANSWER_S, RedisTexts
+from lurk.jobs.redis_text_store import ANSWER_S, RedisTexts
 
 TASK, MESSAGES = "lurk.job", "lurk"
 TIME_LIMIT_S = 3600.0

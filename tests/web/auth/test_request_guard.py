@@ -2,7 +2,7 @@ import io
 
 import pytest
 
-from lurk.web.auth.guard import LARGEST_BODY, Guard
+from lurk.web.auth.request_guard import LARGEST_BODY, Guard
 
 
 def ask(method="GET", path="/", host="localhost:8050", allowed=(), body=b"", **headers):

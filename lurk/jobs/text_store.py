@@ -1,4 +1,6 @@
-"""What the queue needs of a store: texts by name, changed in transactions. See `disk_texts` and `redis_texts`."""
+"""What the queue needs of a store: texts by name, changed in transactions. Two modules implement it, `disk_text_store` and
+`redis_text_store`.
+"""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from lurk.errors import IndexFormatError
-from lurk.storage import stored_array
-from lurk.storage.stored_array import StoredArray, stored_arrays, write_array
+from lurk.storage import npy_file
+from lurk.storage.npy_file import StoredArray, stored_arrays, write_array
 
 
 @pytest.fixture
@@ -30,7 +30,7 @@ ARRAYS = {
 @pytest.mark.parametrize("slice_bytes", [1, 100, 1 << 24])
 @pytest.mark.parametrize("name", ARRAYS)
 def test_an_array_is_read_as_it_was_written(file, monkeypatch, name, slice_bytes):
-    monkeypatch.setattr(stored_array, "SLICE_BYTES", slice_bytes)
+    monkeypatch.setattr(npy_file, "SLICE_BYTES", slice_bytes)
     array = ARRAYS[name]
     write(file, array)
     stored = StoredArray(file)
@@ -49,7 +49,7 @@ def test_a_slice_is_an_array_of_its_own(file):
 
 
 def test_rows_are_converted_a_slice_at_a_time(file, monkeypatch):
-    monkeypatch.setattr(stored_array, "SLICE_BYTES", 64)
+    monkeypatch.setattr(npy_file, "SLICE_BYTES", 64)
     seen = []
 
     def halved(rows):

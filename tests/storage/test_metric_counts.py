@@ -5,12 +5,12 @@ import pytest
 
 from lurk.errors import CacheError, QueueError
 from lurk.jobs.redis_counts import RedisCounts
-from lurk.storage.counts import Counts, DiskCounts
+from lurk.storage.metric_counts import Counts, DiskCounts
 
 OTHER = """
 import sys
 from pathlib import Path
-from lurk.storage.counts import COUNTS
+from lurk.storage.metric_counts import COUNTS
 from lurk.jobs.open_queue import share_counts
 share_counts(sys.argv[2], Path(sys.argv[1]))
 COUNTS.add("lurk_renders", 2, found="yes")

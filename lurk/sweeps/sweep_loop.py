@@ -22,8 +22,8 @@ from lurk.storage.index_writer import IndexWriter
 from lurk.storage.webp import encode_view, to_view
 from lurk.sweeps.image_reader import USER_ERRORS, ImageReader
 from lurk.sweeps.measurement import Measurement
-from lurk.sweeps.options import SweepOptions
 from lurk.sweeps.statistics import Statistics
+from lurk.sweeps.sweep_options import SweepOptions
 
 FIRST_CHECKPOINT_S, LONGEST_CHECKPOINT_S = 1.0, 30.0
 CHECKPOINT_COST = 0.1

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from lurk.storage.renders import open_renders
+from lurk.storage.render_store import open_renders
 from tests.storage.damage import DAMAGES, damage, database, spoil
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from lurk.web.ui.addresses import MISSING, Place, read, write
+from lurk.web.ui.page_addresses import MISSING, Place, read, write
 
 
 @pytest.mark.parametrize(

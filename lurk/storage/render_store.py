@@ -15,8 +15,8 @@ import diskcache
 
 from lurk.errors import CacheError
 from lurk.storage.cache_dir import machine_folder
-from lurk.storage.counts import COUNTS
 from lurk.storage.disk_store import is_damage, open_store
+from lurk.storage.metric_counts import COUNTS
 
 LIMIT_BYTES = 1 << 30
 TIMEOUT_S = 2.0

@@ -15,9 +15,9 @@ from bisect import insort
 from collections.abc import Iterable
 
 from lurk.errors import QueueError
+from lurk.jobs.job_record import Entry, Row
 from lurk.jobs.lanes import Lane
-from lurk.jobs.record import Entry, Row
-from lurk.jobs.texts import Texts
+from lurk.jobs.text_store import Texts
 from lurk.jobs.turns import Waiting
 from lurk.records import canonical
 

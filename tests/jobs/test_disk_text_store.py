@@ -6,7 +6,7 @@ import sys
 import pytest
 
 from lurk.errors import QueueError
-from lurk.jobs.disk_texts import open_texts
+from lurk.jobs.disk_text_store import open_texts
 from tests.storage.damage import DAMAGES, damage, database, spoil
 
 
@@ -88,7 +88,7 @@ def test_each_damage_of_the_queue_is_reported_and_left_as_it_is(tmp_path, damage
 
 def test_many_open_a_new_queue_at_once(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from lurk.jobs.disk_texts import open_texts\n"
+        "import sys; from pathlib import Path; from lurk.jobs.disk_text_store import open_texts\n"
         "texts = open_texts(Path(sys.argv[1]))\n"
         "for _ in range(20): texts.next_number('n')"
     )

@@ -11,18 +11,18 @@ from contextlib import suppress
 import pytest
 
 from lurk.errors import LurkError, QueueError
-from lurk.jobs import celery as module
-from lurk.jobs import redis_texts
-from lurk.jobs.celery import GRACE_S, MESSAGES, TIME_LIMIT_S, VISIBILITY_S, celery_app, open_celery_queue
+from lurk.jobs import celery_queue as module
+from lurk.jobs import redis_text_store
+from lurk.jobs.celery_queue import GRACE_S, MESSAGES, TIME_LIMIT_S, VISIBILITY_S, celery_app, open_celery_queue
 from lurk.jobs.open_queue import open_queue
 from lurk.jobs.record_queue import LEASE_S
-from lurk.jobs.redis_texts import LOCK, RedisTexts
+from lurk.jobs.redis_text_store import LOCK, RedisTexts
 from lurk.records import JobSpec
 from tests.jobs.conftest import Clock
 from tests.jobs.test_record_queue import HAMMER, invariants, spec
 
 REDIS_HAMMER = HAMMER.replace(
-    "from lurk.jobs.open_queue import open_local_queue", "from lurk.jobs.celery import open_celery_queue"
+    "from lurk.jobs.open_queue import open_local_queue", "from lurk.jobs.celery_queue import open_celery_queue"
 )
 REDIS_HAMMER = REDIS_HAMMER.replace(
     "open_local_queue(Path(sys.argv[1]))", "open_celery_queue(sys.argv[1], sends_messages=False)"
@@ -88,7 +88,7 @@ def test_celery_is_set_as_is_safe():
 
 
 def test_a_change_that_was_held_up_for_longer_than_its_lock_is_not_made(redis_url, monkeypatch):
-    monkeypatch.setattr(redis_texts, "LOCK_S", 0.05)
+    monkeypatch.setattr(redis_text_store, "LOCK_S", 0.05)
     slow, other = RedisTexts(redis_url), RedisTexts(redis_url)
 
     def hold_up():
@@ -107,7 +107,7 @@ def test_a_lock_left_by_a_killed_process_runs_out(redis_url, redis_server, monke
     texts = RedisTexts(redis_url)
     texts.put("a", "b")
     assert texts.get("a") == "b"
-    monkeypatch.setattr(redis_texts, "PATIENCE_S", 0.1)
+    monkeypatch.setattr(redis_text_store, "PATIENCE_S", 0.1)
     redis_server.client().set(LOCK, "of the living")
     with pytest.raises(QueueError, match="held for too long"):
         texts.put("a", "c")
@@ -173,7 +173,7 @@ def test_two_processes_never_claim_the_same_job(redis_url):
     for number in range(120):
         queue.submit(spec(str(number)), number % 3)
     code = (
-        "import sys; from lurk.jobs.celery import open_celery_queue\n"
+        "import sys; from lurk.jobs.celery_queue import open_celery_queue\n"
         "queue = open_celery_queue(sys.argv[1], sends_messages=False); number = 0\n"
         "while job := queue.claim(f'{sys.argv[2]}/{number}'):\n"
         "    print(job.spec.study); number += 1"
@@ -205,7 +205,7 @@ def test_a_redis_without_a_password_on_another_machine_is_never_asked(tmp_path):
 
 
 def test_the_queue_loads_no_torch():
-    code = "import sys, lurk.jobs.celery, lurk.worker.supervisor; sys.exit('torch' in sys.modules)"
+    code = "import sys, lurk.jobs.celery_queue, lurk.worker.supervisor; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
