@@ -1,5 +1,6 @@
-"""What the queue needs of a store: texts by name, changed in transactions. Two modules implement it, `disk_text_store` and
-`redis_text_store`.
+"""What the queue needs of a store: texts by name, changed in transactions.
+
+`disk_text_store` and `redis_text_store` are the two that there are.
 """
 
 from collections.abc import Mapping
