@@ -20,7 +20,7 @@ import numpy as np
 from PIL import Image
 
 import lurk
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.web.server.open_service import open_service
 from lurk.web.ui.app import create_app
 from lurk.worker.tasks import run

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from lurk.commands import COMMANDS
-from lurk.config.settings import DEFAULT_PORT, Settings, settings_from
+from lurk.config.options import DEFAULT_PORT, Settings, settings_from
 from lurk.web.server.web_process import main as is_alive
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lurk.commands import COMMANDS
-from lurk.config.settings import Settings, flag
+from lurk.config.options import Settings, flag
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()

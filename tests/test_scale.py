@@ -8,7 +8,7 @@ import pytest
 
 from lurk.cli import _parser
 from lurk.commands import COMMANDS
-from lurk.config.settings import settings_from
+from lurk.config.options import settings_from
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "docs" / "scale.md").read_text()

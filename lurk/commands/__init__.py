@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from lurk.config.settings import STUDY_OPTIONS, Settings
+from lurk.config.options import STUDY_OPTIONS, Settings
 from lurk.registry import Registry
 
 Run = Callable[[Settings, argparse.Namespace], int]

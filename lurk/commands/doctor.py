@@ -17,8 +17,8 @@ from typing import Any
 
 from lurk.commands import STUDY, command
 from lurk.config.lurk_toml import read
+from lurk.config.options import DEFAULT_PORT, Settings
 from lurk.config.queue_address import LOCAL, without_password
-from lurk.config.settings import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import open_queue
 from lurk.records import UnitRef

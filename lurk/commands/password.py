@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from lurk.commands import command
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import LurkError
 from lurk.storage.atomic_files import write_file
 from lurk.web.auth.passwords import line

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lurk.commands import command
 from lurk.config.lurk_toml import Config, absolute_path, read
-from lurk.config.settings import Settings, variable
+from lurk.config.options import Settings, variable
 from lurk.config.study_list import read_lists
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import open_queue

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from lurk.commands import SHARED_QUEUE, STUDY, WORKER, command
 from lurk.config.lurk_toml import read
+from lurk.config.options import Settings, pass_to_workers
 from lurk.config.queue_address import LOCAL
-from lurk.config.settings import Settings, pass_to_workers
 from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.service.study_changes import apply_config

@@ -10,8 +10,8 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from lurk.commands import SHARED_QUEUE, STUDY, command
+from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL
-from lurk.config.settings import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import LurkError, QueueError
 from lurk.jobs.lanes import Lane

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from tqdm import tqdm
 
 from lurk.commands import STUDY, command
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec
 from lurk.service.colormaps import MODES, colour_map

@@ -3,7 +3,7 @@
 import argparse
 
 from lurk.commands import WORKER, command
-from lurk.config.settings import Settings, pass_to_workers
+from lurk.config.options import Settings, pass_to_workers
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE
 from lurk.worker import supervisor

@@ -20,7 +20,7 @@ from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from lurk.config.settings import LONGEST_NAME, STUDY_OPTIONS, Settings, flag
+from lurk.config.options import LONGEST_NAME, STUDY_OPTIONS, Settings, flag
 from lurk.config.toml_lines import Keys, Table, line_of, syntax_error
 from lurk.errors import LurkError
 from lurk.images.sources import SOURCES

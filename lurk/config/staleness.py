@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 
 MOST_SUBFOLDERS = 2_000
 WORDS = {

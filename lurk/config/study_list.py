@@ -19,7 +19,7 @@ from typing import Any, Self
 from filelock import FileLock
 
 from lurk.config.lurk_toml import absolute_path
-from lurk.config.settings import STUDY_OPTIONS, Settings
+from lurk.config.options import STUDY_OPTIONS, Settings
 from lurk.errors import CacheError, LurkError
 from lurk.storage.atomic_files import write_file
 

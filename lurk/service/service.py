@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.jobs.lanes import Lane
 from lurk.jobs.method_request import KINDS, MethodRequest, preview_key

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.staleness import differences
 from lurk.records import canonical
 from lurk.service.grid_view import COLUMNS, sprite

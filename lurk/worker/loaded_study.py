@@ -10,7 +10,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import ImagesError
 from lurk.graph.device import choose_device, moved_to
 from lurk.graph.plan import Plan

@@ -10,7 +10,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 
 from torch.nn.parameter import is_lazy
 
-from lurk.config.settings import Settings, settings_from
+from lurk.config.options import Settings, settings_from
 from lurk.errors import ImagesError, WeightsError
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import BusyError, LurkError
 from lurk.jobs.method_request import MethodRequest

@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 import lurk
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.celery_queue import open_celery_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.storage.index_writer import show_in_study
 from lurk.web.server.web_process import Web
 from tests.waiting import wait_for

@@ -2,7 +2,7 @@ import pytest
 
 from lurk.commands import doctor
 from lurk.commands.doctor import deployment
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.open_queue import open_local_queue, open_queue
 from lurk.records import JobSpec
 from lurk.storage.cache_dir import prepare_cache

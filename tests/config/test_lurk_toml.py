@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from lurk.config.lurk_toml import SERVER_OPTIONS, read
-from lurk.config.settings import STUDY_OPTIONS, Settings
+from lurk.config.options import STUDY_OPTIONS, Settings
 from lurk.errors import LurkError
 
 ROOT = Path(__file__).resolve().parents[2]

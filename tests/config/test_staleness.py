@@ -2,7 +2,7 @@ import os
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.staleness import differences, made_with
 
 

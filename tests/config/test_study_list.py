@@ -8,7 +8,7 @@ import time
 import pytest
 
 from lurk.config.lurk_toml import read
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.study_list import StudyList, list_file, lock_list, read_lists, studies_of
 from lurk.errors import CacheError
 

@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import LurkError
 from lurk.jobs.method_request import MethodRequest
 from lurk.jobs.open_queue import open_local_queue

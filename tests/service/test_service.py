@@ -4,7 +4,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import LayerError, LurkError
 from lurk.jobs.open_queue import open_local_queue

@@ -2,7 +2,7 @@
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import NotAllowedError, QueueFullError
 from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Limits

@@ -5,7 +5,7 @@ import os
 import pytest
 
 from lurk.config.lurk_toml import read
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.study_list import list_file, studies_of
 from lurk.jobs.open_queue import open_local_queue
 from lurk.service.study_changes import Change, apply_config

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import CacheError, DiskFullError, QueueError
 from lurk.jobs.open_queue import open_local_queue
 from lurk.jobs.queue import Limits

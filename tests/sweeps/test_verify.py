@@ -5,7 +5,7 @@ from PIL import Image
 from torch import nn
 
 import lurk
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec, UnitRef
 from lurk.sweeps.verify import verify

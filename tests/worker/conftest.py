@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.method_request import MethodRequest
 from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service

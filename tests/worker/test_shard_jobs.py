@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import Cancelled, QueueError
 from lurk.jobs.open_queue import open_local_queue
 from lurk.storage.index import Index

@@ -31,7 +31,7 @@ from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 from lurk.methods import MapRequest
-from lurk.methods.attribution.rectifiers import Gradients, Rectifier, find_rectifiers, unclear_rectifier
+from lurk.methods.attribution.rectifier_search import Gradients, Rectifier, find_rectifiers, unclear_rectifier
 from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 
 Rule = Literal["gradient", "deconvnet", "guided"]

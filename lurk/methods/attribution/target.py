@@ -12,7 +12,7 @@ from lurk.errors import LurkError
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import Activations, partial_forward
 from lurk.graph.plan import Plan
-from lurk.methods.attribution.rectifiers import open_upper_bound
+from lurk.methods.attribution.rectifier_search import open_upper_bound
 
 Where = Literal["maximum", "position", "map", "class"]
 WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")

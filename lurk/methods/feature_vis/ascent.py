@@ -14,7 +14,7 @@ from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods import Show
-from lurk.methods.attribution.rectifiers import Gradients, Rectifier, find_rectifiers
+from lurk.methods.attribution.rectifier_search import Gradients, Rectifier, find_rectifiers
 from lurk.methods.feature_vis.objectives import Objective
 from lurk.methods.feature_vis.parameterization import Parameterization
 from lurk.methods.feature_vis.regularizers import Policy, Regularizers, mean_distance, total_variation

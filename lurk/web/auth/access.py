@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Sequence
 from pathlib import Path
 
-from lurk.config.settings import DEFAULT_PORT, Settings
+from lurk.config.options import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.service.person import Person, is_name
 from lurk.web.auth import passwords

@@ -25,8 +25,8 @@ from gunicorn.http import wsgi
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
-from lurk.config.settings import Settings
 from lurk.jobs.open_queue import share_counts
 from lurk.logs import configure
 from lurk.web.auth.access import open_access

@@ -12,7 +12,7 @@ from waitress.channel import HTTPChannel
 from waitress.task import ErrorTask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache

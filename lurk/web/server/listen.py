@@ -4,7 +4,7 @@ import errno
 import os
 import socket
 
-from lurk.config.settings import DEFAULT_PORT, Settings
+from lurk.config.options import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.web.auth.access import LOOPBACK, check_open
 

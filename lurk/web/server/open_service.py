@@ -1,6 +1,6 @@
 """Opens the service of a server: the only place that puts studies, cache, queue and renders together."""
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.config.study_list import studies_of
 from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Limits

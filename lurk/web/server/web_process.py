@@ -12,8 +12,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL
-from lurk.config.settings import Settings
 from lurk.errors import LurkError
 from lurk.logs import event
 from lurk.web.server.listen import listen, url_of

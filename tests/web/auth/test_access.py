@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import CacheError, LurkError
 from lurk.service.person import Person, is_name
 from lurk.storage.cache_dir import prepare_cache

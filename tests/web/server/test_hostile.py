@@ -11,7 +11,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index_writer import show_in_study, write_index
 from lurk.web.auth.access import TokenAccess, open_access

@@ -2,7 +2,7 @@ import socket
 
 import pytest
 
-from lurk.config.settings import DEFAULT_PORT, Settings
+from lurk.config.options import DEFAULT_PORT, Settings
 from lurk.errors import LurkError
 from lurk.web.auth.access import check_open
 from lurk.web.server.listen import listen, url_of

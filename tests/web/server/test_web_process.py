@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.errors import LurkError
 from lurk.web.auth.request_guard import LARGEST_BODY, security_headers
 from lurk.web.server.in_process import start
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 
 PARENT = """
 import sys, time
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.web.server.web_process import Web
 with Web(Settings(port=0, cache=sys.argv[1])) as web:
     web.wait(lambda: False)

@@ -8,7 +8,7 @@ from typing import get_type_hints
 import pytest
 
 import lurk.web
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.service.unit_view import UnitView

@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from lurk.config.settings import Settings
+from lurk.config.options import Settings
 from lurk.storage.cache_dir import prepare_cache
 from lurk.web.auth import passwords
 from lurk.web.auth.access import HeaderAccess, open_access

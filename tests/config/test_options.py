@@ -3,7 +3,7 @@ import dataclasses
 
 import pytest
 
-from lurk.config.settings import Settings, add_options, flag, pass_to_workers, settings_from
+from lurk.config.options import Settings, add_options, flag, pass_to_workers, settings_from
 from lurk.errors import LurkError
 
 
