@@ -53,7 +53,7 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
     source = tmp_path / "net.py"
     source.write_text(NETWORK)
     generator = np.random.default_rng(0)
-    for number in range(45 * kills):
+    for number in range(45 * (kills + 4)):
         place = tmp_path / "images" / f"class{number % 5}"
         place.mkdir(parents=True, exist_ok=True)
         Image.fromarray(generator.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(place / f"{number}.jpg")

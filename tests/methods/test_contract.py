@@ -166,7 +166,8 @@ def test_one_file_in_the_folder_adds_a_method(tmp_path, monkeypatch):
     """The file is found by its table, named by its function, explained by its docstring and run by `attribute`."""
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr("lurk.methods.__path__", [*lurk.methods.__path__, str(tmp_path)])
-    monkeypatch.setattr(METHODS, "_entries", dict(METHODS._entries))
+    monkeypatch.setattr(METHODS, "_entries", {name: METHODS[name] for name in METHODS})
+    monkeypatch.delitem(vars(METHODS), "_modules")  # as in a process that has not looked yet
     (tmp_path / "brightness.py").write_text(
         '"""Brightness."""\n\nfrom lurk.methods import Map, MapRequest, map_method\n\n\n'
         '@map_method(label="Brightness", paper="Nobody, 2026", caution="It looks at no unit.")\n'
