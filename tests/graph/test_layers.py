@@ -33,6 +33,7 @@ NETWORKS = {
     "swin_t": 41,
     "efficientnet_lite0": 59,
 }
+LARGE = {"vgg16", "resnet50", "densenet121", "inception_v3", "vit_b_16"}  # the others show the same in less time
 
 
 def make(name: str) -> nn.Module:
@@ -68,7 +69,7 @@ def check(
     return made, seen
 
 
-@pytest.mark.parametrize("name", list(NETWORKS))
+@pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in LARGE)) for name in NETWORKS])
 def test_every_layer_is_found_in(name: str) -> None:
     module, side = make(name), 299 if name == "inception_v3" else 224
     made = find_layers(module, (3, side, side))

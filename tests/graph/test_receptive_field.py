@@ -114,10 +114,11 @@ def test_sizes_and_jumps_are_the_published_ones(model: str, layer: str, size: in
     assert found.jump == (jump, jump)
 
 
-NETWORKS = ["alexnet", "vgg11", "resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x1_0", "efficientnet_lite0"]
+NETWORKS = ["alexnet", "vgg11", "resnet18", "squeezenet1_1", "mobilenet_v2", "shufflenet_v2_x1_0"]
+BUNDLED = pytest.param("efficientnet_lite0", marks=pytest.mark.slow)  # at its full size
 
 
-@pytest.mark.parametrize("name", NETWORKS)
+@pytest.mark.parametrize("name", [*NETWORKS, BUNDLED])
 def test_box_is_the_bounding_box_of_the_gradient(name: str) -> None:
     shape = (3, 224, 224) if name == "efficientnet_lite0" else (3, 96, 128)
     module = make(name)
@@ -129,7 +130,7 @@ def test_box_is_the_bounding_box_of_the_gradient(name: str) -> None:
         assert agree(box, seen, *shape[1:]), layer
 
 
-@pytest.mark.parametrize("name", ["densenet121", "resnet18", "googlenet"])
+@pytest.mark.parametrize("name", [pytest.param("densenet121", marks=pytest.mark.slow), "resnet18", "googlenet"])
 def test_gradient_lies_inside_the_box_with_ordinary_weights(name: str) -> None:
     options = {"init_weights": False, "aux_logits": False, "transform_input": True} if name == "googlenet" else {}
     module = torchvision.models.get_model(name, weights=None, **options).double().eval()
