@@ -2,11 +2,8 @@
 
 import argparse
 import os
-import signal
 import sys
-import threading
 import webbrowser
-from types import FrameType
 from typing import TYPE_CHECKING
 
 from lurk.commands import SHARED_QUEUE, STUDY, WORKER, command
@@ -20,6 +17,7 @@ from lurk.storage.disk_space import MEGABYTE
 from lurk.web.auth.access import check_open, open_access
 from lurk.web.server.open_service import open_service
 from lurk.web.server.web_process import Web
+from lurk.worker.stop_event import StopEvent
 from lurk.worker.supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -43,8 +41,8 @@ def run(settings: Settings, _arguments: argparse.Namespace) -> int:
     pass_to_workers(settings)
     service = open_service(settings)
     access = open_access(settings, service.cache)
-    stop = threading.Event()
-    _stop_on_signals(stop)
+    stop = StopEvent()
+    stop.set_on_signals()
     with _web(service, settings) as web, _workers(settings, service):
         if settings.config:
             apply_config(service.cache, read(settings.config), service.queue, process=os.getpid())
@@ -90,7 +88,7 @@ def _web(service: Service, settings: Settings) -> "Web | Server":
     return Web(settings)
 
 
-def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
+def _wait(service: Service, settings: Settings, stop: StopEvent) -> None:
     """Wait for a signal, or until the first sweep of the only study fails to begin because of a user's mistake."""
     printed: set[tuple[str, str]] = set()
     while not stop.wait(WATCH_ALL_S if settings.config else WATCH_S):
@@ -104,14 +102,6 @@ def _wait(service: Service, settings: Settings, stop: threading.Event) -> None:
                 printed.add((study, words))
                 about = f"{study}: " if settings.config else ""
                 print(f"lurk: {about}{words}", file=sys.stderr, flush=True)
-
-
-def _stop_on_signals(stop: threading.Event) -> None:
-    def handle(_number: int, _frame: FrameType | None) -> None:
-        stop.set()
-
-    signal.signal(signal.SIGINT, handle)
-    signal.signal(signal.SIGTERM, handle)
 
 
 def _has_screen() -> bool:

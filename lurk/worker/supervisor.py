@@ -8,7 +8,6 @@ lost.
 import argparse
 import logging
 import os
-import signal
 import sys
 import threading
 import time
@@ -25,6 +24,7 @@ from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Queue
 from lurk.logs import configure, event
 from lurk.storage.disk_space import keep_reserve
+from lurk.worker.stop_event import StopEvent
 from lurk.worker.subprocesses import GRACE_S, KILLED, RestartingProcess, how_it_ended
 
 WATCH_S = 0.1
@@ -117,12 +117,11 @@ def run(  # noqa: PLR0913 - the options of the command line
         stuck_s: Seconds without progress after which a job is ended; a sweep has three times as many.
         queue: Where the queue is, `local` or the address of a Redis.
     """
-    over = threading.Event()
+    over = StopEvent()
     if with_parent:
         threading.Thread(target=_set_at_end_of_input, args=(over,), name="parent", daemon=True).start()
     if threading.current_thread() is threading.main_thread():
-        for number in (signal.SIGINT, signal.SIGTERM):
-            signal.signal(number, lambda _number, _frame: over.set())
+        over.set_on_signals()
     jobs = open_queue(queue, cache)
     arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
     slots = [_WorkerSlot(jobs, arguments, stuck_s, queue) for _ in range(workers)]
@@ -136,7 +135,7 @@ def run(  # noqa: PLR0913 - the options of the command line
             end.join()
 
 
-def _watch(queue: Queue, slots: Sequence[_WorkerSlot], over: threading.Event, keep_space: Callable[[], object]) -> None:
+def _watch(queue: Queue, slots: Sequence[_WorkerSlot], over: StopEvent, keep_space: Callable[[], object]) -> None:
     due = reserve_due = 0.0
     while not over.wait(WATCH_S):
         for slot in slots:
@@ -153,7 +152,7 @@ def _watch(queue: Queue, slots: Sequence[_WorkerSlot], over: threading.Event, ke
             keep_space()
 
 
-def _set_at_end_of_input(over: threading.Event) -> None:
+def _set_at_end_of_input(over: StopEvent) -> None:
     while os.read(0, 4096):
         pass
     over.set()

@@ -15,6 +15,7 @@ from lurk.jobs.queue import Job
 from lurk.records import JobSpec, canonical
 from lurk.storage.disk_space import Space
 from lurk.worker.running_job import RunningJob
+from lurk.worker.stop_event import StopEvent
 
 BEAT_S = 0.5
 POLL_S = 0.1
@@ -44,7 +45,7 @@ class Worker:
         self._running: list[RunningJob] = []
         self._lock = threading.Lock()
         self.claims = 0
-        self._ending, self._news = threading.Event(), threading.Event()
+        self._ending, self._news = StopEvent(), threading.Event()
 
     def run_next(self, *, below: int | None = None) -> bool:
         """Run the next job, of the lanes `below` if that is given; returns whether there was one, and room for it."""
