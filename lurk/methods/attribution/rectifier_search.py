@@ -10,14 +10,10 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from lurk.graph.hooks import Alter
+from lurk.graph.receptive_rules import words
 
 Gradients = tuple[Tensor | None, ...]
 Edge = tuple[Node | None, int]
-
-
-def words(text: str) -> frozenset[str]:
-    """Return the set of the words of a text."""
-    return frozenset(text.split())
 
 
 ALWAYS = words("Relu LeakyRelu PreluKernel RreluWithNoise Elu Celu Silu Gelu Mish Hardswish Softplus")
