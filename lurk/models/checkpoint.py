@@ -27,12 +27,12 @@ class Filled:
     Args:
         name: Name of the file.
         sha256: SHA-256 of the file.
-        note: What was removed from its names so that they fit; empty if nothing was.
+        notes: What was taken from it; empty if its names fit as they are.
     """
 
     name: str
     sha256: str
-    note: str
+    notes: tuple[str, ...] = ()
 
 
 def is_file_name(weights: str) -> bool:
@@ -61,7 +61,8 @@ def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = N
     with torch.no_grad():
         module.load_state_dict(weights, strict=False)
     removed += [f"prefix {prefix!r}" for prefix in prefixes]
-    return Filled(file.name, sha256, f"{file.name}: {' and '.join(removed)} taken off its names" if removed else "")
+    note = f"{file.name}: {' and '.join(removed)} taken off its names"
+    return Filled(file.name, sha256, (note,) if removed else ())
 
 
 def _hash(file: Path) -> str:

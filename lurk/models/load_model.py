@@ -77,6 +77,7 @@ def load_model(
         examined.std,
         "; ".join(note for note in notes if note),
         built.weight_hash,
+        built.notes,
     )
 
 

@@ -31,6 +31,7 @@ class Model:
         std: What it then divides by, one number a channel; None if not known.
         notice: A warning that every user must see; empty if there is none.
         file_hash: SHA-256 of the weights file; None if the weights do not come from one file.
+        notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
     """
 
     module: nn.Module
@@ -45,6 +46,7 @@ class Model:
     std: tuple[float, ...] | None = None
     notice: str = ""
     file_hash: str | None = field(default=None, repr=False)
+    notes: tuple[str, ...] = ()
     _plans: dict[object, Plan] = field(default_factory=dict, repr=False, init=False)
 
     @property

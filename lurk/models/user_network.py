@@ -95,13 +95,14 @@ def _with_weights(network: Network, weights: str | None) -> Network:
         )
     module = copy.deepcopy(network.module)
     filled = fill(module, weights)
-    return replace(network, module=module, weights=filled.name, weight_hash=filled.sha256, notice=filled.note)
+    return replace(network, module=module, weights=filled.name, weight_hash=filled.sha256, notes=filled.notes)
 
 
 def _described(value: object, source: str, name: str) -> Network:
     if isinstance(value, Model):
         network = Network(value.module, value.source, value.name, value.preprocess, value.classes, value.weights)
-        return replace(network, weight_hash=value.file_hash, notice=value.notice, input_shape=value.input_shape)
+        network = replace(network, weight_hash=value.file_hash, notice=value.notice, input_shape=value.input_shape)
+        return replace(network, notes=value.notes)
     module, preprocess, classes = (*value, None, None, None)[:3] if isinstance(value, tuple) else (value, None, None)
     if not isinstance(module, nn.Module) or (isinstance(value, tuple) and len(value) > 3):
         raise ModelError(

@@ -66,14 +66,14 @@ def test_every_usual_form_is_read(tmp_path, trained, kind, legacy):
     assert equal(module, trained)
     assert filled.sha256 == hashlib.sha256((tmp_path / "a.pth").read_bytes()).hexdigest()
     undone = {"plain": "", "ordered": "", "parameters": ""}.get(kind, "taken off")
-    assert undone in filled.note
-    assert bool(filled.note) == bool(undone)
+    assert undone in "".join(filled.notes)
+    assert bool(filled.notes) == bool(undone)
 
 
 def test_safetensors_are_read(tmp_path, trained):
     save_file(trained, tmp_path / "a.safetensors")
     module = Net()
-    assert fill(module, tmp_path / "a.safetensors").note == ""
+    assert fill(module, tmp_path / "a.safetensors").notes == ()
     assert equal(module, trained)
 
 
@@ -83,7 +83,7 @@ def test_a_model_from_a_file_says_which_and_leaves_the_given_one_alone(tmp_path,
     before = net.conv.weight.clone()
     model = lurk.load_model(net, weights=str(tmp_path / "mine.pth"), input_shape=(3, 16, 16))
     assert model.weights == "mine.pth"
-    assert "'module.'" in model.notice
+    assert "'module.'" in model.notes[0]
     assert model.weight_hash == hashlib.sha256((tmp_path / "mine.pth").read_bytes()).hexdigest()
     assert equal(model.module, trained)
     assert torch.equal(net.conv.weight, before)

@@ -27,6 +27,7 @@ class Network:
         weight_hash: SHA-256 of the weights file; None if the weights do not come from one file.
         notice: A warning that every user must see; empty if there is none.
         input_shape: (c, h, w) of the input; None if the source does not know it.
+        notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
     """
 
     module: nn.Module
@@ -38,6 +39,7 @@ class Network:
     weight_hash: str | None = None
     notice: str = ""
     input_shape: tuple[int, int, int] | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Source(Protocol):

@@ -47,7 +47,7 @@ class Bundled:
         if not is_file_name(weights):
             raise WeightsError(f"{NAME} has no weights {weights!r}; --weights takes DEFAULT, random or a weights file")
         filled = fill(module, weights)
-        return replace(network, weights=filled.name, weight_hash=filled.sha256, notice=filled.note)
+        return replace(network, weights=filled.name, weight_hash=filled.sha256, notes=filled.notes)
 
 
 SOURCES.register("bundled")(Bundled())

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -61,7 +62,7 @@ class Torchvision:
         if weights is not None and is_file_name(weights):
             module = _module(name, default, trained=True)
             filled = fill(module, weights, _current_name)
-            return _network(name, module, default, filled.name, filled.sha256, filled.note)
+            return replace(_network(name, module, default, filled.name, filled.sha256), notes=filled.notes)
         chosen = default if weights is None else _weights(name, weights)
         try:
             module = _module(name, chosen, trained=True)
