@@ -29,6 +29,7 @@ class ImageSet:
         stamps: A text for each image that changes when the image does, such as size and time of its file.
         places: Number of each image in the source.
         note: A remark for the user, for example why there are no classes.
+        notes: What was understood of the source, a line each, such as which column of a list holds the classes.
     """
 
     name: str
@@ -39,6 +40,7 @@ class ImageSet:
     stamps: tuple[str, ...] = field(repr=False)
     places: tuple[int, ...] = field(repr=False)
     note: str = ""
+    notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
         return len(self.paths)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -48,3 +49,10 @@ def test_images_without_a_class_are_sampled_as_one_group(tmp_path):
     for number in range(6):
         Image.new("RGB", (4, 4)).save(tmp_path / f"{number}.png")
     assert len(load_images(tmp_path, sample=2)) == 2
+
+
+def test_what_was_understood_stays_with_a_sample_and_with_new_names(folder, tmp_path):
+    (tmp_path / "names.txt").write_text("cat tom\ndog rex\n")
+    images = replace(load_images(folder), notes=("two classes",))
+    assert load_images(images, sample=2).notes == ("two classes",)
+    assert "two classes" in load_images(images, classes=tmp_path / "names.txt").notes
