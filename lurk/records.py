@@ -12,7 +12,7 @@ import numpy as np
 VERSION = "0.2.0"
 Box = tuple[int, int, int, int]
 Scalar = str | int | float | bool | None
-UnitState = Literal["ok", "dead", "always_on", "saturated"]
+UnitState = Literal["ok", "dead", "always_on", "saturated", "constant"]
 Floats = np.ndarray[tuple[int, ...], np.dtype[np.float64]]
 Ints = np.ndarray[tuple[int, ...], np.dtype[np.int64]]
 
@@ -51,6 +51,11 @@ class LayerInfo:
         offset: (row, column) in pixels of the top left of position (0, 0)'s box; None without a receptive field.
         grid: (rows, columns) of positions.
         bound: Upper bound of the activation function (6.0 for ReLU6); None if it has none.
+        lower_bound: Its lower bound if it is bounded at both ends and no rectifier (-1.0 for tanh); else None.
+        activation: Name of the activation function that gives the score, such as `relu6`; None if none is known.
+        rectified: Whether that function is a rectifier: never below 0, and exactly 0 where the unit is inactive. Only
+            then a unit can be `dead` or `always_on`.
+        class_scores: Whether the layer's units are the model's class scores.
     """
 
     name: str
@@ -63,6 +68,10 @@ class LayerInfo:
     offset: tuple[float, float] | None = None
     grid: tuple[int, int] = (1, 1)
     bound: float | None = None
+    lower_bound: float | None = None
+    activation: str | None = None
+    rectified: bool = False
+    class_scores: bool = False
 
     def box(self, row: int, col: int, size: tuple[int, int]) -> Box:
         """Box of input pixels that can change a position.
@@ -95,6 +104,8 @@ class Hit:
         row: Row of the position of the maximum.
         col: Column of the position of the maximum.
         box: Half-open (row0, col0, row1, col1) in pixels of the preprocessed input.
+        before: The value that enters the monotone activation function which gives the score, its spatial max or its
+            spatial mean, float32; None if no such function follows. Hits are in its order where scores are equal.
     """
 
     image: int
@@ -104,6 +115,7 @@ class Hit:
     row: int
     col: int
     box: Box
+    before: float | None = None
 
 
 @dataclass(frozen=True)
@@ -113,8 +125,8 @@ class UnitRecord:
     Args:
         layer: Name of the layer.
         unit: Channel number.
-        hits_max: The images with the highest spatial max, best first.
-        hits_mean: The images with the highest spatial mean, best first.
+        hits_max: The images with the highest spatial max, best first; none for a constant unit.
+        hits_mean: The images with the highest spatial mean, best first; none for a constant unit.
         class_count: int64 (y,), images of each class.
         class_max: float64 (y,), mean over the class's images of the spatial max.
         class_mean: float64 (y,), mean over the class's images of the spatial mean.
@@ -125,8 +137,10 @@ class UnitRecord:
         std: Standard deviation over all positions of all images.
         fraction_positive: Share of positions above 0, in [0, 1].
         quantiles: Value at each probability, from the sketch.
-        state: `dead` if never above 0, `always_on` if above 0 at 99.9 % of positions or more, `saturated` if at the
-            bound of its activation at half of its active positions or more, else `ok`.
+        state: `constant` if it has the same value at every position of every image, before its activation function too;
+            behind a rectifier `dead` if never above 0, `always_on` if above 0 at 99.9 % of positions or more;
+            `saturated` if at a bound of its activation function at half of its active positions or more, which behind a
+            rectifier are those above 0; else `ok`.
     """
 
     layer: str

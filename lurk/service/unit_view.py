@@ -49,6 +49,7 @@ class UnitView:
             "label": hit.label,
             "class": classes[hit.label] if classes and hit.label is not None else "",
             "score": hit.score,
+            "before": hit.before,
             "row": hit.row,
             "col": hit.col,
             "box": hit.box,
