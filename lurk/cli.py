@@ -7,9 +7,9 @@ from collections.abc import Sequence
 
 from lurk.commands import COMMANDS
 from lurk.config import lurk_toml
+from lurk.config.logs import VARIABLE, configure
 from lurk.config.options import STUDY_OPTIONS, add_options, flag, settings_from, variable
 from lurk.errors import LurkError
-from lurk.logs import VARIABLE, configure
 from lurk.records import VERSION
 
 

@@ -11,9 +11,9 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
+from lurk.config.logs import MODES
 from lurk.config.queue_address import check_queue
 from lurk.errors import LurkError
-from lurk.logs import MODES
 from lurk.records import JobSpec, digest
 
 DEFAULT_PORT = 8050

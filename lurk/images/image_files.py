@@ -55,6 +55,7 @@ def list_folder(root: Path, name: str = "") -> ImageSet:
         tuple(stamp for _, stamp in found),
         tuple(range(len(found))),
         note,
+        root=root.resolve(),
     )
 
 

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 from lurk.errors import ImagesError
@@ -30,6 +31,7 @@ class ImageSet:
         places: Number of each image in the source.
         note: A remark for the user, for example why there are no classes.
         notes: What was understood of the source, a line each, such as which column of a list holds the classes.
+        root: Folder that the paths are below; None if the images are no files.
     """
 
     name: str
@@ -41,6 +43,7 @@ class ImageSet:
     places: tuple[int, ...] = field(repr=False)
     note: str = ""
     notes: tuple[str, ...] = ()
+    root: Path | None = field(default=None, repr=False)
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -60,6 +63,10 @@ class ImageSet:
         if not 0 <= number < len(self.places):
             raise IndexError(f"image {number} of {len(self)}")
         return self.reader(self.places[number])
+
+    def file(self, number: int) -> Path | None:
+        """The file of an image, as an absolute path; None if the images are no files."""
+        return None if self.root is None else self.root / self.paths[number]
 
     @cached_property
     def fingerprint(self) -> str:

@@ -65,6 +65,7 @@ def from_dataset(source: object, name: str = "") -> ImageSet:
         stamps,
         tuple(range(count)),
         UNLABELLED if classes is None else "",
+        root=_root(source).absolute() if files else None,
     )
 
 
@@ -151,10 +152,14 @@ def _files(dataset: object, count: int) -> list[tuple[str, str]]:
         return []
     if not all(row and isinstance(row[0], (str, Path)) for row in table):
         return []
-    root, words = Path(str(getattr(dataset, "root", "."))), _words(dataset)
+    root, words = _root(dataset), _words(dataset)
     files = [Path(row[0]) for row in table]
     names = [file.relative_to(root) if file.is_relative_to(root) else file for file in files]
     return [(name.as_posix(), f"{stamp(file)} {words}") for name, file in zip(names, files, strict=True)]
+
+
+def _root(dataset: object) -> Path:
+    return Path(str(getattr(dataset, "root", ".")))
 
 
 def _stamps(dataset: Dataset, count: int) -> tuple[str, ...]:

@@ -5,8 +5,8 @@ import time
 from collections.abc import Callable
 from typing import TypeVar
 
+from lurk.config.logs import JOB, event, seconds_since, within
 from lurk.errors import Cancelled, LurkError
-from lurk.logs import JOB, event, seconds_since, within
 from lurk.records import JobSpec
 from lurk.storage.metric_counts import COUNTS
 

@@ -18,11 +18,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lurk.config.logs import configure, event
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Queue
-from lurk.logs import configure, event
 from lurk.storage.disk_space import keep_reserve
 from lurk.worker.stop_event import StopEvent
 from lurk.worker.subprocesses import GRACE_S, KILLED, RestartingProcess, how_it_ended

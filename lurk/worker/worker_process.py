@@ -13,10 +13,10 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from lurk.config.logs import configure
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import share_counts
-from lurk.logs import configure
 from lurk.records import JobSpec
 from lurk.worker.job_log import logged
 from lurk.worker.memory import keep_freed_memory

@@ -56,3 +56,28 @@ def test_what_was_understood_stays_with_a_sample_and_with_new_names(folder, tmp_
     images = replace(load_images(folder), notes=("two classes",))
     assert load_images(images, sample=2).notes == ("two classes",)
     assert "two classes" in load_images(images, classes=tmp_path / "names.txt").notes
+
+
+def test_each_image_of_a_folder_or_list_has_an_absolute_file(folder, tmp_path, monkeypatch):
+    listed = folder / "some.csv"
+    listed.write_text("cat/01.png,a\ndog/02.png,b\n")
+    monkeypatch.chdir(folder.parent)
+    for source in (folder, folder.name, listed, f"{folder.name}/some.csv"):
+        images = load_images(source)
+        monkeypatch.chdir("/")
+        for number, path in enumerate(images.paths):
+            assert images.file(number) == folder.resolve() / path
+            assert images.file(number).is_file()
+        monkeypatch.chdir(folder.parent)
+    assert load_images(folder, sample=1).file(1).parent.name == "dog"
+
+
+def test_images_that_are_no_files_have_none():
+    assert load_images([(Image.new("RGB", (4, 4)), 0)]).file(0) is None
+
+
+def test_a_data_set_of_files_has_their_files(folder):
+    import torchvision
+
+    images = load_images(torchvision.datasets.ImageFolder(str(folder)))
+    assert images.file(0) == folder / "cat" / "00.png"

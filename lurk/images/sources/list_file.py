@@ -60,6 +60,7 @@ class List:
             stamps,
             tuple(range(len(paths))),
             UNLABELLED if classes is None else "",
+            root=root,
         )
 
 

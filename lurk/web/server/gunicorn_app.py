@@ -25,10 +25,10 @@ from gunicorn.http import wsgi
 from gunicorn.workers import gthread
 from gunicorn.workers.gthread import TConn, ThreadWorker
 
+from lurk.config.logs import configure
 from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.jobs.open_queue import share_counts
-from lurk.logs import configure
 from lurk.web.auth.access import open_access
 from lurk.web.auth.request_guard import security_headers
 from lurk.web.server.listen import BACKLOG, allowed_hosts

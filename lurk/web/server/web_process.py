@@ -12,10 +12,10 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from lurk.config.logs import event
 from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL
 from lurk.errors import LurkError
-from lurk.logs import event
 from lurk.web.server.listen import listen, url_of
 from lurk.worker.subprocesses import RestartingProcess, how_it_ended
 

@@ -5,7 +5,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterable
 
-from lurk.logs import REQUEST, event, seconds_since, within
+from lurk.config.logs import REQUEST, event, seconds_since, within
 from lurk.storage.metric_counts import COUNTS
 from lurk.web.auth.request_guard import Application, Environ, Headers, StartResponse
 

@@ -10,9 +10,9 @@ import flask
 from flask import Blueprint, Flask, Response, send_from_directory
 from werkzeug.exceptions import BadRequest
 
+from lurk.config.logs import event
 from lurk.errors import LurkError
 from lurk.jobs.method_request import DEFAULT_PICTURE, KINDS, MethodRequest
-from lurk.logs import event
 from lurk.service.grid_view import SORTS
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView

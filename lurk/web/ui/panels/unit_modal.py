@@ -9,17 +9,12 @@ from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
 from lurk.service.service import Service
+from lurk.service.unit_words import BADGES
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.page_addresses import find_unit
 from lurk.web.ui.panels import PANELS, sections
 from lurk.web.ui.request_body import name, number
-
-STATES = {
-    "dead": ("dead", "never above 0 on any image"),
-    "always_on": ("always on", "above 0 nearly everywhere, on every image"),
-    "saturated": ("saturated", "mostly at the upper bound of its activation"),
-}
 
 
 def layout() -> Component:
@@ -83,8 +78,8 @@ def title(service: Service, place: object, serial: object) -> list[Component]:
         view = find_unit(service, study, layer, unit)
     except LurkError:
         return parts
-    if view.record.state in STATES:
-        word, meaning = STATES[view.record.state]
+    if view.record.state in BADGES:
+        word, meaning = BADGES[view.record.state]
         parts.append(html.Span(word, className=f"badge-state {view.record.state}", title=meaning))
     if view.seen < view.total:
         parts.append(html.Span(f"from {view.seen:,} of {view.total:,} images", className="note"))

@@ -6,7 +6,6 @@ import pytest
 from plotly.utils import PlotlyJSONEncoder
 from werkzeug.exceptions import BadRequest
 
-from lurk.web.ui.figures import text
 from lurk.web.ui.page_addresses import Place
 from lurk.web.ui.panels import (
     PANELS,
@@ -58,11 +57,6 @@ def figure(component) -> dict:
 def test_the_tables_hold_every_panel():
     assert set(PANELS) == {"grid", "header", "jobs", "layers", "missing", "skipped", "studies", "unit"}
     assert set(SECTIONS) == {"bars", "distribution", "hits", "wants"}
-
-
-def test_labels_stay_text_in_plotly():
-    assert text("<b>x</b> & 'y'") == "&lt;b&gt;x&lt;/b&gt; &amp; 'y'"
-    assert text("abcdef", 4) == "abc…"
 
 
 def test_bars_are_horizontal_sorted_whiskered_and_named():

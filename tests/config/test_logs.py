@@ -3,8 +3,8 @@ import logging
 
 import pytest
 
+from lurk.config.logs import JOB, REQUEST, configure, event, within
 from lurk.errors import LurkError
-from lurk.logs import JOB, REQUEST, configure, event, within
 from lurk.records import JobSpec
 from lurk.worker.job_log import logged
 
