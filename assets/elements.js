@@ -1,7 +1,18 @@
 "use strict";
-/* How the scripts make elements, and write numbers and times. */
+/* How the scripts make elements, and write numbers, times and addresses. */
 (function () {
   const lurk = (window.lurk = window.lurk || {});
+
+  /* The path under which a proxy shows the page: addresses begin with it, what is read of them does not. */
+
+  lurk.prefix = document.documentElement.dataset.prefix;
+
+  lurk.inside = function (path) {
+    const isBelow = path === lurk.prefix || path.startsWith(`${lurk.prefix}/`);
+    return isBelow ? path.slice(lurk.prefix.length) : path;
+  };
+
+  lurk.isPreview = (url) => url.startsWith(`${lurk.prefix}/preview/`);
 
   lurk.make = function (tag, props, ...children) {
     const made = document.createElement(tag);

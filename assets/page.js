@@ -19,7 +19,7 @@
   }
 
   lurk.read = function (path) {
-    const parts = (path || "/").replace(/^\/+|\/+$/g, "").split("/").map(part);
+    const parts = lurk.inside(path || "/").replace(/^\/+|\/+$/g, "").split("/").map(part);
     if (parts.length === 1 && parts[0] === "") return { page: "home" };
     if (parts.length === 1 && parts[0] === "jobs") return { page: "jobs" };
     if (parts[0] !== "s" || parts.length < 2 || parts.length > 4 || parts.includes("")) return { page: "missing" };
@@ -28,7 +28,7 @@
     return { page: "study", study: parts[1], layer: parts[2], unit: Number(parts[3]) };
   };
 
-  lurk.write = (...parts) => "/s/" + parts.map((one) => encodeURIComponent(one)).join("/");
+  lurk.write = (...parts) => `${lurk.prefix}/s/` + parts.map((one) => encodeURIComponent(one)).join("/");
 
   lurk.go = function (path) {
     if (path !== window.location.pathname) lurk.set("url", { pathname: path });

@@ -16,7 +16,7 @@
 
   /* A picture under way is shown, and is not yet drawn. */
 
-  const isDrawn = (unit) => layer.urls.has(unit) && !layer.urls.get(unit).startsWith("/preview/");
+  const isDrawn = (unit) => layer.urls.has(unit) && !lurk.isPreview(layer.urls.get(unit));
 
   const isOn = () => choice.shows === "pictures";
 

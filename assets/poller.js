@@ -5,7 +5,7 @@
   window.dash_clientside = window.dash_clientside || {};
   const page = (window.dash_clientside.lurk = window.dash_clientside.lurk || {});
 
-  const API = "/api/v1";
+  const API = `${lurk.prefix}/api/v1`;
   const BUSY_MS = 1000;
   const IDLE_MS = 5000;
   const HIDDEN_MS = 15000;
@@ -39,7 +39,7 @@
   async function ask(path, options) {
     const answer = await window.fetch(API + path, { signal: AbortSignal.timeout(TIMEOUT_MS), ...options });
     if (answer.status === 401) {
-      window.location.assign(`/login?next=${encodeURIComponent(window.location.pathname)}`);
+      window.location.assign(`${lurk.prefix}/login?next=${encodeURIComponent(lurk.inside(window.location.pathname))}`);
       await new Promise(() => {});
     }
     const isRefused = answer.status === 507; // the disk is nearly full: said where it was asked for

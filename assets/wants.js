@@ -130,7 +130,7 @@
     try {
       const path = `/studies/${encodeURIComponent(study)}/layers/${encodeURIComponent(layer)}/pictures?units=${unit}`;
       const { ok, body } = await lurk.ask(path);
-      const isThere = ok && body[unit] && !body[unit].startsWith("/preview/");
+      const isThere = ok && body[unit] && !lurk.isPreview(body[unit]);
       if (isThere && mine === shown && !mine.handle && !mine.ask) ask(mine);
     } catch {
       /* the poller tells that the server does not answer */

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 WATCH_S, WATCH_ALL_S = 0.25, 2.0
 WEB = (
-    *("host", "port", "allowed_host", "auth", "admins", "web_workers"),
+    *("host", "port", "path_prefix", "allowed_host", "auth", "admins", "web_workers"),
     *("queue_limit", "queue_limit_person", "no_browser", "debug"),
 )
 

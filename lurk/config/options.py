@@ -20,6 +20,11 @@ DEFAULT_PORT = 8050
 LONGEST_NAME = 1000
 LONGEST_STUDY = 80
 STUDY_NAME = re.compile(rf"[A-Za-z0-9][A-Za-z0-9_.-]{{0,{LONGEST_STUDY - 1}}}")
+PATH_PART = re.compile(r"(?!\.\.?$)[A-Za-z0-9_.~-]{1,100}")
+OWN_PATHS = (
+    *("api", "assets", "healthz", "jobs", "login", "login.css", "logout", "media", "metrics", "preview", "readyz"),
+    *("s", "static", "vendor"),
+)
 STUDY_OPTIONS = (
     *("name", "model", "weights", "data", "classes", "sample", "layers", "top"),
     *("batch_size", "workers", "device"),
@@ -78,6 +83,7 @@ class Settings:
     cache: str = _option("cache", "folder for results", metavar="DIR")
     host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
     port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
+    path_prefix: str | None = _option(None, "path under which a proxy shows the page, such as /lurk", metavar="PATH")
     allowed_host: str | None = _option(
         None, "further names under which the page may be asked for, separated by commas", metavar="NAMES"
     )
@@ -123,6 +129,7 @@ class Settings:
             raise LurkError(f"--port must be from 0 to 65535, not {self.port}")
         if self.log not in MODES:
             raise LurkError(f"--log must be one of {', '.join(MODES)}, not {self.log!r}")
+        object.__setattr__(self, "path_prefix", _path_prefix(self.path_prefix or "") or None)
         _check_expression(self.layers)
 
     @property
@@ -156,6 +163,22 @@ class Settings:
         settings = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
         has_name = settings.study != spec.study and STUDY_NAME.fullmatch(spec.study)
         return replace(settings, name=spec.study) if has_name else settings
+
+
+def _path_prefix(given: str) -> str:
+    """A path prefix with a slash before it and none behind it; empty for none."""
+    path = given.strip("/")
+    if path and not all(PATH_PART.fullmatch(part) for part in path.split("/")):
+        raise LurkError(
+            f"--path-prefix is a path such as /lurk or /tools/lurk, of letters, digits, '_', '.', '~' and '-', not "
+            f"{given[:LONGEST_STUDY]!r}"
+        )
+    if path.partition("/")[0] in OWN_PATHS or path.startswith("_"):
+        raise LurkError(
+            f"--path-prefix {given[:LONGEST_STUDY]!r} begins like an address of the page's own; choose another, such "
+            "as /lurk"
+        )
+    return f"/{path}" if path else ""
 
 
 def _check_expression(layers: str | None) -> None:

@@ -8,7 +8,7 @@ import numpy as np
 
 from lurk.records import Box, Floats, digest
 from lurk.service.unit_view import finite
-from lurk.service.urls import sprite_url
+from lurk.service.urls import Address, sprite_url
 from lurk.storage.index import Index
 
 TILE, COLUMNS, PER_SPRITE = 64, 16, 256
@@ -65,7 +65,7 @@ def _label(unit: int, state: str, score: float) -> str:
     return f"unit {unit}{highest}{STATE_WORDS.get(state, '')}"
 
 
-def sprite(index: Index, layer: str, page: int) -> str:
+def sprite(index: Index, layer: str, page: int) -> Address:
     """Address of the sprite of 256 units; it changes when the best hit of one of them does."""
     number = index.layers.index(index.layer(layer))
     return sprite_url(index.key, number, page, sprite_content(index, layer, page))

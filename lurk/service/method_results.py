@@ -6,7 +6,7 @@ from typing import Any
 
 from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest, preview_key
 from lurk.service.colormaps import MODES, Floats, scale
-from lurk.service.urls import map_url, opacity_url, picture_url, preview_url, tile_url
+from lurk.service.urls import Address, map_url, opacity_url, picture_url, preview_url, tile_url
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
@@ -88,7 +88,7 @@ def _sanity(index: Index, key: str, found: Result) -> dict[str, Any]:
     return {"randomised": _map(index, key, found), **figures}
 
 
-def default_pictures(index: Index, layer: str, units: Sequence[int], renders: Renders) -> dict[str, str]:
+def default_pictures(index: Index, layer: str, units: Sequence[int], renders: Renders) -> dict[str, Address]:
     """Addresses of the default pictures: tiles of those that are stored, previews of those that are being drawn.
 
     Args:
@@ -110,7 +110,7 @@ def default_pictures(index: Index, layer: str, units: Sequence[int], renders: Re
     return {str(unit): url for unit, url in urls.items() if url}
 
 
-def _tile_or_preview(index: Index, request: MethodRequest, unit: int, renders: Renders) -> str | None:
+def _tile_or_preview(index: Index, request: MethodRequest, unit: int, renders: Renders) -> Address | None:
     key = request.provenance(index.manifest.provenance, unit).key
     if read_result(index.folder, key) is not None:
         return tile_url(index.key, key)

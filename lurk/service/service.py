@@ -20,7 +20,7 @@ from lurk.service.metrics import Metrics
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
-from lurk.service.urls import read_media
+from lurk.service.urls import Address, read_media
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
@@ -216,7 +216,7 @@ class Service:
         lane = Lane.NEXT if request.kind == "pictures" else Lane.NOW
         return self._view(self._submit(spec, lane, person) if missing else Job(spec.key, spec, lane, "done"))
 
-    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
+    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, Address]:
         """Addresses of the default pictures by unit: tiles of finished ones, previews of those being drawn."""
         return default_pictures(self._existing_index(study), layer, units, self._renders)
 

@@ -10,6 +10,7 @@ from lurk.config.options import Settings
 from lurk.config.staleness import differences
 from lurk.records import canonical
 from lurk.service.grid_view import COLUMNS, sprite
+from lurk.service.urls import NO_ADDRESS, Address
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_made_with
 
@@ -55,7 +56,7 @@ class StudyView:
     swept: float | None = None
     preprocessing: str = ""
     weight_hash: str = ""
-    strip: str = ""
+    strip: Address = NO_ADDRESS
     strip_units: int = 0
 
 
@@ -123,11 +124,11 @@ def _written(index: Index) -> float | None:
         return None
 
 
-def _strip(index: Index) -> tuple[str, int]:
+def _strip(index: Index) -> tuple[Address, int]:
     """Sprite of an early layer with small patches, and the units in its first row; ("", 0) before a checkpoint."""
     layers = [layer for layer in index.layers if layer.receptive_field is not None] or list(index.layers)
     layers = [layer for layer in layers if layer.units >= COLUMNS] or layers
     if not index.manifest.generation or not layers:
-        return "", 0
+        return NO_ADDRESS, 0
     layer = layers[len(layers) // 3]
     return sprite(index, layer.name, 0), min(layer.units, COLUMNS)

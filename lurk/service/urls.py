@@ -8,6 +8,8 @@
     /media/<index>/map/<result>/<mode>/<boost>/<gamma>        a map in a display mode
     /preview/<result>?<version>                               a picture that is still being drawn
 
+They are paths of the application; the web package puts its path prefix before each `Address`.
+
 What a media address names never changes. `<content>` and `<version>` change with what is to be seen, so that a browser
 asks again.
 """
@@ -30,6 +32,15 @@ _PATTERNS = {
     "opacity": re.compile(rf"opacity/{_RESULT}/(\d{{1,3}})"),
     "map": re.compile(rf"map/{_RESULT}/({'|'.join(MODES)})/({'|'.join(BOOSTS)})/({'|'.join(GAMMAS)})"),
 }
+
+
+class Address(str):
+    """The path of an image, told apart from other texts."""
+
+    __slots__ = ()
+
+
+NO_ADDRESS = Address()
 
 
 @dataclass(frozen=True)
@@ -57,41 +68,41 @@ def read_media(key: str) -> Media | None:
     return None
 
 
-def view_url(index: str, image: int) -> str:
+def view_url(index: str, image: int) -> Address:
     """Address of an image as the network sees it."""
-    return f"{MEDIA}{index}/view/{image}"
+    return Address(f"{MEDIA}{index}/view/{image}")
 
 
-def patch_url(index: str, image: int, box: Box) -> str:
+def patch_url(index: str, image: int, box: Box) -> Address:
     """Address of a patch of an image."""
-    return f"{MEDIA}{index}/patch/{image}/{'_'.join(str(side) for side in box)}"
+    return Address(f"{MEDIA}{index}/patch/{image}/{'_'.join(str(side) for side in box)}")
 
 
-def sprite_url(index: str, layer: int, page: int, content: str) -> str:
+def sprite_url(index: str, layer: int, page: int, content: str) -> Address:
     """Address of the sprite of 256 units of a layer, by the layer's number and a hash of what is on the sprite."""
-    return f"{MEDIA}{index}/sprite/{layer}/{page}/{content}"
+    return Address(f"{MEDIA}{index}/sprite/{layer}/{page}/{content}")
 
 
-def picture_url(index: str, result: str, number: int = 0) -> str:
+def picture_url(index: str, result: str, number: int = 0) -> Address:
     """Address of a drawn picture."""
-    return f"{MEDIA}{index}/picture/{result}/{number}"
+    return Address(f"{MEDIA}{index}/picture/{result}/{number}")
 
 
-def tile_url(index: str, result: str) -> str:
+def tile_url(index: str, result: str) -> Address:
     """Address of a drawn picture, as small as a tile of the grid."""
-    return picture_url(index, result) + "/tile"
+    return Address(picture_url(index, result) + "/tile")
 
 
-def opacity_url(index: str, result: str, number: int) -> str:
+def opacity_url(index: str, result: str, number: int) -> Address:
     """Address of a drawn picture's opacity."""
-    return f"{MEDIA}{index}/opacity/{result}/{number}"
+    return Address(f"{MEDIA}{index}/opacity/{result}/{number}")
 
 
-def map_url(index: str, result: str) -> str:
+def map_url(index: str, result: str) -> Address:
     """Address of a map, in which the scripts replace `{mode}`, `{boost}` and `{gamma}`."""
-    return f"{MEDIA}{index}/map/{result}/{{mode}}/{{boost}}/{{gamma}}"
+    return Address(f"{MEDIA}{index}/map/{result}/{{mode}}/{{boost}}/{{gamma}}")
 
 
-def preview_url(result: str, version: str) -> str:
+def preview_url(result: str, version: str) -> Address:
     """Address of a picture that is still being drawn."""
-    return f"{PREVIEW}{result}?{version}"
+    return Address(f"{PREVIEW}{result}?{version}")

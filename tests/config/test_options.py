@@ -3,8 +3,11 @@ import dataclasses
 
 import pytest
 
-from lurk.config.options import Settings, add_options, flag, pass_to_workers, settings_from
+from lurk.config.options import OWN_PATHS, Settings, add_options, flag, pass_to_workers, settings_from
 from lurk.errors import LurkError
+from lurk.web.auth.access import TokenAccess
+from lurk.web.ui.app import create_app
+from tests.web.ui.fake import FakeService
 
 
 def parse(*arguments, environment=None):
@@ -125,3 +128,28 @@ def test_the_memory_is_passed_to_workers_by_the_environment(monkeypatch):
     monkeypatch.setenv("LURK_MEMORY", "1")
     pass_to_workers(Settings(memory=7))
     assert settings_from({}).memory == 7
+
+
+@pytest.mark.parametrize(
+    ("given", "prefix"),
+    [("", None), ("/", None), ("/lurk", "/lurk"), ("lurk/", "/lurk"), ("/user/me/proxy/8050/", "/user/me/proxy/8050")],
+)
+def test_a_path_prefix_has_a_slash_before_it_and_none_behind_it(given, prefix):
+    assert Settings(path_prefix=given).path_prefix == prefix
+
+
+@pytest.mark.parametrize(
+    "given", ["/a b", "/a//b", "/..", "/./a", "http://x/y", "/a?b", "/ä", "/a\n", "/%2e%2e", "/a;b", '/"x']
+)
+def test_a_path_prefix_that_is_no_plain_path_is_refused(given):
+    with pytest.raises(LurkError, match="--path-prefix is a path such as /lurk"):
+        Settings(path_prefix=given)
+
+
+def test_a_path_prefix_that_begins_like_an_address_of_the_page_is_refused():
+    rules = create_app(FakeService(), access=TokenAccess("key", "secret", "boss")).server.url_map.iter_rules()
+    ours = {rule.rule.split("/")[1] for rule in rules} - {"", "<path:path>"} | {"s", "jobs"}
+    assert {name for name in ours if not name.startswith("_")} == set(OWN_PATHS)
+    for name in ours:
+        with pytest.raises(LurkError, match="begins like an address of the page's own"):
+            Settings(path_prefix=f"/{name}/x")

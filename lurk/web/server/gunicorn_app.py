@@ -152,7 +152,8 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         service = open_service(self._settings)
         share_counts(self._settings.queue, service.cache)
         access = open_access(self._settings, service.cache)
-        return create_app(service, allowed_hosts=allowed_hosts(self._settings), access=access).server
+        hosts, prefix = allowed_hosts(self._settings), self._settings.path_prefix or ""
+        return create_app(service, allowed_hosts=hosts, access=access, prefix=prefix).server
 
 
 class ParentArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types

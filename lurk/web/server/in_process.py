@@ -73,12 +73,18 @@ def start(service: Service, settings: Settings) -> Server:
     access = open_access(settings, prepare_cache(settings.cache))
     listener = listen(settings)
     try:
-        app = create_app(service, debug=settings.debug, allowed_hosts=allowed_hosts(settings), access=access)
+        app = create_app(
+            service,
+            debug=settings.debug,
+            allowed_hosts=allowed_hosts(settings),
+            access=access,
+            prefix=settings.path_prefix or "",
+        )
         run, stop = (_werkzeug if settings.debug else _waitress)(app.server, listener, settings.host)
     except BaseException:
         listener.close()
         raise
-    url = url_of(listener, settings.host)
+    url = url_of(listener, settings.host, settings.path_prefix or "")
     thread = threading.Thread(target=run, name="web", daemon=True)
     thread.start()
     return Server(url, stop, thread)
@@ -140,13 +146,16 @@ def _waitress(app: Any, listener: socket.socket, _host: str) -> tuple[Callable[[
     return server.run, lambda: server.trigger.pull_trigger(end)
 
 
-def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", block: bool = True) -> Server:
+def serve(
+    index: Index, *, port: int | None = None, host: str = "127.0.0.1", path_prefix: str = "", block: bool = True
+) -> Server:
     """Show an index in a browser.
 
     Args:
         index: What `sweep` returns.
         port: Port to serve on; by default 8050 or the next free one; 0 for any.
         host: Address to serve on, one of this machine's own.
+        path_prefix: Path under which a proxy shows the page, such as `/user/me/proxy/8050`; empty for none.
         block: Whether to return only after an interrupt.
 
     Returns:
@@ -163,6 +172,7 @@ def serve(index: Index, *, port: int | None = None, host: str = "127.0.0.1", blo
         top=index.manifest.top,
         host=host,
         port=port,
+        path_prefix=path_prefix,
         cache=str(cache),
     )
     study = f"{settings.study}-{index.key[:6]}"

@@ -51,10 +51,10 @@ def _listening(host: str, port: int) -> socket.socket | None:
     return listener
 
 
-def url_of(listener: socket.socket, host: str) -> str:
+def url_of(listener: socket.socket, host: str, prefix: str = "") -> str:
     """Address of the page on this machine."""
     name = ANY.get(host, host)
-    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}/"
+    return f"http://{f'[{name}]' if ':' in name else name}:{listener.getsockname()[1]}{prefix}/"
 
 
 def allowed_hosts(settings: Settings) -> tuple[str, ...]:

@@ -43,7 +43,7 @@ class Web:
             listen: A LurkError: the port is taken, or the address is open to others.
         """
         self._listener = listen(settings)
-        self.url = url_of(self._listener, settings.host)
+        self.url = url_of(self._listener, settings.host, settings.path_prefix or "")
         number = self._listener.fileno()
         options = asdict(replace(settings, queue=LOCAL))  # a Redis's password must not be on a command line
         self._arguments = ("--listener", str(number), "--settings", json.dumps(options))

@@ -26,22 +26,23 @@ from lurk.web.ui.panels import (
     skipped_images,
     unit_modal,
 )
+from lurk.web.ui.path_prefix import PathPrefix
 from lurk.web.ui.request_log import RequestLog
 
 ASSETS = Path(__file__).resolve().parents[3] / "assets"
 TITLE = "Torchlurk"
 INDEX = """<!DOCTYPE html>
-<html lang="en">
+<html lang="en" data-prefix="{prefix}">
   <head>
     {%metas%}
     <title>{%title%}</title>
-    <link rel="icon" type="image/svg+xml" href="/assets/icon.svg">
-    <script src="/assets/theme.js"></script>
+    <link rel="icon" type="image/svg+xml" href="{prefix}/assets/icon.svg">
+    <script src="{prefix}/assets/theme.js"></script>
     {%css%}
   </head>
   <body>
     {%app_entry%}
-    <noscript>This page is drawn by its scripts; the same data are at /api/v1/studies.</noscript>
+    <noscript>This page is drawn by its scripts; the same data are at {prefix}/api/v1/studies.</noscript>
     <footer>{%config%}{%scripts%}{%renderer%}</footer>
   </body>
 </html>"""
@@ -60,7 +61,12 @@ class Page(dash.Dash):
 
 
 def create_app(
-    service: Service, *, debug: bool = False, allowed_hosts: Sequence[str] = (), access: Access | None = None
+    service: Service,
+    *,
+    debug: bool = False,
+    allowed_hosts: Sequence[str] = (),
+    access: Access | None = None,
+    prefix: str = "",
 ) -> dash.Dash:
     """Make the app of a service.
 
@@ -69,6 +75,7 @@ def create_app(
         debug: Whether Dash's developer tools are shown in the page.
         allowed_hosts: Host names under which the page answers beside those of loopback.
         access: How people log in; None for a server without a log-in.
+        prefix: Path under which a proxy shows the page, as `Settings.path_prefix` has it; empty for none.
 
     Returns:
         A Dash app; its `server` is a WSGI application.
@@ -77,8 +84,10 @@ def create_app(
         __name__,
         assets_folder=str(ASSETS),
         assets_ignore=r"theme\.js|login\.css",
-        external_stylesheets=[routes.STYLE],
-        index_string=INDEX,
+        external_stylesheets=[prefix + routes.STYLE],
+        index_string=INDEX.replace("{prefix}", prefix),
+        routes_pathname_prefix="/",
+        requests_pathname_prefix=prefix + "/",
         title=escape(page_title(service)),
         update_title="",
         serve_locally=True,
@@ -100,7 +109,8 @@ def create_app(
         PANELS[panel](app, service)
     app.enable_dev_tools(debug=debug, dev_tools_hot_reload=False, dev_tools_prune_errors=False)
     _make_ready(app)
-    app.server.wsgi_app = RequestLog(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
+    guarded = RequestLog(Guard(app.server.wsgi_app, app.csp_hashes(), allowed_hosts))
+    app.server.wsgi_app = PathPrefix(guarded, prefix)
     return app
 
 

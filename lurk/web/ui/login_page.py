@@ -2,6 +2,8 @@
 
 from html import escape
 
+from lurk.web.ui.path_prefix import outside
+
 PAGE = """<!DOCTYPE html>
 <html lang="en">
   <head>
@@ -9,7 +11,7 @@ PAGE = """<!DOCTYPE html>
     <meta name="viewport" content="width=device-width, initial-scale=1">
     <title>Log in · Torchlurk</title>
     <link rel="icon" href="data:,">
-    <link rel="stylesheet" href="/login.css">
+    <link rel="stylesheet" href="{prefix}/login.css">
   </head>
   <body>
     <main>
@@ -20,7 +22,7 @@ PAGE = """<!DOCTYPE html>
   </body>
 </html>
 """
-FORM = """<form method="post" action="/login">
+FORM = """<form method="post" action="{prefix}/login">
         <input type="hidden" name="next" value="{next}">
         {fields}
         <button type="submit">Log in</button>
@@ -46,15 +48,17 @@ def page(kind: str, next_: str, trouble: str = "") -> str:
 
     Args:
         kind: How people log in: `token`, `password` or `header`.
-        next_: Where to go afterwards, a path of this server.
+        next_: Where to go afterwards, a path of the application.
         trouble: Why the last attempt failed; empty on the first.
 
     Returns:
         HTML.
     """
     fields = {"token": KEY_FIELD, "password": NAME_FIELD + WORD_FIELD}.get(kind)
-    form = PROXY if fields is None else FORM.format(next=escape(next_), fields=fields)
-    return PAGE.format(trouble=f'<p role="alert">{escape(trouble)}</p>' if trouble else "", form=form)
+    prefix = outside("")
+    form = PROXY if fields is None else FORM.format(prefix=prefix, next=escape(next_), fields=fields)
+    alert = f'<p role="alert">{escape(trouble)}</p>' if trouble else ""
+    return PAGE.format(prefix=prefix, trouble=alert, form=form)
 
 
 def local_path(text: object) -> str:

@@ -16,6 +16,7 @@ from lurk.web.auth.request_guard import HEALTH, SAFE_METHODS
 from lurk.web.ui import login_page
 from lurk.web.ui.login_limit import LoginLimit
 from lurk.web.ui.page_addresses import API
+from lurk.web.ui.path_prefix import outside
 from lurk.web.ui.responses import JSON_PATHS, error
 
 LOGIN, LOGIN_STYLE, LOGOUT = "/login", "/login.css", "/logout"
@@ -139,7 +140,7 @@ class Login:
 
     def _cookie_attributes(self) -> dict[str, Any]:
         is_https = "https" in (request.scheme, request.headers.get("X-Forwarded-Proto", "").strip().lower())
-        return {"httponly": True, "samesite": "Lax", "secure": is_https, "path": "/"}
+        return {"httponly": True, "samesite": "Lax", "secure": is_https, "path": outside("") or "/"}
 
     def log_out(self) -> Response:
         """Forget the cookie."""
@@ -157,6 +158,6 @@ class Login:
 
 
 def _redirect(path: str, status: int = 303) -> Response:
-    answer = redirect(path, status)
+    answer = redirect(outside(path), status)
     answer.headers["Cache-Control"] = "no-store"
     return answer  # type: ignore[return-value]  # Flask's own redirect gives its response

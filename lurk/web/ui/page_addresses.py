@@ -9,6 +9,7 @@ from lurk.records import LayerInfo
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView
 from lurk.service.unit_view import UnitView
+from lurk.web.ui.path_prefix import outside
 
 API = "/api/v1"
 LONGEST_NUMBER = 9
@@ -41,7 +42,7 @@ def read(path: str) -> Place:
     Place(page='study', study='birds', layer='layer1.0.conv1', unit=12)
 
     Args:
-        path: Path of the address, its parts percent-encoded.
+        path: Path of the address without the path prefix, its parts percent-encoded.
 
     Returns:
         What it shows; whether that exists is not checked.
@@ -62,13 +63,13 @@ def read(path: str) -> Place:
 
 
 def write(study: str, layer: str | None = None, unit: int | None = None) -> str:
-    """Write the address of a study, a layer or a unit.
+    """Write the address of a study, a layer or a unit, for the browser.
 
     >>> write("birds", "layer1.0.conv1", 12)
     '/s/birds/layer1.0.conv1/12'
     """
     parts = [study] if layer is None else [study, layer] if unit is None else [study, layer, str(unit)]
-    return "/s/" + "/".join(quote(part, safe="") for part in parts)
+    return outside("/s/" + "/".join(quote(part, safe="") for part in parts))
 
 
 def find_study(service: Service, study: str) -> StudyView:
@@ -85,7 +86,8 @@ def find_layer(service: Service, study: str, layer: str) -> LayerInfo:
     find_study(service, study)
     found = {info.name: info for info in service.layers(study)}
     if layer not in found:
-        raise LurkError(f"study {study!r} has no layer called {layer!r}; {API}/studies/{study}/layers lists them")
+        listed = outside(f"{API}/studies/{study}/layers")
+        raise LurkError(f"study {study!r} has no layer called {layer!r}; {listed} lists them")
     return found[layer]
 
 

@@ -18,7 +18,7 @@ LARGEST_NUMBER = 10**9
 
 def register(app: Dash) -> None:
     """Check the body of every callback request of an app."""
-    path = app.config.requests_pathname_prefix + "_dash-update-component"
+    path = app.config.routes_pathname_prefix + "_dash-update-component"
 
     def check() -> None:
         if request.path == path and request.method == "POST":

@@ -13,7 +13,8 @@ from flask import Flask, Response, request
 from werkzeug.exceptions import BadRequest, HTTPException
 
 from lurk.errors import CacheError, DiskFullError, LurkError, NotAllowedError, QueueError, QueueFullError
-from lurk.service.urls import MEDIA, PREVIEW
+from lurk.service.urls import MEDIA, PREVIEW, Address
+from lurk.web.ui.path_prefix import outside
 
 LOG = logging.getLogger("lurk.ui")
 JSON_PATHS = ("/api/", MEDIA, PREVIEW, "/_dash", "/readyz", "/metrics", "/healthz")
@@ -34,11 +35,11 @@ STATUSES: dict[type[LurkError], int] = {
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON can hold it: dataclasses by field, None instead of NaN and infinity."""
+    """A value as JSON can hold it: dataclasses by field, None instead of NaN and infinity, addresses with prefix."""
     if isinstance(value, float | np.floating):
         return float(value) if math.isfinite(value) else None
     if value is None or isinstance(value, str | bool | int):
-        return value
+        return outside(value) if isinstance(value, Address) else value
     if isinstance(value, np.generic | np.ndarray):
         return plain(value.tolist())
     if isinstance(value, Mapping):

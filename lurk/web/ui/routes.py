@@ -20,6 +20,7 @@ from lurk.service.urls import MEDIA, PREVIEW
 from lurk.storage.webp import MIMETYPE
 from lurk.web.ui.login_routes import person
 from lurk.web.ui.page_addresses import API, find_layer, find_study, find_unit
+from lurk.web.ui.path_prefix import outside
 from lurk.web.ui.request_body import LARGEST_NUMBER, name, number, numbers, part, read_json
 from lurk.web.ui.responses import answer
 
@@ -264,7 +265,7 @@ def metrics(service: Service) -> Response:
 
 
 def _nothing(rest: str = "") -> Response:
-    raise LurkError(f"the API has nothing at {rest[:100]!r}; it begins at {API}/studies")
+    raise LurkError(f"the API has nothing at {rest[:100]!r}; it begins at {outside(API)}/studies")
 
 
 def _style() -> Response:

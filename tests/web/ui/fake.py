@@ -14,6 +14,7 @@ from lurk.records import Hit, LayerInfo, UnitRecord
 from lurk.service.grid_view import SORTS
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView
+from lurk.service.urls import Address, patch_url, sprite_url, view_url
 from tests.web.ui import made_up_methods
 from tests.web.ui.fake_asks import FakeAsks
 from tests.web.ui.made_up import CLASSES, IMAGES, LAYERS, VIEW, picture, webp
@@ -42,13 +43,12 @@ class FakeUnit:
         for hit in found:
             row0, col0, row1, col1 = hit.box
             top, left, bottom, right = max(row0, 0), max(col0, 0), min(row1, VIEW), min(col1, VIEW)
-            box = "_".join(str(side) for side in hit.box)
             shown.append(
                 asdict(hit)
                 | {
                     "class": "" if hit.label is None else CLASSES[hit.label],
-                    "view_url": f"/media/fake/view/{hit.image}",
-                    "patch_url": f"/media/fake/patch/{hit.image}/{box}",
+                    "view_url": view_url("fake", hit.image),
+                    "patch_url": patch_url("fake", hit.image, hit.box),
                     "outline": [left / VIEW, top / VIEW, (right - left) / VIEW, (bottom - top) / VIEW],
                     "whole": row1 - row0 >= VIEW,
                 }
@@ -119,7 +119,7 @@ class FakeService:
                 self.stale,
                 *((self.total, len(LAYERS), 1234, 1764000000.0) if self.is_ready else ()),
                 *(("shorter side to 256, mean (0.4980392156862745)", "ab" * 32) if self.is_ready else ()),
-                *(("/media/fake/sprite/0/0/1", 16) if self.is_ready else ()),
+                *((sprite_url("fake", 0, 0, "1"), 16) if self.is_ready else ()),
             )
             for name in self.names
         ]
@@ -188,7 +188,7 @@ class FakeService:
             "per_sprite": PER_SPRITE,
             "columns": COLUMNS,
             "sprites": [
-                f"/media/fake/sprite/{number}/{page}/{self.serial}" for page in range(-(-info.units // PER_SPRITE))
+                sprite_url("fake", number, page, str(self.serial)) for page in range(-(-info.units // PER_SPRITE))
             ],
             "order": order,
             "labels": [f"unit {unit}, highest {100 / (unit + 1):.4g}" for unit in order],
@@ -265,7 +265,7 @@ class FakeService:
         how = {"method": request.method, "options": dict(request.options)}
         return self.asks.ask({"kind": request.kind, "study": study, "layer": request.layer, **units, **of_map, **how})
 
-    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, str]:
+    def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, Address]:
         return self.asks.pictures(units)
 
     def preview(self, key: str) -> bytes | None:

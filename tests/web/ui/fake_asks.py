@@ -6,6 +6,7 @@ from typing import Any
 
 from lurk.errors import LurkError
 from lurk.records import digest
+from lurk.service.urls import Address, preview_url
 from tests.web.ui.made_up_methods import MODES, OFFERS, drawn
 
 STEPS = 256
@@ -106,7 +107,7 @@ class FakeAsks:
             "eta_s": (STEPS - job.done) / 20 if is_running and job.done else None,
             "stopping": False,
             "error": ["RuntimeError", "not enough memory: 2.1 GB were asked for"] if job.state == "failed" else None,
-            "preview": f"/preview/{job.key}?step={job.done}" if is_picture and is_running and job.done else None,
+            "preview": preview_url(job.key, f"step={job.done}") if is_picture and is_running and job.done else None,
             "result": self._result(job) if job.state == "done" else None,
         }
 
@@ -119,16 +120,16 @@ class FakeAsks:
         job = self.jobs.get(key)
         return drawn(job.body["unit"], 0, job.done / STEPS) if job else None
 
-    def pictures(self, units: Sequence[int]) -> dict[str, str]:
-        return {str(unit): f"/media/fake/tile/{unit}" for unit in units if unit in self.tiles}
+    def pictures(self, units: Sequence[int]) -> dict[str, Address]:
+        return {str(unit): Address(f"/media/fake/tile/{unit}") for unit in units if unit in self.tiles}
 
 
 def picture_result(body: Mapping[str, Any]) -> dict[str, Any]:
     options = dict(body.get("options", {}))
     pictures = [
         {
-            "url": f"/media/fake/drawn/{body['unit']}/{number}/1.0",
-            "opacity_url": f"/media/fake/opacity/{body['unit']}" if body["method"] == "maco" else None,
+            "url": Address(f"/media/fake/drawn/{body['unit']}/{number}/1.0"),
+            "opacity_url": Address(f"/media/fake/opacity/{body['unit']}") if body["method"] == "maco" else None,
             "reached_mean": 1.02 - number / 10,
             "reached_max": 5.13 - number / 10,
             "after_jitter_mean": 0.97,
@@ -151,7 +152,7 @@ def picture_result(body: Mapping[str, Any]) -> dict[str, Any]:
 def map_result(body: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
     number = 100 * seed + body["image"]
     return {
-        "url": f"/media/fake/map/{number}/{{mode}}/{{boost}}/{{gamma}}",
+        "url": Address(f"/media/fake/map/{number}/{{mode}}/{{boost}}/{{gamma}}"),
         "modes": MODES,
         "scales": {mode: [0.0 if mode in ("norm", "blurred", "overlay") else -0.0342, 0.0342] for mode in MODES},
         "value": 5.949,

@@ -14,6 +14,7 @@ from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
 from lurk.web.ui.request_body import name
+from lurk.web.ui.responses import plain
 
 ORDERS = {
     "unit": "unit number",
@@ -72,7 +73,7 @@ def data(service: Service, place: object, sort: object, serial: object) -> dict[
         return None
     study, layer = name(place.get("study")), name(place.get("layer"))
     try:
-        return {**service.grid(study, layer, str(sort)), "study": study, "sort": sort, "serial": serial}
+        return {**plain(service.grid(study, layer, str(sort))), "study": study, "sort": sort, "serial": serial}
     except LurkError:
         return None
 

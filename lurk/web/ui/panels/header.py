@@ -11,6 +11,7 @@ from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.login_routes import LOGOUT, can_log_out, person
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.path_prefix import outside
 from lurk.web.ui.request_body import name
 from lurk.web.ui.words import base_name
 
@@ -19,7 +20,7 @@ def layout() -> Component:
     """The bar and the banners below it."""
     bar = html.Header(
         [
-            dcc.Link([html.Span(className="mark"), "Torchlurk"], href="/", className="brand"),
+            dcc.Link([html.Span(className="mark"), "Torchlurk"], href=outside("/"), className="brand"),
             html.Div(id=ids.HEADER_TITLE, className="study-title"),
             html.Div(
                 [
@@ -39,7 +40,7 @@ def layout() -> Component:
             ),
             html.Nav(
                 [
-                    dcc.Link("Jobs", href="/jobs", className="nav-jobs"),
+                    dcc.Link("Jobs", href=outside("/jobs"), className="nav-jobs"),
                     html.Button(
                         "Theme: ", id=ids.THEME, className="theme", type="button", title="Light, dark or as the system"
                     ),
@@ -65,7 +66,7 @@ def _person() -> list[Component]:
     if not found.name:
         return []
     label = html.Span(found.name, className="who", title=f"You are {found.name}, {found.role}")
-    out = html.Form(html.Button("Log out", type="submit", className="worded"), action=LOGOUT, method="POST")
+    out = html.Form(html.Button("Log out", type="submit", className="worded"), action=outside(LOGOUT), method="POST")
     return [label, out] if can_log_out() else [label]
 
 

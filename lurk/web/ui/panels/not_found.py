@@ -10,6 +10,7 @@ from lurk.service.service import Service
 from lurk.web.ui import ids
 from lurk.web.ui.page_addresses import Place, find_layer, find_study, find_unit, read, write
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.path_prefix import inside, outside
 from lurk.web.ui.request_body import name
 
 
@@ -32,12 +33,12 @@ def trouble(service: Service, place: Place) -> str:
 
 def message(service: Service, path: object, _ready: object, _studies: object) -> tuple[Component | None, bool]:
     """The message for an address, and whether it is hidden because the page can show the address."""
-    place = read(name(path or "/"))
+    place = read(inside(name(path or "/")))
     why = trouble(service, place)
     if not why:
         return None, True
     is_known = place.study is not None and service.study(place.study) is not None
-    back = write(place.study) if is_known and place.study is not None else "/"
+    back = write(place.study) if is_known and place.study is not None else outside("/")
     words = "Back to the study" if is_known else "Back to the studies"
     parts = [html.H1("Not here"), html.P(why[:1].upper() + why[1:] + "."), dcc.Link(words, href=back)]
     return html.Div(parts, className="missing"), False

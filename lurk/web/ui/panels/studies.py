@@ -14,6 +14,7 @@ from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.page_addresses import write
 from lurk.web.ui.panels import PANELS
+from lurk.web.ui.path_prefix import outside
 from lurk.web.ui.words import base_name, moment
 
 UNTRAINED = "untrained"
@@ -57,7 +58,7 @@ def _strip(view: StudyView) -> Component:
     """The first units of a layer in the middle, or an empty strip of the same height."""
     if not view.strip:
         return html.Div(className="card-strip waiting")
-    style = {"backgroundImage": f"url({view.strip})", "width": f"{view.strip_units * STRIP_TILE}px"}
+    style = {"backgroundImage": f"url({outside(view.strip)})", "width": f"{view.strip_units * STRIP_TILE}px"}
     return html.Div(html.Div(style=style), className="card-strip")
 
 

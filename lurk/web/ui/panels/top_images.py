@@ -9,6 +9,7 @@ from lurk.records import LayerInfo
 from lurk.service.unit_view import UnitView
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.panels import SECTIONS, Kind, Section, heading
+from lurk.web.ui.path_prefix import outside
 
 TITLES = {"max": "Images that excite this unit most", "mean": "Images that excite this unit most on average"}
 HELP = {
@@ -52,10 +53,10 @@ def hits(view: UnitView, kind: Kind) -> Component:
 def _hit(hit: dict[str, Any], rank: int, info: LayerInfo) -> Component:
     words = hit["class"] or hit["path"]
     place = f"row {hit['row']}, column {hit['col']}"
-    view = [html.Img(src=hit["view_url"], alt=f"{rank}: {words}"), *_outline(hit, info)]
+    view = [html.Img(src=outside(hit["view_url"]), alt=f"{rank}: {words}"), *_outline(hit, info)]
     pictures: list[Component] = [html.Div(view, className="view")]
     if not hit["whole"]:
-        pictures.append(html.Img(src=hit["patch_url"], alt="its patch", className="patch"))
+        pictures.append(html.Img(src=outside(hit["patch_url"]), alt="its patch", className="patch"))
     pictures.append(html.Div(className="map-slot", **attributes(data_image=str(hit["image"]), data_words=words)))
     return html.Li(
         [
