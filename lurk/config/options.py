@@ -26,10 +26,10 @@ OWN_PATHS = (
     *("s", "static", "vendor"),
 )
 STUDY_OPTIONS = (
-    *("name", "model", "weights", "data", "classes", "sample", "layers", "top"),
+    *("name", "model", "weights", "data", "classes", "label_column", "sample", "layers", "top"),
     *("batch_size", "workers", "device"),
 )
-IDENTITY = ("model", "weights", "data", "classes", "sample", "layers", "top")
+IDENTITY = ("model", "weights", "data", "classes", "label_column", "sample", "layers", "top")
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, least: int | None = None) -> Any:
@@ -58,6 +58,9 @@ class Settings:
         metavar="WHERE",
     )
     classes: str | None = _option(None, "file that maps folder names to class names", metavar="FILE")
+    label_column: str | None = _option(
+        None, "column of a list that holds the classes: its title, or its number from 1", metavar="NAME"
+    )
     sample: int | None = _option(
         None, "take only so many images a class, the same ones each time", metavar="N", least=1
     )

@@ -15,6 +15,7 @@ MOST_SUBFOLDERS = 2_000
 WORDS = {
     "data": "images",
     "classes": "class names",
+    "label_column": "column of the classes",
     "sample": "sample of the images",
     "top": "number of top images",
 }

@@ -76,7 +76,7 @@ def _walk(folder: Path, below: Parts, above: tuple[tuple[int, int], ...], found:
                 continue
             if _is_folder(entry):
                 _walk(folder / entry.name, parts, (*above, here), found)
-            elif _is_candidate(entry.name):
+            elif is_candidate(entry.name):
                 found.append((parts, stamp(folder / entry.name)))
 
 
@@ -87,7 +87,8 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
         return False
 
 
-def _is_candidate(name: str) -> bool:
+def is_candidate(name: str) -> bool:
+    """Whether a file of that name may be an image: it is none of the files that usually lie beside images."""
     stem, suffix = os.path.splitext(name.lower())  # noqa: PTH122 - a path object a file is slow
     return (
         suffix not in COMPANION_SUFFIXES

@@ -6,6 +6,7 @@ from pathlib import Path
 from lurk.errors import ImagesError
 from lurk.images.class_names import read_class_names
 from lurk.images.image_set import ImageSet
+from lurk.images.label_list import read_list
 from lurk.images.sources import SOURCES
 from lurk.images.torch_dataset import from_dataset
 
@@ -15,6 +16,7 @@ def load_images(
     *,
     classes: str | PathLike[str] | None = None,
     sample: int | None = None,
+    label_column: str | None = None,
     cache: str | PathLike[str] = "cache",
 ) -> ImageSet:
     """Load an image set; the images themselves are read later, one by one.
@@ -24,6 +26,7 @@ def load_images(
             torchvision data set, or a torch Dataset.
         classes: A file that maps folder names to class names.
         sample: Take at most this many images of each class, the same ones each time; by default all.
+        label_column: Title or number, from 1, of the column of a list that holds the classes; by default it is found.
         cache: The cache directory, in which the demo set is made.
 
     Returns:
@@ -35,7 +38,9 @@ def load_images(
     if sample is not None and sample < 1:
         raise ImagesError(f"--sample must be 1 or more, not {sample}")
     names = read_class_names(Path(fspath(classes))) if classes is not None else None
-    if isinstance(source, ImageSet):
+    if label_column is not None:
+        images = _with_column(source, label_column)
+    elif isinstance(source, ImageSet):
         images = source
     elif isinstance(source, (str, PathLike)):
         images = _from_name(fspath(source), Path(fspath(cache)))
@@ -44,6 +49,14 @@ def load_images(
     if names is not None:
         images = images.named(names)
     return images if sample is None else images.sampled(sample)
+
+
+def _with_column(source: object, label_column: str) -> ImageSet:
+    """Read a list whose column of classes is given."""
+    path = fspath(source) if isinstance(source, (str, PathLike)) else ""
+    if not Path(path).expanduser().is_file():
+        raise ImagesError(f"--label-column {label_column!r} is for lists; {path or type(source).__name__!r} is no file")
+    return read_list(path, label_column)
 
 
 def _from_name(source: str, cache: Path) -> ImageSet:

