@@ -164,7 +164,7 @@ def _pictures(
             )
             for number, unit in enumerate(owners):
                 suffix = f"-{number % each}" if each > 1 else ""
-                picture = to_view(drawn[number], (0.0,) * drawn.shape[1], (1.0,) * drawn.shape[1])
+                picture = to_view(drawn[number])
                 file = f"{_file_name(arguments.layer or arguments.method)}-{unit}{suffix}.png"
                 yield file, encode_png(picture), {"layer": arguments.layer, "unit": unit, **figures[number]}
 
@@ -214,7 +214,8 @@ def _maps(
         )
         name = f"{_file_name(layer)}-{unit}-{arguments.method}-{_file_name(Path(file).stem)}"
         record = {"layer": layer, "unit": unit, "image": file, "target": arguments.target}
-        yield f"{name}.png", encode_png(colour_map(values, arguments.mode)), record | {"mode": arguments.mode}
+        shown = model.normalisation.in_order(values)
+        yield f"{name}.png", encode_png(colour_map(shown, arguments.mode)), record | {"mode": arguments.mode}
         yield f"{name}.npy", to_npy(values), record
 
 

@@ -60,4 +60,5 @@ def baseline_of(model: Model, image: Tensor, name: str) -> Tensor:
     """Return the empty image of a name, of the shape of a preprocessed image."""
     if name == "mean":
         return torch.zeros_like(image)
-    return model.normalised(torch.full_like(image, BASELINES[name]))
+    shape = (model.normalisation.samples, *image.shape[-2:])
+    return model.normalised(image.new_full(shape, BASELINES[name])).expand_as(image)

@@ -70,7 +70,8 @@ def lrp(request: MapRequest) -> Map:
 
 def _bounds(model: Model, image: Tensor) -> tuple[Tensor, Tensor]:
     """What black and white are to the network, each float (c, 1, 1)."""
-    if model.mean is None or model.std is None:
-        raise LurkError("first=box needs the bounds of a pixel, and this model's normalisation is not known: take flat")
-    blank = torch.zeros_like(image[:, :1, :1])
-    return model.normalised(blank), model.normalised(blank + 1)
+    if model.normalisation.problem:
+        raise LurkError(
+            "first=box needs the bounds of a pixel, and this model's preprocessing has no inverse: take flat"
+        )
+    return model.normalisation.bounds(image)

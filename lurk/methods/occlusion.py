@@ -84,7 +84,7 @@ def _fill(request: MapRequest) -> Tensor:
     """Colour of the square as the network takes it, float (c, 1, 1)."""
     blank = torch.zeros_like(request.image[:, :1, :1])
     if request.options["fill"] == "grey":
-        return request.model.normalised(blank + 0.5)
+        return request.model.normalised(blank.new_full((request.model.normalisation.samples, 1, 1), 0.5))
     return request.image.mean((1, 2), keepdim=True) if request.options["fill"] == "mean" else blank
 
 

@@ -72,8 +72,9 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
         **options: Options of the method; `lurk visualize --list` lists them.
 
     Returns:
-        float32 (f, c, h, w), in [0, 1], with the network's c: one picture for each unit in the order of the units, or
-        several with the option `diversity`.
+        float32 (f, 3, h, w), in [0, 1]: one picture for each unit in the order of the units, or several with the option
+        `diversity`. (f, 1, h, w) for a network of one channel; where the preprocessing cannot be undone, (f, c, h, w)
+        with the network's c, 0 and 1 being the ends of its input's range.
 
     Raises:
         LurkError: There is no such method, layer, unit or option, or the method does not work for the model.
@@ -93,8 +94,10 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
             shown = show_part(show, at, len(batches))
             request = PictureRequest(model, plan, layer, batch, values, start, images, shown)
             drawn.append(run_picture_method(chosen, request).pictures.cpu())
-    pictures: Floats = torch.cat(drawn).numpy()
-    return pictures
+    pictures = torch.cat(drawn)
+    is_grey = pictures.shape[1] == 1 and model.input_shape[0] >= 3  # what such a network takes is grey in colour
+    found: Floats = (pictures.repeat(1, 3, 1, 1) if is_grey else pictures).numpy()
+    return found
 
 
 def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the options

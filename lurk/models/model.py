@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
+from lurk.models.normalisation import Normalisation
 from lurk.models.preprocess import Transform
 from lurk.records import LayerInfo
 
@@ -27,8 +28,7 @@ class Model:
         source: Text that identifies the network in provenance.
         input_shape: (c, h, w) of a preprocessed picture.
         preprocessing: Text that identifies the preprocessing.
-        mean: What the preprocessing subtracts from samples in [0, 1], one number a channel; None if not known.
-        std: What it then divides by, one number a channel; None if not known.
+        normalisation: What the preprocessing does to colours, as measured.
         notice: A warning that every user must see; empty if there is none.
         file_hash: SHA-256 of the weights file; None if the weights do not come from one file.
         notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
@@ -42,8 +42,7 @@ class Model:
     source: str
     input_shape: tuple[int, int, int]
     preprocessing: str
-    mean: tuple[float, ...] | None = None
-    std: tuple[float, ...] | None = None
+    normalisation: Normalisation
     notice: str = ""
     file_hash: str | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
@@ -59,19 +58,27 @@ class Model:
         """Type of the network's floating-point weights, which its input must have as well."""
         return dtype_of(self.module)
 
+    @property
+    def mean(self) -> tuple[float, ...] | None:
+        """What the preprocessing subtracts, a number for each channel of the input; None if it cannot be undone."""
+        return None if self.normalisation.problem else self.normalisation.mean
+
+    @property
+    def std(self) -> tuple[float, ...] | None:
+        """What the preprocessing then divides by, a number a channel; None if it cannot be undone."""
+        return None if self.normalisation.problem else self.normalisation.std
+
     def normalised(self, pictures: Tensor) -> Tensor:
         """Turn pictures into what the network takes.
 
         Args:
-            pictures: float (..., c, h, w), samples in [0, 1].
+            pictures: float (..., s, h, w), samples in [0, 1]: s is 3, or 1 where the network is shown grey pictures. If
+                the preprocessing cannot be undone, s is c, and 0 and 1 stand for the ends of the input's range.
 
         Returns:
-            The same shape, normalised as the preprocessing does; unchanged if its normalisation is not known.
+            float (..., c, h, w), as the preprocessing makes them.
         """
-        if self.mean is None or self.std is None:
-            return pictures
-        mean, std = (pictures.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
-        return (pictures - mean) / std
+        return self.normalisation.forward(pictures)
 
     def displayed(self, images: Tensor) -> Tensor:
         """Turn preprocessed images back into pictures: the inverse of `normalised`, clamped to [0, 1].
@@ -80,12 +87,9 @@ class Model:
             images: float (..., c, h, w), as the network takes them.
 
         Returns:
-            The same shape, in [0, 1].
+            float (..., s, h, w), in [0, 1].
         """
-        if self.mean is None or self.std is None:
-            return images.clamp(0, 1)
-        mean, std = (images.new_tensor(numbers).view(-1, 1, 1) for numbers in (self.mean, self.std))
-        return (images * std + mean).clamp(0, 1)
+        return self.normalisation.inverse(images).clamp(0, 1)
 
     @cached_property
     def layers(self) -> list[LayerInfo]:

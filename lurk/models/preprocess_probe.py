@@ -1,8 +1,12 @@
-"""Finds out what a preprocessing does: reads its attributes, and tries it on generated pictures."""
+"""Finds out what a preprocessing does by trying it on generated pictures."""
 
 import hashlib
+import random
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +16,12 @@ from torch import Tensor, nn
 from lurk.errors import ModelError
 from lurk.graph.device import device_of
 from lurk.graph.hooks import undisturbed
+from lurk.models.normalisation import Normalisation
+from lurk.models.normalisation_probe import measure
 from lurk.models.preprocess import Preprocess, Transform
 
-Numbers = tuple[float, ...]
 SIDES = (224, 256, 299, 32, 28, 64, 96, 128, 384, 512)
+SEED = 0
 SIZES = ((400, 320), (300, 330))
 
 
@@ -26,16 +32,14 @@ class Examined:
     Args:
         transform: The preprocessing; it starts from a grey picture if the network takes one channel.
         shape: (c, h, w) of its output.
-        mean: What it subtracts from samples in [0, 1], one number a channel; None if not known.
-        std: What it then divides by, one number a channel; None if not known.
+        normalisation: What it does to colours.
         description: A text that identifies it.
         notice: A warning about it; empty if there is none.
     """
 
     transform: Transform
     shape: tuple[int, int, int]
-    mean: Numbers | None
-    std: Numbers | None
+    normalisation: Normalisation
     description: str
     notice: str = ""
 
@@ -67,6 +71,26 @@ def examine(transform: Transform, shape: tuple[int, int, int] | None, channels: 
     """
     if not callable(transform):
         raise ModelError(f"preprocess must be a function of a picture, not {type(transform).__name__}")
+    with _chance_kept():
+        return _examine(transform, shape, channels)
+
+
+@contextmanager
+def _chance_kept() -> Iterator[None]:
+    """Draw the same global random numbers each time, and leave their states as they were."""
+    state, numpy_state = random.getstate(), np.random.get_state()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            random.seed(SEED)
+            np.random.seed(SEED)
+            torch.manual_seed(SEED)
+            yield
+    finally:
+        random.setstate(state)
+        np.random.set_state(numpy_state)
+
+
+def _examine(transform: Transform, shape: tuple[int, int, int] | None, channels: int | None) -> Examined:
     transform, outputs = _try_with_channels(transform, channels)
     if shape is None:
         if outputs[0].shape != outputs[1].shape:
@@ -79,9 +103,23 @@ def examine(transform: Transform, shape: tuple[int, int, int] | None, channels: 
     elif outputs[0].shape == outputs[1].shape and tuple(outputs[0].shape) != shape:
         raise ModelError(f"preprocess gives {tuple(outputs[0].shape)}, input_shape says {shape}")
     is_random = not all(map(torch.equal, outputs, _try_twice(transform)))
-    mean, std = normalisation(transform)
-    notice = "the preprocessing is random: give the one for evaluation, or no two sweeps are equal" if is_random else ""
-    return Examined(transform, shape, mean, std, _describe(transform, [] if is_random else outputs), notice)
+    normalisation = measure(partial(_try, transform), outputs)
+    notices = ["the preprocessing is random: give the one for evaluation, or no two sweeps are equal"] * is_random
+    if normalisation.problem:
+        notices.append(_without_inverse(normalisation))
+    description = _describe(transform, [] if is_random else outputs)
+    return Examined(transform, shape, normalisation, description, "; ".join(notices))
+
+
+def _without_inverse(normalisation: Normalisation) -> str:
+    """Say that pictures show the network's input as it is."""
+    ends = normalisation.bounds(torch.zeros(1, dtype=torch.float64))
+    ranges = [f"{low:.3g} to {high:.3g}" for low, high in zip(*(end.flatten().tolist() for end in ends), strict=True)]
+    ranges = ranges[:1] if len(set(ranges)) == 1 else ranges
+    return (
+        f"the preprocessing cannot be undone: {normalisation.problem}; pictures show the network's input as it is, "
+        f"{', '.join(ranges)} drawn as black to white"
+    )
 
 
 def _try_with_channels(transform: Transform, channels: int | None) -> tuple[Transform, list[Tensor]]:
@@ -119,54 +157,6 @@ def _picture(size: tuple[int, int]) -> Image.Image:
     rows, cols = np.indices(size[::-1])
     planes = [rows * 3 + cols, rows + cols * 7, (rows * cols) // 16]
     return Image.fromarray((np.stack(planes, axis=2) % 256).astype(np.uint8))
-
-
-def normalisation(transform: Transform) -> tuple[Numbers, Numbers] | tuple[None, None]:
-    """Mean and deviation with which a preprocessing normalises samples in [0, 1].
-
-    Args:
-        transform: The preprocessing.
-
-    Returns:
-        Its attributes if it is of a known class; else what black, grey and white pictures become. Two times None if it
-        does not treat every pixel alike, or not by subtracting and dividing.
-    """
-    attributes = _attributes(transform)
-    if attributes is not None:
-        return attributes
-    outputs = []
-    for level in (0, 102, 255):
-        output = _try(transform, Image.new("RGB", (320, 320), (level,) * 3)).double().flatten(1)
-        if not bool((output.amax(1) - output.amin(1) <= 1e-5 * output.abs().amax().clamp(min=1)).all()):
-            return None, None
-        outputs.append(output[:, 0])
-    black, grey, white = outputs
-    span = white - black
-    if bool((span.abs() < 1e-9).any()) or bool(((black + 0.4 * span - grey).abs() > 1e-4 * span.abs()).any()):
-        return None, None
-    return tuple(round(v, 6) for v in (-black / span).tolist()), tuple(round(v, 6) for v in (1 / span).tolist())
-
-
-def _attributes(transform: object) -> tuple[Numbers, Numbers] | None:
-    """The attributes `mean` and `std` of a known class of preprocessing; of a chain, those of its last step."""
-    if isinstance(transform, FromGrey):
-        return _attributes(transform.transform)
-    steps = getattr(transform, "transforms", None)
-    if isinstance(transform, nn.Sequential):
-        steps = list(transform)
-    if isinstance(steps, (list, tuple)):
-        return _attributes(steps[-1]) if steps else None
-    mean, std = getattr(transform, "mean", None), getattr(transform, "std", None)
-    is_known = type(transform).__name__ in ("Preprocess", "ImageClassification", "Normalize")
-    if not is_known or mean is None or std is None:
-        return None
-    return _numbers(mean), _numbers(std)
-
-
-def _numbers(value: object) -> Numbers:
-    if isinstance(value, (list, tuple)):
-        return tuple(value)
-    return tuple(torch.as_tensor(value).double().flatten().tolist())
 
 
 def _describe(transform: object, outputs: list[Tensor]) -> str:

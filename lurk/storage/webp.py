@@ -1,4 +1,4 @@
-"""Images as the page shows them, in WebP; the only place that undoes the normalisation. Torch-free.
+"""Images as the page shows them, in WebP. Torch-free.
 
 A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, 3), or (h, w, 1) for a network with one channel.
 """
@@ -17,27 +17,16 @@ PADDING_GREY = 128
 FORMAT, MIMETYPE = "WEBP", "image/webp"
 
 
-def to_view(
-    image: np.ndarray[Any, np.dtype[np.float32]], mean: Sequence[float] | None, std: Sequence[float] | None
-) -> View:
-    """Undo the normalisation of a preprocessed image.
+def to_view(picture: np.ndarray[Any, np.dtype[np.float32]]) -> View:
+    """Turn a picture into 8-bit samples.
 
     Args:
-        image: float32 (c, h, w), as the network gets it.
-        mean: What was subtracted from samples in [0, 1], a number a channel; None if that is not known.
-        std: What they were then divided by; None if that is not known.
+        picture: float32 (s, h, w), in [0, 1].
 
     Returns:
-        uint8 (h, w, 3), or (h, w, 1) for fewer than three channels; of more than three the first three. Without mean
-        and std the image's own range is stretched to 0 to 255.
+        uint8 (h, w, 3), or (h, w, 1) for fewer than three samples a pixel; of more than three the first three.
     """
-    if mean is not None and std is not None:
-        shape = (-1, 1, 1)
-        samples = image * np.asarray(std, np.float32).reshape(shape) + np.asarray(mean, np.float32).reshape(shape)
-    else:
-        low, high = float(image.min()), float(image.max())
-        samples = (image - low) / (high - low) if high > low else np.zeros_like(image)
-    samples = samples[: 3 if len(samples) >= 3 else 1]
+    samples = picture[: 3 if len(picture) >= 3 else 1]
     view: View = np.clip(np.rint(samples * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
     return view
 

@@ -158,7 +158,7 @@ class _Run:
         self._skipped.append((number, self._images.paths[number], reason))
 
     def _keep_view(self, number: int, image: Tensor) -> None:
-        self._writer.put_view(number, encode_view(to_view(image.numpy(), self._model.mean, self._model.std)))
+        self._writer.put_view(number, encode_view(to_view(self._model.displayed(image).numpy())))
 
     def _write(self, write: Callable[..., None]) -> None:
         """Write the statistics with `checkpoint` or `finish` of the writer."""

@@ -36,7 +36,8 @@ def draw_map(request: MethodRequest, study: Study, context: Context) -> Result:
     def draw(method: MapMethod, of: MapRequest) -> _Drawn:
         drawn = run_map_method(method, of)
         more = {f"more-{name}.npy": to_npy(array) for name, array in drawn.more.items()}
-        return drawn.values.detach().float().cpu().numpy(), more, {}
+        values = of.model.normalisation.in_order(drawn.values.detach().float().cpu().numpy())
+        return values, more, {}
 
     return _store_map(request, study, context, draw)
 
@@ -56,7 +57,7 @@ def draw_sanity(request: MethodRequest, study: Study, context: Context) -> Resul
     def draw(method: MapMethod, of: MapRequest) -> _Drawn:
         found = check_sanity(method, of)
         figures = {"similarity": found.similarity, "agreement": dict(found.agreement), "warning": found.warning}
-        return found.values, {}, figures
+        return of.model.normalisation.in_order(found.values), {}, figures
 
     return _store_map(request, study, context, draw)
 

@@ -79,8 +79,7 @@ def _store_pictures(
 
 def _view(picture: Tensor) -> View:
     """A picture in [0, 1], float (c, h, w), as 8-bit samples."""
-    channels = len(picture)
-    return to_view(picture.detach().float().cpu().numpy(), (0.0,) * channels, (1.0,) * channels)
+    return to_view(picture.detach().float().cpu().numpy())
 
 
 class _Progress:

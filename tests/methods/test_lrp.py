@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -27,7 +29,7 @@ def test_the_box_rule_needs_the_bounds_of_a_pixel():
     assert float(found.sum()) == pytest.approx(float(same.sum()), rel=0.01)
     assert not torch.allclose(found, same)
     bare = model_of(small)
-    bare.mean = None
+    bare.normalisation = replace(bare.normalisation, problem="none")
     with pytest.raises(LurkError, match="first=box needs the bounds of a pixel"):
         ask("lrp", bare, image_of(3, 16, 16), Target("3", 3), first="box")
 

@@ -1,3 +1,5 @@
+import random
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from torchvision.transforms import v2
 import lurk
 from lurk.errors import ModelError
 from lurk.models.preprocess import Preprocess
-from lurk.models.preprocess_probe import assume, examine, normalisation
+from lurk.models.preprocess_probe import assume, examine
 
 MEAN, STD = (0.1, 0.2, 0.3), (0.4, 0.5, 0.6)
 SIZED = [transforms.Resize((20, 30)), transforms.ToTensor()]
@@ -44,22 +46,34 @@ def by_hand(image: Image.Image) -> torch.Tensor:
 def test_shape_mean_and_deviation_are_found(transform):
     seen = examine(transform, None, 3)
     assert seen.shape == (3, 20, 30)
-    assert seen.mean == pytest.approx(MEAN, abs=1e-5)
-    assert seen.std == pytest.approx(STD, abs=1e-5)
+    assert (seen.normalisation.mean, seen.normalisation.std) == (MEAN, STD)
     assert seen.notice == ""
 
 
-def test_samples_of_0_to_255_and_0_to_1_have_their_own_scale():
-    assert normalisation(transforms.Compose(SIZED)) == ((0.0,) * 3, (1.0,) * 3)
-    mean, std = normalisation(lambda image: torch.from_numpy(np.asarray(image, np.float32)).permute(2, 0, 1))
-    assert mean == (0.0,) * 3
-    assert std == pytest.approx((1 / 255,) * 3, rel=1e-3)
+def test_what_cannot_be_undone_is_said_with_the_range_that_is_shown():
+    seen = examine(lambda image: by_hand(image) ** 2, None, 3)
+    assert seen.notice.startswith("the preprocessing cannot be undone: it is no fixed mix of red, green and blue;")
+    assert "drawn as black to white" in seen.notice
 
 
-def test_what_is_no_normalisation_has_neither():
-    assert normalisation(lambda image: by_hand(image) ** 2) == (None, None)
-    assert normalisation(lambda image: torch.zeros(3, 8, 8)) == (None, None)
-    assert normalisation(lambda image: torch.rand(3, 8, 8)) == (None, None)
+def test_trying_draws_no_global_random_numbers():
+    def draw() -> list[float]:
+        return [random.random(), float(np.random.rand()), float(torch.rand(1))]
+
+    def seed() -> None:
+        random.seed(1)
+        np.random.seed(1)
+        torch.manual_seed(1)
+
+    def noisy(image: Image.Image) -> torch.Tensor:
+        return by_hand(image) * (torch.rand(1) + random.random() + np.random.rand())
+
+    seed()
+    expected = draw()
+    seed()
+    first = examine(noisy, None, 3)
+    assert draw() == expected
+    assert examine(noisy, None, 3) == first
 
 
 def test_a_description_is_the_same_for_the_same_and_another_for_another():

@@ -16,23 +16,21 @@ from lurk.storage.webp import (
     to_view,
 )
 
-MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-
 
 def random_view(side: int = 32, channels: int = 3) -> np.ndarray:
     return np.random.default_rng(0).integers(0, 256, (side, side, channels), dtype=np.uint8)
 
 
-def test_every_8_bit_sample_survives_normalising_and_back():
+def test_samples_become_8_bits_and_what_is_beyond_is_cut():
     samples = np.arange(256, dtype=np.float32).reshape(1, 16, 16).repeat(3, 0) / 255
-    normal = (samples - np.array(MEAN, np.float32)[:, None, None]) / np.array(STD, np.float32)[:, None, None]
-    view = to_view(normal, MEAN, STD)
-    assert np.array_equal(view[:, :, 1].ravel(), np.arange(256))
+    assert np.array_equal(to_view(samples)[:, :, 1].ravel(), np.arange(256))
+    assert to_view(np.array([[[-2.0, 0.5, 2.0]]], np.float32)).ravel().tolist() == [0, 128, 255]
 
 
-def test_without_mean_the_own_range_is_stretched():
-    view = to_view(np.array([[[-2.0, 0.0, 2.0]]], np.float32), None, None)
-    assert view.ravel().tolist() == [0, 128, 255]
+def test_of_two_channels_the_first_is_shown_and_of_five_the_first_three():
+    samples = np.arange(5, dtype=np.float32).reshape(5, 1, 1) / 255
+    assert to_view(samples[:2]).tolist() == [[[0]]]
+    assert to_view(samples).tolist() == [[[0, 1, 2]]]
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -8,6 +8,7 @@ from torch import nn
 
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
+from lurk.models.normalisation import Normalisation
 from lurk.worker import model_cache
 from lurk.worker.model_cache import ModelCache, weight_bytes
 
@@ -17,7 +18,17 @@ BYTES = 4 * 1000 * 4
 def network(size: int = BYTES) -> Model:
     """A model whose weights take so many bytes."""
     module = nn.Sequential(nn.Conv2d(size // 16, 4, 1, bias=False))
-    return Model(module, lambda image: torch.zeros(1), None, "toy", "pretrained", "toy", (3, 1, 1), "none")
+    return Model(
+        module,
+        lambda image: torch.zeros(1),
+        None,
+        "toy",
+        "pretrained",
+        "toy",
+        (3, 1, 1),
+        "none",
+        Normalisation((0.0,), (1.0,)),
+    )
 
 
 class Loads:

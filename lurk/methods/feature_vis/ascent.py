@@ -1,6 +1,6 @@
 """The loop of gradient ascent: show the pictures to the network, and change them so that their numbers grow.
 
-Axes: f pictures, c channels, h w pixels.
+Axes: f pictures, c samples of a pixel, h w pixels.
 """
 
 from collections.abc import Callable
@@ -59,10 +59,8 @@ class AscentSettings:
 
 
 def mean_colour(model: Model, like: Tensor) -> Tensor:
-    """Return the colour that the preprocessing maps to 0, float (c, 1, 1); mid-grey if it is not known."""
-    channels = like.shape[1]
-    numbers = model.mean if model.mean is not None and len(model.mean) == channels else (0.5,) * channels
-    return like.new_tensor(numbers).view(-1, 1, 1)
+    """Return the colour that the preprocessing maps to 0, or the nearest one, float (s, 1, 1)."""
+    return model.displayed(like.new_zeros(model.input_shape[0], 1, 1))
 
 
 def show_part(show: Show, part: int, parts: int) -> Show:

@@ -90,7 +90,7 @@ def draw(request: PictureRequest, objective_of: Callable[[tuple[int, ...]], Obje
 def mean_picture(model: Model, size: int) -> Tensor:
     """Return a picture of the mean colour, float32 (1, c, h, w), of a shorter side in pixels; 0 for the network's."""
     height, width = picture_size(model.input_shape[1:], size)
-    plain = torch.zeros(1, model.input_shape[0], height, width, device=device_of(model.module))
+    plain = torch.zeros(1, model.normalisation.samples, height, width, device=device_of(model.module))
     return plain + mean_colour(model, plain)
 
 

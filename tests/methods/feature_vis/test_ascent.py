@@ -1,7 +1,9 @@
 """The loop of ascent, on networks whose gradients are known."""
 
+import math
 from dataclasses import replace
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
@@ -214,3 +216,55 @@ def test_the_slope_by_picture_is_told_where_asked_for():
     climbed(AscentSettings(2, STILL, watch=slopes.append), model=model)
     assert len(slopes) == 2
     assert torch.allclose(slopes[1], slope(model), atol=1e-7)
+
+
+def swapped(picture):
+    """Blue, green, red, 0 to 255, less a mean: what networks from Caffe take."""
+    samples = torch.from_numpy(np.array(picture.resize((8, 8)), np.float32)).permute(2, 0, 1)
+    return samples.flip(0) - torch.tensor([104.0, 117, 123]).view(3, 1, 1)
+
+
+def logarithm(picture):
+    return (torch.from_numpy(np.array(picture.resize((8, 8)), np.float32)).permute(2, 0, 1) + 1).log()
+
+
+def grey_times_3(picture):
+    samples = torch.from_numpy(np.array(picture.convert("L").resize((8, 8)), np.float32))
+    return samples.expand(3, 8, 8) / 127.5 - 1
+
+
+def drawn(preprocess, unit=0, **options):
+    """A picture for a unit that is one channel of the input, and all that the network was fed while it was drawn."""
+    module, fed = nn.Sequential(nn.Conv2d(3, 3, 1, bias=False)), []
+    module[0].weight.data = torch.eye(3).view(3, 3, 1, 1)
+    model = lurk.load_model(module.eval(), preprocess=preprocess)
+    model.layers  # noqa: B018 - planning feeds the network too
+    module[0].register_forward_pre_hook(lambda _, given: fed.append(given[0].detach().clone()))
+    return lurk.visualize(model, "0", [unit], steps=24, robustness=False, rate=0.2, **options)[0], torch.cat(fed)
+
+
+@pytest.mark.parametrize("options", [{}, {"canvas": "pixels"}, {"start": "mean", "canvas": "pixels"}])
+def test_ascent_feeds_what_the_preprocessing_could_give(options):
+    picture, fed = drawn(swapped, 2, **options)
+    low, high = torch.tensor([-104.0, -117, -123]), torch.tensor([151.0, 138, 132])
+    assert (fed.amin((0, 2, 3)) >= low - 1e-3).all()
+    assert (fed.amax((0, 2, 3)) <= high + 1e-3).all()
+    assert picture[0].mean() > 0.7  # channel 2 is red, sample 0 of a picture
+    assert picture[1:].mean() < picture[0].mean() - 0.1
+
+
+def test_ascent_in_grey_feeds_three_equal_channels():
+    picture, fed = drawn(grey_times_3, canvas="pixels")
+    assert picture.shape == (3, 8, 8)
+    assert (picture[0] == picture[2]).all()
+    assert picture.mean() > 0.9
+    assert torch.equal(fed[:, 0], fed[:, 2])
+    assert float(fed.abs().max()) <= 1 + 1e-5
+
+
+def test_where_the_preprocessing_has_no_inverse_ascent_stays_in_the_range_of_the_input():
+    picture, fed = drawn(logarithm, canvas="pixels")
+    assert picture.shape == (3, 8, 8)
+    assert picture[0].mean() > 0.9
+    assert float(fed.min()) >= -1e-5
+    assert float(fed.max()) <= math.log(256) + 1e-5
