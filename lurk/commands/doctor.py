@@ -152,7 +152,7 @@ def _verify(settings: Settings, units: int) -> Iterator[Finding]:
     index = Index(folder)
     every = [UnitRef(layer.name, unit) for layer in index.layers for unit in range(layer.units)]
     chosen = random.Random().sample(every, min(units, len(every)))  # noqa: S311 - a sample, not a secret
-    model = cached_model(settings.model, settings.weights)
+    model = cached_model(settings)
     if model.weight_hash != index.manifest.provenance.weight_hash:
         yield "verified", "", "the weights have changed since the sweep; sweep again"
         return

@@ -56,7 +56,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
     made = made_with(settings)
     if settings.shards > 1:
         raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
-    model, images = cached_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings), image_set(settings)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)
     with tqdm(total=len(images), unit=" images", disable=None) as bar:

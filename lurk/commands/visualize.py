@@ -57,7 +57,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     options = spec.read(dict(_pair(text) for text in arguments.option))
     units = numbers(arguments.units)
     out = _folder(arguments.out)
-    model = cached_model(settings.model, settings.weights)
+    model = cached_model(settings)
     if model.notice:
         print(f"lurk: {model.notice}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures
@@ -238,7 +238,7 @@ def _provenance(model: "Model", spec: MethodSpec, options: Mapping[str, Any]) ->
     from lurk.sweeps.sweep import software
 
     return {
-        "model": model.source,
+        "model": model.full_source,
         "weights": model.weights,
         "weight_hash": model.weight_hash,
         "notice": model.notice,

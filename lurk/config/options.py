@@ -26,10 +26,10 @@ OWN_PATHS = (
     *("s", "static", "vendor"),
 )
 STUDY_OPTIONS = (
-    *("name", "model", "weights", "data", "classes", "label_column", "sample", "layers", "top"),
+    *("name", "model", "weights", "output", "data", "classes", "label_column", "sample", "layers", "top"),
     *("batch_size", "workers", "device"),
 )
-IDENTITY = ("model", "weights", "data", "classes", "label_column", "sample", "layers", "top")
+IDENTITY = ("model", "weights", "output", "data", "classes", "label_column", "sample", "layers", "top")
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, least: int | None = None) -> Any:
@@ -50,6 +50,11 @@ class Settings:
         None,
         "its weights: DEFAULT, a torchvision weights name, random, or a .pth, .pt or .safetensors file",
         metavar="WHAT",
+    )
+    output: str | None = _option(
+        None,
+        "which of the model's outputs holds the class scores, by name or number, if it has several",
+        metavar="NAME|NUMBER",
     )
     data: str = _option(
         "demo",
@@ -120,7 +125,7 @@ class Settings:
             value, least = getattr(self, item.name), item.metadata["least"]
             if None not in (value, least) and value < least:
                 raise LurkError(f"{flag(item.name)} must be {least} or more, not {value}")
-        for name in ("model", "weights", "data", "classes", "cache"):
+        for name in ("model", "weights", "output", "data", "classes", "cache"):
             if len(getattr(self, name) or "") > LONGEST_NAME:
                 raise LurkError(f"{flag(name)} is longer than {LONGEST_NAME} characters")
         if self.name is not None and not STUDY_NAME.fullmatch(self.name):  # it goes into addresses and file names

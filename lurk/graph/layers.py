@@ -12,6 +12,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import independent_layers
+from lurk.graph.class_scores import find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
 from lurk.graph.plan import Plan, Tap
@@ -35,20 +36,30 @@ class _Found:
     default: bool
 
 
-def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression: str | None = None) -> Plan:
-    """Find the layers of a module; a `ModelError` if the module does not run on that shape.
+def find_layers(
+    module: nn.Module,
+    input_shape: tuple[int, int, int],
+    expression: str | None = None,
+    *,
+    classes: int | None = None,
+    output: str | int | None = None,
+) -> Plan:
+    """Find the layers of a module.
 
     Args:
         module: The model; it is left as it was.
         input_shape: (c, h, w) of one preprocessed image.
         expression: Regular expression that chooses layers: default layers in whose names it is found, and any other
             module whose whole name it matches. All default layers are chosen without one.
+        classes: Number of class names; None if they are not known.
+        output: Name or number of the output that holds the class scores; None to find it.
 
     Returns:
         The plan.
 
     Raises:
         LayerError: The expression is no regular expression, or nothing is left.
+        ModelError: The model does not run on that shape, or has no such output.
     """
     _compiled(expression)
     with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
@@ -60,7 +71,8 @@ def find_layers(module: nn.Module, input_shape: tuple[int, int, int], expression
         if kept is None and trace is not None:  # a graph that holds for one batch size only
             plan = _chosen(module, None, probe, expression)
             kept = independent_layers(plan, probe)
-    return plan if kept is None else _without_mixed(plan, kept)
+        scores = find_class_scores(module, probe, classes, output)
+    return replace(plan if kept is None else _without_mixed(plan, kept), scores=scores)
 
 
 def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:

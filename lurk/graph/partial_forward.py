@@ -10,10 +10,10 @@ from torch.fx.node import Argument
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Layout
+from lurk.graph.class_scores import ClassScores
 from lurk.graph.device import dtype_of
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.plan import Plan, Tap
-from lurk.graph.recorder import tensors_in
 
 
 class Activations:
@@ -24,13 +24,19 @@ class Activations:
         layouts: How to bring the value of each layer into (n, channels, rows, cols).
         images: Number of images in the batch.
         output: The output of the model, or None if the pass was stopped before its end.
+        scores: How the class scores are read from the output.
     """
 
     def __init__(
-        self, values: Mapping[str, Tensor], layouts: Mapping[str, Layout], images: int, output: object
+        self,
+        values: Mapping[str, Tensor],
+        layouts: Mapping[str, Layout],
+        images: int,
+        output: object,
+        scores: ClassScores,
     ) -> None:
         self.output = output
-        self._values, self._layouts, self._images = values, layouts, images
+        self._values, self._layouts, self._images, self._scores = values, layouts, images, scores
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
@@ -65,12 +71,19 @@ class Activations:
         return wanted is not None and wanted in seen
 
     @property
-    def logits(self) -> Tensor:
-        """The model's scores of classes, float (n, classes); a `ModelError` if it has no output of that shape."""
-        found = [part for part in tensors_in(self.output) if part.dim() == 2 and len(part) == self._images]
-        if not found:
-            raise ModelError("the model gives no scores of classes: no output of it is of the shape (images, classes)")
-        return found[0]
+    def class_scores(self) -> Tensor:
+        """The model's scores of classes, float (n, classes); a `ModelError` if it has none."""
+        return self._scores.read(self.output, self._images)
+
+    @property
+    def class_probabilities(self) -> Tensor:
+        """The probability of each class, float (n, classes); a `ModelError` if the model has no scores of classes."""
+        return self._scores.probabilities(self.output, self._images)
+
+    @property
+    def class_maps(self) -> Tensor | None:
+        """The score of each class at each position, float (n, classes, h, w); None if the scores have no positions."""
+        return self._scores.maps(self.output, self._images)
 
 
 PartialForward = Callable[[Tensor], Activations]
@@ -148,7 +161,7 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Activations(values, layouts, len(batch), output)
+        return Activations(values, layouts, len(batch), output, plan.scores)
 
     return forward
 
@@ -175,6 +188,7 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForwar
         with suppress(_EndOfPass), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Activations(values, {name: tap.layout for name, tap in taps.items()}, len(batch), output)
+        layouts = {name: tap.layout for name, tap in taps.items()}
+        return Activations(values, layouts, len(batch), output, plan.scores)
 
     return forward

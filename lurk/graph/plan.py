@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from torch import Tensor, fx, nn
 
 from lurk.graph.activation_layout import Layout
+from lurk.graph.class_scores import NO_SCORES, ClassScores
 from lurk.graph.device import device_of
 from lurk.records import LayerInfo
 
@@ -35,6 +36,7 @@ class Plan:
         graph: The module's graph, or None if it cannot be traced.
         constants: Tensors that the graph reads but the module does not hold.
         left_out: Names of the layers that mix the images of a batch or give them in another order.
+        scores: How the class scores are read from the model's output.
     """
 
     module: nn.Module
@@ -44,6 +46,7 @@ class Plan:
     graph: fx.Graph | None = None
     constants: Mapping[str, Tensor] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    scores: ClassScores = NO_SCORES
 
     def attribute(self, target: str) -> object:
         """Return the module, weight, buffer or constant that the graph calls by a dotted name."""

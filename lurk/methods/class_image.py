@@ -10,8 +10,8 @@ from lurk.methods.feature_vis.objectives import class_score
 
 
 def refuse(plan: Plan) -> str:
-    """Say that a network without layers has no picture of a class; return an empty text for any other."""
-    return "" if plan.layers else "the network has no layers"
+    """Say why a network has no picture of a class; return an empty text if it has."""
+    return plan.scores.missing if plan.layers else "the network has no layers"
 
 
 @picture_method(

@@ -96,18 +96,12 @@ def _cover(image: Tensor, corners: Corners, side: int, fill: Tensor) -> Tensor:
 
 
 def _read(reached: Activations, target: Target) -> tuple[Tensor, Tensor | None]:
-    """The target's numbers, float (n,), and the probabilities of classes, float (n, classes), if there are classes.
-
-    Scores that are probabilities already stay as they are.
-    """
+    """The target's numbers, float (n,), and the probabilities of classes, float (n, classes), if there are classes."""
     numbers = target.value(reached)
     try:
-        scores = reached.logits
+        return numbers, reached.class_probabilities
     except ModelError:
         return numbers, None
-    sums = scores.sum(1)
-    already = bool((scores >= 0).all()) and torch.allclose(sums, torch.ones_like(sums), atol=1e-3)
-    return numbers, scores if already else scores.softmax(1)
 
 
 def _paint(drops: Tensor, corners: Sequence[tuple[int, int]], side: int, image: Tensor) -> Tensor:

@@ -232,7 +232,7 @@ def plan_with(model: Model, layer: str) -> Plan:
 def most_probable_class(plan: Plan, image: Tensor) -> int:
     """Return the number of the most probable class of an image, float (c, h, w) as preprocessed."""
     with partial_forward(plan, [], to_the_end=True) as reach, torch.no_grad():
-        return int(reach(image[None]).logits[0].argmax())
+        return int(reach(image[None]).class_probabilities[0].argmax())
 
 
 def preprocess_image(model: Model, picture: Tensor | Image.Image) -> Tensor:

@@ -20,7 +20,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 @torch.inference_mode(False)  # weights made in inference mode could never have gradients
-def load_model(
+def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     source: str | PathLike[str] | nn.Module | Model | Callable[..., object],
     *,
     weights: str | None = None,
@@ -28,6 +28,7 @@ def load_model(
     classes: Iterable[str] | None = None,
     name: str | None = None,
     input_shape: tuple[int, int, int] | None = None,
+    output: str | int | None = None,
 ) -> Model:
     """Load a model.
 
@@ -40,6 +41,8 @@ def load_model(
         classes: Names of the outputs; by default the model's own.
         name: Name on the page; by default the model's own.
         input_shape: (c, h, w) of a preprocessed picture; needed only if the preprocessing gives tensors of any size.
+        output: Name or number of the output that holds the class scores, if the model has several; by default the one
+            with as many columns as there are classes.
 
     Returns:
         The model.
@@ -77,6 +80,7 @@ def load_model(
         "; ".join(note for note in notes if note),
         built.weight_hash,
         built.notes,
+        source.output if output is None and isinstance(source, Model) else output,
     )
 
 

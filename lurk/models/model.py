@@ -32,6 +32,7 @@ class Model:
         notice: A warning that every user must see; empty if there is none.
         file_hash: SHA-256 of the weights file; None if the weights do not come from one file.
         notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
+        output: Name or number of the output that holds the class scores; None to find it by the number of classes.
     """
 
     module: nn.Module
@@ -46,7 +47,13 @@ class Model:
     notice: str = ""
     file_hash: str | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
+    output: str | int | None = None
     _plans: dict[object, Plan] = field(default_factory=dict, repr=False, init=False)
+
+    @property
+    def full_source(self) -> str:
+        """The source as provenance names it: with the output that the user chose, which decides what a class is."""
+        return self.source if self.output is None else f"{self.source} --output {self.output}"
 
     @property
     def weight_hash(self) -> str:
@@ -106,10 +113,11 @@ class Model:
             The plan of its layers.
         """
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
-        key = (expression, device_of(self.module), self.dtype, parts)
+        count = None if self.classes is None else len(self.classes)
+        key = (expression, device_of(self.module), self.dtype, parts, count, self.output)
         if key not in self._plans:
             self._plans.clear()
-            self._plans[key] = find_layers(self.module, self.input_shape, expression)
+            self._plans[key] = find_layers(self.module, self.input_shape, expression, classes=count, output=self.output)
         return self._plans[key]
 
 

@@ -132,7 +132,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
     plan = model.plan(options.layers)
     provenance = Provenance(
         weight_hash=model.weight_hash,
-        model=model.source,
+        model=model.full_source,
         weights=model.weights,
         preprocessing=model.preprocessing,
         image_set=images.fingerprint,

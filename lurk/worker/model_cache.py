@@ -20,7 +20,7 @@ from lurk.storage.index import Index
 from lurk.worker.memory import memory_bytes
 
 SHARE = 0.25
-Key = tuple[str, str | None, tuple[int, ...]]
+Key = tuple[str, str | None, str | None, tuple[int, ...]]
 
 
 class ModelCache:
@@ -50,23 +50,24 @@ class ModelCache:
         """How many models are kept."""
         return len(self._kept)
 
-    def get(self, source: str, weights: str | None, load: Callable[[], Model]) -> Model:
+    def get(self, source: str, weights: str | None, load: Callable[[], Model], output: str | None = None) -> Model:
         """Return a model; load it if it is not kept, or if one of its files has changed since.
 
         Args:
             source: Where the model comes from.
             weights: Where its weights come from.
             load: Loads it.
+            output: Which of its outputs holds the class scores.
 
         Returns:
             The model.
         """
         files = [Path(part) for part in (source.rpartition(":")[0], weights or "")]
-        key = (source, weights, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+        key = (source, weights, output, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
         with self._lock:
             model = self._alive.get(key)
             if model is None:
-                for old in [old for old in self._kept if old[:2] == key[:2]]:
+                for old in [old for old in self._kept if old[:3] == key[:3]]:
                     del self._kept[old]
                 self._alive[key] = model = load()
             self._kept[key] = model, weight_bytes(model)
@@ -101,9 +102,10 @@ MODELS = ModelCache()
 _HASHES: WeakKeyDictionary[Model, str] = WeakKeyDictionary()
 
 
-def cached_model(source: str, weights: str | None) -> Model:
+def cached_model(settings: Settings) -> Model:
     """Return the model of a study and keep it for the next job; load it again if one of its files has changed."""
-    return MODELS.get(source, weights, lambda: load_model(source, weights=weights))
+    source, weights, output = settings.model, settings.weights, settings.output
+    return MODELS.get(source, weights, lambda: load_model(source, weights=weights, output=output), output)
 
 
 def image_set(settings: Settings) -> ImageSet:
@@ -130,7 +132,7 @@ def model_of(index: Index, settings: Settings) -> Model:
     Raises:
         WeightsError: Its weights have changed since.
     """
-    model = cached_model(settings.model, settings.weights)
+    model = cached_model(settings)
     if _weight_hash(model) != index.manifest.provenance.weight_hash:
         raise WeightsError("the weights have changed since the sweep; sweep again")
     return model

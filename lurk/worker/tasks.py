@@ -53,7 +53,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
     settings = Settings.from_spec(spec, context.cache)
     made = made_with(settings)
     context.report(0, 0, "loading the model")
-    model = cached_model(settings.model, settings.weights)
+    model = cached_model(settings)
     context.report(0, 0, "looking through the images")
     images = image_set(settings)
 
@@ -94,7 +94,7 @@ def _verify(spec: JobSpec, context: Context) -> Result:
     if folder is None:
         raise LurkError(f"study {spec.study!r} has no index yet; wait for its sweep to begin")
     index, unit = Index(folder).open_all(), UnitRef(str(spec.get("layer")), int(spec.get("unit") or 0))
-    model, images = cached_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings), image_set(settings)
     checks = []
     for check in verify(model, images, index, [unit]):
         checks.append(check)
@@ -115,7 +115,7 @@ def _shard(spec: JobSpec, context: Context) -> Result:
         return {"images": shard.last - shard.first}
     settings = Settings.from_spec(spec, context.cache)
     context.report(0, 0, "loading the model")
-    model, images = cached_model(settings.model, settings.weights), image_set(settings)
+    model, images = cached_model(settings), image_set(settings)
     began = time.monotonic()
 
     def progress(done: int) -> None:

@@ -50,7 +50,7 @@ def test_a_gradient_passes_through_a_layer_to_the_image(name):
     batch = image_of(1, *model.input_shape).requires_grad_()
     with partial_forward(made, [layer], to_the_end=True) as reach:
         reached = reach(batch)
-        number = reached.logits[0, 2]
+        number = reached.class_scores[0, 2]
         above = reached.gradient(number, layer)
         (through,) = torch.autograd.grad((reached[layer] * above).sum(), batch, retain_graph=True)
         (whole,) = torch.autograd.grad(number, batch)

@@ -28,3 +28,13 @@ def test_whatever_the_target_it_is_the_unit():
     one = ask("activation_map", model, image, Target("3", 2)).values
     two = ask("activation_map", model, image, Target("3", 2, "class", label=4)).values
     assert torch.equal(one, two)
+
+
+def test_a_class_of_a_segmentation_network_is_shown_where_its_scores_lie():
+    model, image = (
+        model_of(lambda: nn.Sequential(nn.Conv2d(3, 4, 3, padding=1), nn.ReLU(), nn.Conv2d(4, 5, 1))),
+        image_of(3, 16, 16),
+    )
+    model.classes = tuple("abcde")
+    values = ask("activation_map", model, image, Target("0", 2, "class", label=3)).values
+    assert torch.allclose(values[0], model.module(image[None])[0, 3].detach(), atol=1e-6)

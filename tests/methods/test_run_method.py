@@ -128,3 +128,54 @@ def test_what_does_not_fit_is_said_in_one_line(model, call, error, words):
     with pytest.raises(error, match=words) as raised:
         call(model)
     assert "\n" not in str(raised.value)
+
+
+class Scored(nn.Module):
+    """Gives features and the scores of three classes; the last one is that of the mean of red."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3, padding=1)
+
+    def forward(self, x):
+        colours = x.mean((2, 3))
+        return {
+            "features": self.conv(x).relu().mean((2, 3)),
+            "logits": torch.cat([colours[:, 1:] - 1, colours[:, :1]], 1),
+        }
+
+
+def scored(classes=("a", "b", "c"), output=None):
+    return lurk.load_model(Scored(), classes=classes, input_shape=(3, 16, 20), output=output)
+
+
+CLASS_METHODS = ("gradient", "integrated_gradients", "occlusion", "gradient_x_input", "smoothgrad")
+
+
+@pytest.mark.parametrize("method", CLASS_METHODS)
+def test_a_class_is_explained_by_the_class_scores_beside_features(method):
+    """The score of the third class depends on red alone."""
+    image = torch.rand(3, 16, 20)
+    options = {"fill": "0", "size": 5} if method == "occlusion" else {}
+    found = lurk.attribute(scored(), image, "conv", 0, method=method, target="class", label=2, **options)
+    red, others = abs(found[0]).max(), abs(found[1:]).max()
+    assert red > 0
+    assert method == "occlusion" or others <= 1e-6 * red
+
+
+def test_a_network_without_class_scores_refuses_classes_in_one_line():
+    model, image = scored(classes=None), torch.rand(3, 16, 20)
+    for call in (
+        lambda: lurk.attribute(model, image, "conv", 0, target="class"),
+        lambda: lurk.attribute(model, image, "conv", 0, method="score_cam", target="class", label=1),
+        lambda: lurk.attribute(model, image, "conv", 0, method="occlusion", target="class", label=1),
+        lambda: lurk.visualize(model, "", 1, method="class_image", steps=1),
+    ):
+        with pytest.raises(LurkError, match=r"features \(n, 4\), logits \(n, 3\); say which with --output") as raised:
+            call()
+        assert "\n" not in str(raised.value)
+    assert lurk.attribute(model, image, "conv", 0, method="occlusion").any()
+    named = scored(classes=None, output="logits")
+    assert lurk.visualize(named, "", 1, method="class_image", steps=1).shape == (1, 3, 16, 20)
+    assert lurk.load_model(named).output == "logits"
+    assert named.full_source.endswith(" --output logits")

@@ -80,7 +80,7 @@ class Bench:
 
     @property
     def model(self):
-        return cached_model(self.settings.model, None)
+        return cached_model(self.settings)
 
 
 @pytest.fixture(scope="module")

@@ -11,10 +11,11 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LayerError
+from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.method_spec import Option
 from lurk.methods import MapRequest
-from lurk.methods.attribution.target import Target, forward_to
+from lurk.methods.attribution.target import Target, check_channels, forward_to
 from lurk.records import LayerInfo
 
 CAM_LAYER = Option(
@@ -131,6 +132,25 @@ def unit_map(request: MapRequest) -> Tensor:
     spread = spread_positions(values, (image.shape[1], image.shape[2]), layer)
     request.report(1, 1)
     return spread
+
+
+def class_map(request: MapRequest) -> Tensor | None:
+    """Spread the scores of a class at the positions of a segmentation network's output over the image.
+
+    Args:
+        request: The request.
+
+    Returns:
+        float32 (1, h, w); None if the target is no class, or the network's scores have no positions.
+    """
+    if request.target.where != "class":
+        return None
+    with partial_forward(request.plan, [], to_the_end=True) as reach, torch.no_grad():
+        reached = reach(request.image[None])
+        check_channels(reached.class_scores, [request.target.label], "class")
+        maps = reached.class_maps
+    size = (request.image.shape[1], request.image.shape[2])
+    return None if maps is None else resize_map(maps[0, request.target.label][None].float(), size)
 
 
 def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:

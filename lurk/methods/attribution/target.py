@@ -68,7 +68,7 @@ class Target:
         if self.where not in WHERES:
             raise LurkError(f"a target is one of {', '.join(WHERES)}, not {str(self.where)[:40]!r}")
         if self.where == "class":
-            return _channel(reached.logits, self.label, "class")[:, None]
+            return _channel(reached.class_scores, self.label, "class")[:, None]
         values = _channel(reached[self.layer], self.unit, f"layer {self.layer}: unit")
         if self.where == "map":
             return values.flatten(1)

@@ -81,7 +81,7 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
 
 def class_score(classes: tuple[int, ...]) -> Objective:
     """The network's score of a class, before any softmax; `classes` holds the class number of each picture."""
-    return Objective(lambda reached: pick_channels(reached.logits, classes, "class"), to_the_end=True)
+    return Objective(lambda reached: pick_channels(reached.class_scores, classes, "class"), to_the_end=True)
 
 
 def energy(layer: str, units: tuple[int, ...] = ()) -> Objective:

@@ -117,8 +117,12 @@ def _shift(inputs: Tensor, down: int, across: int) -> Tensor:
 
 def _measure(reached: Activations, layer: str, numbers: tuple[int, ...]) -> Tensor:
     """Mean, maximum and probability for each picture, float (f, 3)."""
-    values = reached[layer].float() if layer else reached.logits.float()
+    values = reached[layer].float() if layer else reached.class_scores.float()
     words = f"layer {layer}: unit" if layer else "class"
     flat = (pick_channels(values, numbers, words) if numbers else values).reshape(len(values), -1)
-    odds = flat.new_zeros(len(values)) if layer or not numbers else pick_channels(values.softmax(1), numbers, words)
+    odds = (
+        flat.new_zeros(len(values))
+        if layer or not numbers
+        else pick_channels(reached.class_probabilities.float(), numbers, words)
+    )
     return torch.stack([flat.mean(1), flat.amax(1), odds], 1)

@@ -5,6 +5,7 @@ from torch import Tensor, nn
 from lurk.errors import LurkError, ModelError
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
+from lurk.methods.attribution.backsignal import target_signal
 from lurk.methods.attribution.target import Target, forward_to, locate_maximum
 from tests.methods.networks import image_of, network
 
@@ -81,7 +82,7 @@ def test_a_network_without_scores_has_no_classes():
     module = nn.Sequential(nn.Conv2d(1, 2, 1)).eval()
     with (
         forward_to(find_layers(module, (1, 2, 3)), Target("0", 0, "class")) as forward,
-        pytest.raises(ModelError, match="gives no scores of classes"),
+        pytest.raises(ModelError, match="gives no class scores"),
     ):
         forward(IMAGE[None])
 
@@ -126,3 +127,39 @@ def test_a_class_token_and_its_patches_are_targets_of_their_own():
         reached = reach(image_of(1, *model.input_shape))
     assert reached["blocks.0.up"].shape == (1, 16, 4, 4)
     assert reached["blocks.0.up:class"].shape == (1, 16, 1, 1)
+
+
+class Heads(nn.Module):
+    """Features first, then the scores of two classes; both are linear, so that derivatives are weights."""
+
+    def __init__(self, given: str) -> None:
+        super().__init__()
+        self.features, self.logits, self.given = nn.Linear(6, 4, bias=False), nn.Linear(6, 2, bias=False), given
+
+    def forward(self, x: Tensor) -> object:
+        x = x.flatten(1)
+        features, logits = self.features(x), self.logits(x)
+        whole = {"features": features, "logits": logits}
+        return {"tuple": (features, logits), "dict": whole, "map": logits[:, :, None, None].expand(-1, -1, 2, 3)}[
+            self.given
+        ]
+
+
+@pytest.mark.parametrize("given", ["tuple", "dict", "map"])
+def test_a_class_is_explained_by_its_own_score_and_not_by_a_feature(given):
+    module = Heads(given).eval()
+    plan = find_layers(module, (1, 2, 3), classes=2)
+    signal = target_signal(plan, Target("features", 0, "class", label=1), IMAGE[None])
+    assert torch.allclose(signal.flatten(), module.logits.weight[1], atol=1e-6)
+
+
+def test_a_class_without_names_is_explained_only_by_the_output_that_was_named():
+    module = Heads("dict").eval()
+    plan = find_layers(module, (1, 2, 3))
+    with pytest.raises(ModelError, match=r"features \(n, 4\), logits \(n, 2\); say which with --output"):
+        target_signal(plan, Target("features", 0, "class", label=1), IMAGE[None])
+    plan = find_layers(module, (1, 2, 3), output="logits")
+    signal = target_signal(plan, Target("features", 0, "class", label=1), IMAGE[None])
+    assert torch.allclose(signal.flatten(), module.logits.weight[1], atol=1e-6)
+    with pytest.raises(ModelError, match="--output 'nose'"):
+        find_layers(module, (1, 2, 3), output="nose")

@@ -11,7 +11,7 @@ class Given:
     """What a forward pass reached, given by hand."""
 
     def __init__(self, values, logits=None):
-        self._values, self.logits = values, logits
+        self._values, self.class_scores = values, logits
 
     def __getitem__(self, layer):
         return self._values[layer]
