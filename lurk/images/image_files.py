@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 
 from lurk.errors import ImagesError
+from lurk.images.class_folders import Parts, find_classes
 from lurk.images.decoding import decode
 from lurk.images.image_set import ImageSet
 
@@ -15,15 +16,16 @@ COMPANIONS = (
 )
 COMPANION_SUFFIXES = frozenset(COMPANIONS.split())
 COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
-FLAT = "the folder has no sub-folders, so its images have no classes: put those of a class into a folder of its own"
-Parts = tuple[str, ...]
+SYSTEM_FOLDERS = frozenset(
+    ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
+)
 
 
 def list_folder(root: Path, name: str = "") -> ImageSet:
     """List a folder's images, sorted by path; hidden files and files that are no images are left out.
 
     Args:
-        root: The folder; an image's class is the sub-folder of it in which the image lies.
+        root: The folder; `find_classes` says which of its sub-folders are classes.
         name: Name of the set; by default that of the folder.
 
     Returns:
@@ -33,29 +35,27 @@ def list_folder(root: Path, name: str = "") -> ImageSet:
         ImagesError: The folder cannot be read or holds no image.
     """
     found: list[tuple[Parts, str]] = []
+    folders: list[Parts] = []
     try:
-        _walk(root, (), (), found)
+        _walk(root, (), (), found, folders)
     except OSError as error:
         raise ImagesError(f"--data {str(root)!r}: cannot be read: {error.strerror}") from error
     if not found:
         raise ImagesError(f"--data {str(root)!r}: there are no images in it")
     found.sort()
-    folders = sorted({parts[0] for parts, _ in found if len(parts) > 1})
-    number = {folder: place for place, folder in enumerate(folders)}
-    loose = sum(len(parts) == 1 for parts, _ in found)
-    note = FLAT if not folders else ""
-    if folders and loose:
-        note = f"{loose} images lie beside the class folders and have no class"
+    paths = tuple(parts for parts, _ in found)
+    classes = find_classes(paths, folders)
     return ImageSet(
         name or root.resolve().name or str(root),
-        tuple("/".join(parts) for parts, _ in found),
-        tuple(number.get(parts[0]) if len(parts) > 1 else None for parts, _ in found),
-        tuple(folders) or None,
-        partial(_read, root, tuple(parts for parts, _ in found)),
+        tuple("/".join(parts) for parts in paths),
+        classes.labels,
+        classes.classes,
+        partial(_read, root, paths),
         tuple(stamp for _, stamp in found),
         tuple(range(len(found))),
-        note,
-        root=root.resolve(),
+        classes.note,
+        classes.notes,
+        root.resolve(),
     )
 
 
@@ -63,8 +63,14 @@ def _read(root: Path, paths: tuple[Parts, ...], place: int) -> object:
     return decode(root.joinpath(*paths[place]))
 
 
-def _walk(folder: Path, below: Parts, above: tuple[tuple[int, int], ...], found: list[tuple[Parts, str]]) -> None:
-    """Collect the images below a folder; a link to a folder that contains it is not followed."""
+def _walk(
+    folder: Path,
+    below: Parts,
+    above: tuple[tuple[int, int], ...],
+    found: list[tuple[Parts, str]],
+    folders: list[Parts],
+) -> None:
+    """Collect images and folders below a folder; a link to a folder that contains it is not followed."""
     status = folder.stat()
     here = (status.st_dev, status.st_ino)
     if here in above:
@@ -72,10 +78,11 @@ def _walk(folder: Path, below: Parts, above: tuple[tuple[int, int], ...], found:
     with os.scandir(folder) as entries:
         for entry in entries:
             parts = (*below, entry.name)
-            if entry.name.startswith(".") or entry.name == "__MACOSX":
+            if entry.name.startswith(".") or entry.name in SYSTEM_FOLDERS:
                 continue
             if _is_folder(entry):
-                _walk(folder / entry.name, parts, (*above, here), found)
+                folders.append(parts)
+                _walk(folder / entry.name, parts, (*above, here), found, folders)
             elif is_candidate(entry.name):
                 found.append((parts, stamp(folder / entry.name)))
 
