@@ -22,6 +22,7 @@ from typing import Any, get_args
 
 from lurk.config.options import LONGEST_NAME, STUDY_OPTIONS, Settings, flag
 from lurk.config.toml_lines import Keys, Table, line_of, syntax_error
+from lurk.config.weights_name import SUFFIXES, split_weights
 from lurk.errors import LurkError
 from lurk.images.sources import SOURCES
 
@@ -30,7 +31,6 @@ MOST_STUDIES = 1000
 OPTIONS = {item.name: item for item in fields(Settings)}
 SERVER_OPTIONS = tuple(name for name in OPTIONS if name not in (*STUDY_OPTIONS, "config"))
 FILES = ("FILE", "DIR")
-WEIGHT_FILES = (".pth", ".pt", ".safetensors")
 TYPE_NAMES: Mapping[type, str] = {
     str: "a text in quotes",
     int: "a whole number",
@@ -220,10 +220,11 @@ def _model(folder: Path, value: str) -> str:
 
 
 def _weights(folder: Path, value: str) -> str:
-    if value.lower().endswith(WEIGHT_FILES):
-        return _existing(folder, "weights", value)
+    file, part = split_weights(value)
+    if file.lower().endswith(SUFFIXES) or Path(_absolute(folder, file)).is_file():
+        return _existing(folder, "weights", file) + (f":{part}" if part else "")
     if "/" in value or "\\" in value:
-        known = "DEFAULT, random, a torchvision weights name, or a .pth, .pt or .safetensors file"
+        known = f"DEFAULT, random, a torchvision weights name, or a file that ends in {', '.join(SUFFIXES)}"
         raise LurkError(f"weights {value!r} is none of: {known}")
     return value
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from lurk.config.logs import MODES
 from lurk.config.queue_address import check_queue
+from lurk.config.weights_name import is_weights_file, split_weights
 from lurk.errors import LurkError
 from lurk.records import JobSpec, digest
 
@@ -48,7 +49,8 @@ class Settings:
     )
     weights: str | None = _option(
         None,
-        "its weights: DEFAULT, a torchvision weights name, random, or a .pth, .pt or .safetensors file",
+        "its weights: DEFAULT, a torchvision weights name, random, a file of weights, or FILE:PART if the file holds "
+        "several networks",
         metavar="WHAT",
     )
     output: str | None = _option(
@@ -278,9 +280,12 @@ def _absolute(name: str, value: Any) -> Any:
     if not isinstance(value, str) or (name, value) == ("data", "demo"):
         return value
     path, colon, rest = value.partition(":") if name == "model" else (value, "", "")
+    if name == "weights":
+        path, rest = split_weights(value)
+        colon = ":" if rest else ""
     is_path = {
         "model": path.endswith(".py"),
-        "weights": path.endswith((".pth", ".pt", ".safetensors")),
+        "weights": is_weights_file(value),
         "data": not value[:1].isupper()
         or Path(path).exists(),  # otherwise it is the name of a data set, such as CIFAR10
         "classes": True,

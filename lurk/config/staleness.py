@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from lurk.config.options import Settings
+from lurk.config.weights_name import split_weights
 
 MOST_SUBFOLDERS = 2_000
 WORDS = {
@@ -59,7 +60,8 @@ def differences(made: Mapping[str, Any], settings: Settings) -> tuple[str, ...]:
 
 def _files(options: Mapping[str, Any]) -> dict[str, Path]:
     """The files and folders that options name, by option."""
-    paths = {name: options.get(name) for name in ("weights", "data", "classes")}
+    paths = {"weights": split_weights(options.get("weights") or "")[0]}
+    paths |= {name: options.get(name) or "" for name in ("data", "classes")}
     paths["model"] = str(options.get("model")).rpartition(":")[0]
     return {name: Path(path) for name, path in paths.items() if path and Path(path).is_absolute()}
 

@@ -1,23 +1,20 @@
-"""The only place that reads a weights file. It never runs code from the file, and every weight in it must fit."""
+"""The only place that fills a network with the weights of a file: all of them fit, or the network stays as it was."""
 
 import hashlib
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from os import PathLike
+from os import PathLike, fspath
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
+from lurk.config.weights_name import split_weights
 from lurk.errors import WeightsError
-from lurk.models.safe_unpickle import read_pickled
-
-SUFFIXES = (".pth", ".pt", ".safetensors", ".ckpt", ".bin", ".th", ".tar")
-PREFIXES = ("module.", "_orig_mod.")
-WRAPPERS = ("state_dict", "model", "model_state_dict")
-UNUSED = "num_batches_tracked"
-MOST_NAMES = 3
-Rename = Callable[[str], str | None]
+from lurk.models.weights.fitting import Fitting
+from lurk.models.weights.misfit import cut, some
+from lurk.models.weights.search import Rename
+from lurk.models.weights.weights_file import hash_file, open_weights
 
 
 @dataclass(frozen=True)
@@ -25,151 +22,79 @@ class Filled:
     """The file that filled a module.
 
     Args:
-        name: Name of the file.
-        sha256: SHA-256 of the file.
-        notes: What was taken from it; empty if its names fit as they are.
+        name: Name of the file, with the part of it that was taken if others fit as well.
+        sha256: SHA-256 of the file; if others fit as well, of that and the part.
+        notes: What was taken and what was left; empty if the file holds the network's weights and nothing else.
+        notice: A warning that the file holds parts of a network that this one does not have; empty if it does not.
     """
 
     name: str
     sha256: str
     notes: tuple[str, ...] = ()
-
-
-def is_file_name(weights: str) -> bool:
-    """Whether `--weights` means a file rather than a name."""
-    return weights.lower().endswith(SUFFIXES) or Path(weights).exists()
+    notice: str = ""
 
 
 def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = None) -> Filled:
     """Fill a module with the weights of a file; either all of them fit, or the module stays unchanged.
 
-    A WeightsError says why the file cannot be read or does not fit, or which weights hold NaN or infinity.
+    The weights are found in any nesting and behind any prefix. There must be exactly one place in the file at which all
+    names and shapes of the module are; places that hold the same values count as one. If one of two places is an
+    average of the weights (`ema`, `swa`), that one is taken. Else the user says which, as in `run.pth:teacher`.
 
     Args:
         module: The network.
-        path: A .safetensors file, or one that `torch.save` wrote.
+        path: A file that `torch.save`, `pickle.dump` or safetensors wrote, the index of several, or FILE:PART.
         rename: Gives the module's name for a name in the file, and None for a weight that the module does not need.
 
     Returns:
-        What identifies the file, and what was removed from its names.
+        What identifies the weights, and what was taken.
+
+    Raises:
+        WeightsError: The file cannot be read, does not fit, or holds NaN or infinity; the message says which.
     """
-    file = Path(path)
-    sha256 = _hash(file)
-    found, removed = _unwrap(_read(file), file.name)
-    weights, prefixes = _match_names(found, set(module.state_dict()), rename)
-    _check(module, weights, file.name)
+    name, part = split_weights(fspath(path))
+    file = Path(name)
+    sha256 = hash_file(file)
+    with open_weights(file) as tree:
+        fitting = Fitting(module, tree, file.name, rename)
+        candidate = fitting.choose(part)
+        weights = fitting.load(candidate)
+        notes, unknown, is_choice = fitting.notes(candidate), fitting.unknown_parts(candidate), len(fitting.fits) > 1
+    _check_values(weights, file.name)
+    notes += _converted(weights, module, file.name)
     with torch.no_grad():
         module.load_state_dict(weights, strict=False)
-    removed += [f"prefix {prefix!r}" for prefix in prefixes]
-    note = f"{file.name}: {' and '.join(removed)} taken off its names"
-    return Filled(file.name, sha256, (note,) if removed else ())
+    notice = f"{file.name} also holds {some(unknown)}, which the network does not have" if unknown else ""
+    if not is_choice:
+        return Filled(file.name, sha256, tuple(notes), notice)
+    place = candidate.place or "."
+    return Filled(
+        f"{file.name}:{place}", hashlib.sha256(f"{sha256}:{place}".encode()).hexdigest(), tuple(notes), notice
+    )
 
 
-def _hash(file: Path) -> str:
-    if not file.exists():
-        raise WeightsError(f"--weights: there is no file {str(file)!r}")
-    if not file.is_file():
-        raise WeightsError(f"--weights: {str(file)!r} is no file")
-    try:
-        with file.open("rb") as opened:
-            return hashlib.file_digest(opened, "sha256").hexdigest()
-    except OSError as error:
-        raise WeightsError(f"--weights: {str(file)!r} cannot be read: {error.strerror}") from error
-
-
-def _read(file: Path) -> object:
-    if not file.stat().st_size:
-        raise WeightsError(f"--weights: {file.name} is empty")
-    if file.suffix.lower() != ".safetensors":
-        return read_pickled(file)
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    try:
-        return load_file(file)
-    except (SafetensorError, OSError, ValueError, KeyError, RuntimeError) as error:
-        raise WeightsError(f"--weights: {file.name} is damaged or no safetensors file") from error
-
-
-def _unwrap(found: object, name: str) -> tuple[dict[str, Tensor], list[str]]:
-    """The tensors of a checkpoint by name, and the wrappers that were around them."""
-    removed: list[str] = []
-    while True:
-        if isinstance(found, nn.Module) or not isinstance(found, Mapping):
-            raise WeightsError(f"--weights: {name} holds {type(found).__name__}, not the weights of a network by name")
-        tensors = {key: value for key, value in found.items() if isinstance(key, str) and isinstance(value, Tensor)}
-        wrapper = next((key for key in WRAPPERS if isinstance(found.get(key), Mapping)), None)
-        if wrapper is None or len(tensors) == len(found):
-            break
-        removed.append(f"wrapper {wrapper!r}")
-        found = found[wrapper]
-    other = next((key for key, value in found.items() if not isinstance(value, Tensor)), None)
-    if not found or other is not None:
-        reason = f"holds {other!r}, which is no tensor" if found else "holds no weights"
-        raise WeightsError(f"--weights: {name} {reason}; save the network's state_dict()")
-    return tensors, removed
-
-
-def _match_names(
-    found: dict[str, Tensor], wanted: set[str], rename: Rename | None
-) -> tuple[dict[str, Tensor], list[str]]:
-    """Remove known prefixes that all names of the file share, until one is a name of the network; then rename."""
-    removed: list[str] = []
-    while not wanted & set(found):
-        prefix = next((p for p in PREFIXES if all(name.startswith(p) for name in found)), None)
-        if prefix is None:
-            break
-        found = {name.removeprefix(prefix): tensor for name, tensor in found.items()}
-        removed.append(prefix)
-    if rename is not None:
-        renamed = {rename(name): tensor for name, tensor in found.items()}
-        found = {name: tensor for name, tensor in renamed.items() if name is not None}
-    return found, removed
-
-
-def _check(module: nn.Module, weights: Mapping[str, Tensor], name: str) -> None:
-    """Refuse weights of which any is missing, unknown, of another shape or type, or not finite."""
-    wanted = module.state_dict()
-    missing = [key for key in wanted if key not in weights and not key.endswith(UNUSED)]
-    unknown = [key for key in weights if key not in wanted]
-    if missing or unknown:
-        parts = [f"lacks {_some(missing)}"] * bool(missing) + [f"has {_some(unknown)} too many"] * bool(unknown)
-        raise WeightsError(f"--weights: {name} is of another network than --model: it {' and '.join(parts)}")
-    shapes = [key for key, value in weights.items() if value.shape != wanted[key].shape]
-    if shapes:
-        raise WeightsError(f"--weights: {name} does not fit --model: {_shapes(shapes, weights, wanted)}")
-    types = [
-        key
-        for key, value in weights.items()
-        if value.is_complex() or value.is_quantized or value.layout != torch.strided
-    ]
-    if types:
-        raise WeightsError(f"--weights: {name} holds {_some(types)} in a form that is no plain tensor of real numbers")
+def _check_values(weights: Mapping[str, Tensor], file: str) -> None:
     bad = [
-        f"{key} ({_count_bad(value)} of {value.numel()} values)" for key, value in weights.items() if _count_bad(value)
+        f"{cut(name)} ({_count_bad(value)} of {value.numel()} values)"
+        for name, value in weights.items()
+        if _count_bad(value)
     ]
     if bad:
-        raise WeightsError(f"--weights: {name} holds NaN or infinity in {_some(bad)}")
+        more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
+        raise WeightsError(f"--weights: {cut(file)} holds NaN or infinity in {', '.join(bad[:3])}{more}")
 
 
 def _count_bad(value: Tensor) -> int:
     return 0 if not value.is_floating_point() else value.numel() - int(torch.isfinite(value.float()).sum())
 
 
-def _shapes(keys: list[str], weights: Mapping[str, Tensor], wanted: Mapping[str, Tensor]) -> str:
-    """Say which shapes differ; if only those of the classifier do, in numbers of classes."""
-    key, part = keys[0], list(wanted)[-1].rpartition(".")[0] + "."
-    is_classifier = set(keys) == {k for k in wanted if k.startswith(part)}
-    counts = {tuple(weights[k].shape[:1]) for k in keys}
-    if is_classifier and len(counts) == 1 and all(weights[k].shape[1:] == wanted[k].shape[1:] for k in keys):
-        return (
-            f"it was trained for {weights[key].shape[0]} classes, the model has {wanted[key].shape[0]}; "
-            "build the network with as many in a factory, --model FILE.py:FACTORY"
-        )
-    pairs = [f"{k} is {tuple(weights[k].shape)}, not {tuple(wanted[k].shape)}" for k in keys[:MOST_NAMES]]
-    return "; ".join(pairs) + (f"; and {len(keys) - MOST_NAMES} more" if len(keys) > MOST_NAMES else "")
-
-
-def _some(names: list[str]) -> str:
-    more = len(names) - MOST_NAMES
-    return ", ".join(names[:MOST_NAMES]) + (f" and {more} more" if more > 0 else "")
+def _converted(weights: Mapping[str, Tensor], module: nn.Module, file: str) -> list[str]:
+    """Say which number types of a file became others in the network, and whether any value changed."""
+    own = module.state_dict()
+    kept: dict[str, bool] = {}
+    for name, value in weights.items():
+        before, after = value.dtype, own[name].dtype
+        if value.is_floating_point() and before != after:
+            change = f"{str(before)[6:]} values as {str(after)[6:]}"
+            kept[change] = kept.get(change, True) and torch.equal(value.to(after).to(before), value)
+    return [f"{file}: {change}, {'unchanged' if same else 'rounded'}" for change, same in kept.items()]

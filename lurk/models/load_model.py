@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lurk.errors import ModelError
+from lurk.errors import ModelError, WeightsError
 from lurk.models.model import Model
 from lurk.models.preprocess import Transform
 from lurk.models.preprocess_probe import assume, examine
@@ -23,7 +23,7 @@ CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     source: str | PathLike[str] | nn.Module | Model | Callable[..., object],
     *,
-    weights: str | None = None,
+    weights: str | PathLike[str] | None = None,
     preprocess: Transform | None = None,
     classes: Iterable[str] | None = None,
     name: str | None = None,
@@ -35,8 +35,8 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     Args:
         source: `efficientnet_lite0`, a torchvision classification network, `package.module:factory`,
             `path/file.py:factory`, the network itself, a function that makes it, or a model loaded before.
-        weights: `DEFAULT`, a torchvision weights name, `random`, or a .pth, .pt or .safetensors file; by default the
-            pretrained weights, or random ones and a notice if those cannot be fetched.
+        weights: `DEFAULT`, a torchvision weights name, `random`, a file, or FILE:PART for one of several sets of
+            weights in it; by default the pretrained weights, or random ones and a notice if those cannot be fetched.
         preprocess: Turns a PIL picture into a float32 (c, h, w) tensor; by default the model's own.
         classes: Names of the outputs; by default the model's own.
         name: Name on the page; by default the model's own.
@@ -49,8 +49,12 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
 
     Raises:
         ModelError: The model cannot be found or built, or its preprocessing fails.
+        WeightsError: The weights cannot be read or do not fit.
     """
-    built = _from_name(fspath(source), weights) if isinstance(source, (str, PathLike)) else from_object(source, weights)
+    if weights is not None and not isinstance(weights, (str, PathLike)):
+        raise WeightsError(f"weights is to be a name or a file, not {type(weights).__name__}")
+    file = None if weights is None else fspath(weights)
+    built = _from_name(fspath(source), file) if isinstance(source, (str, PathLike)) else from_object(source, file)
     if any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules()):
         raise ModelError(
             f"{built.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"

@@ -10,11 +10,12 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from lurk.config.weights_name import is_weights_file
 from lurk.errors import LurkError, ModelError, WeightsError
 from lurk.models.architecture import architecture_hash
-from lurk.models.checkpoint import fill, is_file_name
+from lurk.models.checkpoint import fill
 from lurk.models.model import Model
-from lurk.models.sources import Network
+from lurk.models.sources import Network, with_file
 
 SEED = 0
 OWN_FOLDER = Path(__file__).parent
@@ -89,13 +90,12 @@ def _with_weights(network: Network, weights: str | None) -> Network:
     """The network with the weights of a file, which go into a copy: the module that the user gave keeps its own."""
     if weights is None:
         return network
-    if not is_file_name(weights):
+    if not is_weights_file(weights):
         raise WeightsError(
             f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"
         )
     module = copy.deepcopy(network.module)
-    filled = fill(module, weights)
-    return replace(network, module=module, weights=filled.name, weight_hash=filled.sha256, notes=filled.notes)
+    return with_file(replace(network, module=module), fill(module, weights))
 
 
 def _described(value: object, source: str, name: str) -> Network:

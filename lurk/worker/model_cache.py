@@ -11,6 +11,7 @@ from weakref import WeakKeyDictionary, WeakValueDictionary
 from torch.nn.parameter import is_lazy
 
 from lurk.config.options import Settings, settings_from
+from lurk.config.weights_name import split_weights
 from lurk.errors import ImagesError, WeightsError
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
@@ -62,7 +63,7 @@ class ModelCache:
         Returns:
             The model.
         """
-        files = [Path(part) for part in (source.rpartition(":")[0], weights or "")]
+        files = [Path(part) for part in (source.rpartition(":")[0], split_weights(weights or "")[0])]
         key = (source, weights, output, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
         with self._lock:
             model = self._alive.get(key)

@@ -52,6 +52,12 @@ def write(folder, text):
     return file
 
 
+def test_a_part_of_a_weights_file_is_kept(folder):
+    text = GOOD.replace('"birds.safetensors"', '"birds.safetensors:ema"')
+    birds, _ = read(write(folder, text)).studies
+    assert birds.weights == f"{folder}/birds.safetensors:ema"
+
+
 def test_a_good_file_gives_its_studies_with_paths_from_its_folder(folder, monkeypatch):
     monkeypatch.chdir("/")
     config = read(write(folder, GOOD))

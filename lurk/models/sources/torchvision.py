@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Iterable
-from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -11,12 +10,13 @@ import torchvision
 from torch import nn
 from torchvision.models import WeightsEnum
 
+from lurk.config.weights_name import is_weights_file
 from lurk.errors import ModelError, WeightsError
-from lurk.models.checkpoint import fill, is_file_name
+from lurk.models.checkpoint import fill
 from lurk.models.download import fetch
 from lurk.models.imagenet_classes import CLASSES
 from lurk.models.preprocess import Preprocess
-from lurk.models.sources import SOURCES, UNTRAINED, Network
+from lurk.models.sources import SOURCES, UNTRAINED, Network, with_file
 
 SEED = 0
 SLOW_INIT = ("googlenet", "inception_v3")
@@ -59,10 +59,10 @@ class Torchvision:
         default = torchvision.models.get_model_weights(name).DEFAULT
         if weights is not None and weights.lower() == "random":
             return _untrained(name, default, f"{name} has random weights, as asked for: its units have learned nothing")
-        if weights is not None and is_file_name(weights):
+        if weights is not None and is_weights_file(weights):
             module = _module(name, default, trained=True)
             filled = fill(module, weights, _current_name)
-            return replace(_network(name, module, default, filled.name, filled.sha256), notes=filled.notes)
+            return with_file(_network(name, module, default, filled.name), filled)
         chosen = default if weights is None else _weights(name, weights)
         try:
             module = _module(name, chosen, trained=True)
