@@ -126,7 +126,7 @@ def find_class_scores(
         How they are read; with a reason if there are none, or if several outputs may be meant.
 
     Raises:
-        ModelError: There is no such output, or it cannot hold class scores.
+        ModelError: There is no such output, it cannot hold class scores, or the only one has another number of columns.
     """
     outputs, images = _outputs(module, probe), len(probe)
     if wanted is not None:
@@ -137,6 +137,12 @@ def find_class_scores(
     if found:
         which = f"{len(found)} outputs may be the class scores: {list_outputs(found)}"
         return ClassScores(missing=f"{which}; say which with --output {found[0].name}, or load_model(output=…)")
+    shape = _squeezed(outputs[0], images) if len(outputs) == 1 else None
+    if classes is not None and shape is not None and len(shape) == 1:
+        raise ModelError(
+            f"the model gives {shape[0]} numbers for an image, and there are {classes} class names; give one name for "
+            "each, or none if the numbers are no class scores"
+        )
     lacking = "has one number, or one column a class, for each image"
     if classes is not None:
         lacking = f"has a column for each of its {classes} classes"

@@ -113,7 +113,8 @@ class ImageSet:
         """
         if self.classes is None:
             raise ImagesError(f"--classes {names.file}: the image set has no classes to name; {self.note}")
-        return replace(self, classes=names.apply(self.classes))
+        classes, note = names.apply(self.classes, set(self.labels))
+        return replace(self, classes=classes, notes=(*self.notes, note))
 
 
 def _order(path: str) -> tuple[bytes, str]:

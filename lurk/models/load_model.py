@@ -1,7 +1,7 @@
 """Loading a model: a name, a network or a function that makes one becomes a `Model`."""
 
 import difflib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -10,6 +10,7 @@ import torch
 from torch import nn
 
 from lurk.errors import ModelError, WeightsError
+from lurk.images.class_names import name_outputs
 from lurk.models.model import Model
 from lurk.models.preprocess import Transform
 from lurk.models.preprocess_probe import assume, examine
@@ -25,7 +26,7 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     *,
     weights: str | PathLike[str] | None = None,
     preprocess: Transform | None = None,
-    classes: Iterable[str] | None = None,
+    classes: Iterable[str] | Mapping[int, str] | Mapping[str, int] | str | PathLike[str] | None = None,
     name: str | None = None,
     input_shape: tuple[int, int, int] | None = None,
     output: str | int | None = None,
@@ -38,7 +39,8 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         weights: `DEFAULT`, a torchvision weights name, `random`, a file, or FILE:PART for one of several sets of
             weights in it; by default the pretrained weights, or random ones and a notice if those cannot be fetched.
         preprocess: Turns a PIL picture into a float32 (c, h, w) tensor; by default the model's own.
-        classes: Names of the outputs; by default the model's own.
+        classes: Names of the outputs: a list, a dict by number or of numbers by name, or a file of one of these; by
+            default the model's own.
         name: Name on the page; by default the model's own.
         input_shape: (c, h, w) of a preprocessed picture; needed only if the preprocessing gives tensors of any size.
         output: Name or number of the output that holds the class scores, if the model has several; by default the one
@@ -61,7 +63,9 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         )
     if isinstance(source, Model) and preprocess is not None:
         built = replace(built, input_shape=None)
-    names = tuple(str(item) for item in classes) if classes is not None else built.classes
+    names, counted = built.classes, ""
+    if classes is not None:
+        names, counted = name_outputs(classes, f"load_model({built.name!r})")
     shape = input_shape or built.input_shape
     if shape is not None and (len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape)):
         raise ModelError(f"input_shape must be three whole numbers above 0, (channels, height, width), not {shape}")
@@ -83,7 +87,7 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         examined.normalisation,
         "; ".join(note for note in notes if note),
         built.weight_hash,
-        built.notes,
+        (*built.notes, counted) if counted else built.notes,
         source.output if output is None and isinstance(source, Model) else output,
     )
 

@@ -2,7 +2,7 @@
 
 import copy
 import traceback
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -12,6 +12,7 @@ from torch import nn
 
 from lurk.config.weights_name import is_weights_file
 from lurk.errors import LurkError, ModelError, WeightsError
+from lurk.images.class_names import name_outputs
 from lurk.models.architecture import architecture_hash
 from lurk.models.checkpoint import fill
 from lurk.models.model import Model
@@ -113,15 +114,15 @@ def _described(value: object, source: str, name: str) -> Network:
     preprocess = preprocess if preprocess is not None else _own_attribute(module, "preprocess")
     classes = classes if classes is not None else _own_attribute(module, "classes")
     shape = _own_attribute(module, "input_shape")
-    if classes is not None and (isinstance(classes, str) or not isinstance(classes, Iterable)):
-        raise ModelError(f"--model {source!r}: classes is to be a list of names, not {type(classes).__name__}")
+    names, counted = name_outputs(classes, f"--model {source!r}") if classes is not None else (None, "")
     return Network(
         module,
         f"{Path(source).name}#{architecture_hash(module)}",
         name,
         preprocess,  # type: ignore[arg-type]  # `examine` refuses what is not a function
-        None if classes is None else tuple(str(item) for item in classes),
+        names,
         input_shape=tuple(shape) if isinstance(shape, (tuple, list)) else None,
+        notes=(counted,) if counted else (),
     )
 
 

@@ -81,13 +81,20 @@ def test_several_outputs_that_may_be_meant_are_named(make, classes):
 
 
 def test_features_are_never_class_scores():
-    scores = found(lambda x: wide(x, 512), 10)
+    scores = found(lambda x: (wide(x, 512), wide(x, 64)), 10)
     assert scores.missing == (
-        "the model gives no class scores: of its outputs (output (n, 512)) none has a column for each of its "
+        "the model gives no class scores: of its outputs (0 (n, 512), 1 (n, 64)) none has a column for each of its "
         "10 classes; another is chosen with --output NAME"
     )
     with pytest.raises(ModelError, match="no column for each of 10 classes"):
         found(lambda x: (wide(x, 512), wide(x, 10)), 10, "0")
+
+
+@pytest.mark.parametrize("count", [3, 9, 11, 512])
+def test_another_number_of_class_names_than_of_columns_is_refused(count):
+    with pytest.raises(ModelError, match=rf"gives {count} numbers for an image, and there are 10 class names") as caught:
+        found(lambda x: wide(x, count), 10)
+    assert "\n" not in str(caught.value)
 
 
 def test_an_output_is_named_or_numbered():
