@@ -10,6 +10,11 @@
   const PATIENCE_MS = 200;
   const SKELETONS = 60;
 
+  /* Units that no image excites: their tiles are hatched, and they are drawn only where somebody asks for it. */
+
+  const IDLE = ["dead", "constant"];
+  lurk.isIdle = (state) => IDLE.includes(state);
+
   let cells = new Map();
   let waiting = 0;
   let current = null;
@@ -73,7 +78,8 @@
   function describe(data) {
     data.order.forEach((unit, at) => {
       const tile = cells.get(unit);
-      const state = data.score[at] === null ? "empty" : data.state[at];
+      const state = data.score[at] === null && data.state[at] !== "constant" ? "empty" : data.state[at];
+      if (data.names) tile.dataset.name = data.names[at].replace(/^class /, "");
       if (tile.className !== `tile ${state}`) tile.className = `tile ${state}`;
       if (tile.title !== data.labels[at]) {
         tile.title = data.labels[at];
@@ -145,9 +151,12 @@
   };
 
   function note(data) {
-    const dead = data.state.filter((state, at) => state === "dead" && data.score[at] !== null).length;
-    const words = `${data.units.toLocaleString("en")} ${data.units === 1 ? "unit" : "units"}`;
-    return dead ? `${words}, ${dead.toLocaleString("en")} dead` : words;
+    const words = [`${data.units.toLocaleString("en")} ${data.units === 1 ? "unit" : "units"}`];
+    for (const idle of IDLE) {
+      const count = data.state.filter((state) => state === idle).length;
+      if (count) words.push(`${count.toLocaleString("en")} ${idle}`);
+    }
+    return words.join(", ");
   }
 
   lurk.focusUnit = function (unit) {

@@ -105,9 +105,13 @@
   /* One image's map. */
 
   lurk.target = function (result, body) {
+    const info = lurk.layerOf(body.layer);
+    const [rows, columns] = (info && info.grid) || [2, 2];
     if (body.target === "class") return `the class ${result.label_name || result.label || ""}`.trim();
+    if (info && info.names) return `the score of ${info.names[body.unit]}`;
+    if (rows * columns === 1) return "its value";
     if (body.target === "map") return "its whole map";
-    return `its maximum, at row ${result.row}, column ${result.col}`;
+    return columns === 1 ? `its maximum, at position ${result.row}` : `its maximum, at row ${result.row}, column ${result.col}`;
   };
 
   function frameOf(slot, kind) {

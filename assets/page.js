@@ -34,6 +34,13 @@
     if (path !== window.location.pathname) lurk.set("url", { pathname: path });
   };
 
+  lurk.layerOf = (name) => lurk.layers.find((one) => one.name === name);
+
+  lurk.unitName = function (layer, unit) {
+    const info = lurk.layerOf(layer);
+    return info && info.names ? info.names[unit] : `unit ${unit}`;
+  };
+
   lurk.here = () => lurk.read(window.location.pathname);
 
   page.page = function (path, studies, oldPage, oldStudy) {
@@ -54,7 +61,7 @@
     const layer = study && info ? { study, layer: name } : null;
     const hasUnit = layer && asked.unit !== undefined && asked.unit < info.units;
     const unit = hasUnit ? { study, layer: name, unit: asked.unit } : null;
-    const words = unit ? `${name} unit ${unit.unit}` : layer ? name : asked.page === "jobs" ? "Jobs" : "";
+    const words = unit ? `${name} ${lurk.unitName(name, unit.unit)}` : layer ? name : asked.page === "jobs" ? "Jobs" : "";
     document.title = [words, study, "Torchlurk"].filter(Boolean).join(" · ");
     return [lurk.changed(layer, oldLayer), lurk.changed(unit, oldUnit)];
   };

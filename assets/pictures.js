@@ -98,7 +98,7 @@
     const why = refusal();
     if (why) return `No pictures: ${why}`;
     if (layer.trouble) return `Failed: ${layer.trouble}`;
-    const units = lurk.drawn.order.length;
+    const units = lurk.drawn.state.filter((one) => !lurk.isIdle(one)).length;
     const drawn = [...layer.urls.keys()].filter(isDrawn).length;
     return `${drawn.toLocaleString("en")} of ${units.toLocaleString("en")} drawn`;
   }
@@ -193,7 +193,8 @@
   }
 
   function missing() {
-    return lurk.drawn.order.filter((unit) => visible.has(unit) && !isDrawn(unit) && !layer.refused.has(unit));
+    const { order, state } = lurk.drawn;
+    return order.filter((unit, at) => visible.has(unit) && !isDrawn(unit) && !layer.refused.has(unit) && !lurk.isIdle(state[at]));
   }
 
   /* One request at a time, of what is in view when it begins. */

@@ -91,7 +91,8 @@
     const mine = shown;
     window.clearTimeout(mine.timer);
     if (mine.handle) mine.handle.leave();
-    Object.assign(mine, { handle: null, ask: null, refusal: "", body: null, isStopped: false, number: 0 });
+    Object.assign(mine, { handle: null, ask: null, refusal: "", body: null, isStopped: false, isIdle: false, number: 0 });
+    const { room } = mine;
     const { study, layer, unit } = mine.place;
     const offer = lurk.pictureOffer(study);
     if (!offer) {
@@ -113,7 +114,8 @@
     else if (stopped.has(signature(mine.body))) mine.isStopped = true;
     else {
       if (offer.name === DEFAULT && !Object.keys(options).length) glimpse(mine);
-      mine.timer = window.setTimeout(() => ask(mine), STAY_MS);
+      mine.isIdle = Boolean(room.dataset.idle);
+      if (!mine.isIdle) mine.timer = window.setTimeout(() => ask(mine), STAY_MS);
     }
     render(mine);
   }
@@ -141,6 +143,7 @@
     window.clearTimeout(mine.timer);
     stopped.delete(signature(mine.body));
     mine.isStopped = false;
+    mine.isIdle = false;
     mine.ask = null;
     const { body } = mine;
     const handle = lurk.request(body, (answer) => {
@@ -192,6 +195,7 @@
     if (mine.refusal) return `Not for this model: ${mine.refusal}.`;
     if (!mine.body) return "Waiting for the model to be loaded…";
     if (mine.isStopped) return "Stopped before it was done";
+    if (mine.isIdle) return mine.room.dataset.idle;
     if (!mine.ask) return mine.handle ? "Asking…" : "";
     return (WORDS[mine.ask.state] || lurk.standing)(mine.ask);
   }
@@ -199,6 +203,7 @@
   function button(mine) {
     if (mine.refusal || !mine.body) return "";
     if (mine.isStopped) return "Draw it";
+    if (mine.isIdle) return "Draw anyway";
     if (!mine.ask) return "";
     if (lurk.isOpen(mine.ask)) return mine.ask.stopping ? "" : "Cancel";
     return BUTTONS[mine.ask.state] || "";
@@ -207,8 +212,8 @@
   function render(mine) {
     const { parts, ask: now } = mine;
     const result = now && now.state === "done" ? now.result : null;
-    const isBusy = !mine.refusal && !mine.isStopped && (!now || lurk.isOpen(now));
-    const state = result ? "done" : isBusy ? "busy" : "still";
+    const isBusy = !mine.refusal && !mine.isStopped && !mine.isIdle && (!now || lurk.isOpen(now));
+    const state = result ? "done" : isBusy ? "busy" : mine.isIdle ? "idle" : "still";
     parts.canvas.dataset.state = state;
     parts.canvas.setAttribute("aria-busy", String(isBusy));
     lurk.show(parts.doing, !result);
@@ -238,7 +243,7 @@
     }
     lurk.show(image, Boolean(url));
     const { layer, unit } = mine.place;
-    image.alt = one ? `Picture drawn for ${layer} unit ${unit}` : url ? "The picture so far" : "";
+    image.alt = one ? `Picture drawn for ${layer} ${lurk.unitName(layer, unit)}` : url ? "The picture so far" : "";
     const mask = one && one.opacity_url ? `url("${one.opacity_url}")` : "";
     if (image.style.maskImage !== mask) image.style.maskImage = mask;
     if (!result) lurk.show(row, false);

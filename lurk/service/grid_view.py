@@ -1,6 +1,5 @@
 """A layer's grid of units, and the sprites that its tiles are cut from."""
 
-import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -8,12 +7,12 @@ import numpy as np
 
 from lurk.records import Box, Floats, digest
 from lurk.service.unit_view import finite
+from lurk.service.unit_words import tile_words, unit_name
 from lurk.service.urls import Address, sprite_url
 from lurk.storage.index import Index
 
 TILE, COLUMNS, PER_SPRITE = 64, 16, 256
 SORTS = ("unit", "max", "selectivity", "sparsity")
-STATE_WORDS = {"dead": ", never above 0", "always_on": ", always on", "saturated": ", saturated"}
 
 
 def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None, offset: int = 0) -> dict[str, Any]:
@@ -28,11 +27,16 @@ def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None,
         offset: How many units to pass over.
 
     Returns:
-        Sprite addresses, what is needed to cut them, and for each unit in `order` its label, state and score.
+        Sprite addresses, what is needed to cut them, and for each unit in `order` its label, state, score and the value
+        before its activation function; `names` of class scores.
     """
     info, best, states = index.layer(layer), index.best(layer), index.states(layer)
     order = _order(index, layer, sort, best.score)[offset : None if limit is None else offset + limit]
+    names = [unit_name(info, unit, index.manifest.outputs) for unit in order]
     scores = [float(best.score[unit]) for unit in order]
+    tops = [
+        {"score": score, "before": finite(float(best.before[unit]))} for unit, score in zip(order, scores, strict=True)
+    ]
     return {
         "layer": layer,
         "units": info.units,
@@ -41,9 +45,13 @@ def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None,
         "columns": COLUMNS,
         "sprites": [sprite(index, layer, page) for page in range(-(-info.units // PER_SPRITE))],
         "order": order,
-        "labels": [_label(unit, states[unit], score) for unit, score in zip(order, scores, strict=True)],
+        "labels": [
+            tile_words(name, states[unit], top, info) for name, unit, top in zip(names, order, tops, strict=True)
+        ],
+        "names": names if info.class_scores else None,
         "state": [states[unit] for unit in order],
         "score": [finite(score) for score in scores],
+        "before": [top["before"] for top in tops],
     }
 
 
@@ -58,11 +66,6 @@ def _order(index: Index, layer: str, sort: str, scores: Floats) -> list[int]:
         return list(range(len(scores)))
     order: list[int] = np.argsort(np.nan_to_num(keys, nan=np.inf), kind="stable").tolist()
     return order
-
-
-def _label(unit: int, state: str, score: float) -> str:
-    highest = ", no image yet" if math.isnan(score) else f", highest {score:.4g}"
-    return f"unit {unit}{highest}{STATE_WORDS.get(state, '')}"
 
 
 def sprite(index: Index, layer: str, page: int) -> Address:

@@ -20,6 +20,7 @@ from lurk.service.metrics import Metrics
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
+from lurk.service.unit_words import unit_name
 from lurk.service.urls import Address, read_media
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
@@ -179,6 +180,12 @@ class Service:
     def unit(self, study: str, layer: str, unit: int) -> UnitView:
         """One unit, as far as the sweep is."""
         return UnitView(self._existing_index(study), layer, unit)
+
+    def unit_names(self, study: str, layer: str) -> list[str]:
+        """What the units of a layer are called: `unit 3`, or `class tench` for class scores."""
+        index = self._existing_index(study)
+        info = index.layer(layer)
+        return [unit_name(info, unit, index.manifest.outputs) for unit in range(info.units)]
 
     def skipped(self, study: str) -> list[dict[str, Any]]:
         """The images that could not be used, each with its reason."""

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from lurk.records import Floats, Hit, LayerInfo, UnitRecord
+from lurk.service.unit_words import unit_name
 from lurk.service.urls import patch_url, view_url
 from lurk.storage.histogram import histogram
 from lurk.storage.index import Index
@@ -16,13 +17,14 @@ BARS = 20
 
 
 class UnitView:
-    """A unit, as its modal shows it."""
+    """A unit, as its modal shows it; `name` is what it is called, `unit 3` or `class tench`."""
 
     def __init__(self, index: Index, layer: str, unit: int) -> None:
         self.record: UnitRecord = index.unit(layer, unit)
         self.info: LayerInfo = index.layer(layer)
         self.seen, self.total = index.manifest.done, index.manifest.images
         self.no_classes = "" if index.classes else index.manifest.class_note or "the image set has no classes"
+        self.name = unit_name(self.info, unit, index.manifest.outputs)
         self._index = index
 
     def hits(self, kind: str) -> list[dict[str, Any]]:
@@ -110,6 +112,7 @@ class UnitView:
         return {
             "layer": record.layer,
             "unit": record.unit,
+            "name": self.name,
             "hits_max": self.hits("max"),
             "hits_mean": self.hits("mean"),
             **plain,

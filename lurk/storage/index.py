@@ -34,10 +34,14 @@ Kind = Literal["max", "mean"]
 
 @dataclass(frozen=True)
 class Best:
-    """The best hit of each unit of a layer; every array is (u,), image -1 where a unit has none yet."""
+    """The best hit of each unit of a layer; every array is (u,), image -1 where a unit has none.
+
+    `before` is the value that enters the monotone activation function which gives the score, NaN if none follows.
+    """
 
     image: Ints
     score: Floats
+    before: Floats
     row: Ints
     col: Ints
 
@@ -263,10 +267,12 @@ class Index:
         info, rows = self._place(layer)
         if not self.manifest.generation:
             none = np.full(info.units, -1, np.int64)
-            return Best(none, np.full(info.units, np.nan), none, none)
+            unknown = np.full(info.units, np.nan)
+            return Best(none, unknown, unknown, none, none)
         image, score, position = (self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "position"))
         row, col = np.divmod(np.asarray(position, np.int64), info.grid[1])
-        return Best(np.asarray(image, np.int64), np.asarray(score, np.float64), row, col)
+        before = np.full(info.units, np.nan)
+        return Best(np.asarray(image, np.int64), np.asarray(score, np.float64), before, row, col)
 
     def states(self, layer: str) -> list[UnitState]:
         """State of each unit of a layer."""

@@ -151,6 +151,8 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         input_shape=plan.input_shape,
         top=options.top,
         notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
+        outputs=model.classes,
+        notes=(*model.notes, *images.notes),
     )
 
 

@@ -243,3 +243,47 @@ def test_the_picture_its_variants_and_a_map_are_accessible_and_fit(serve, open_p
         assert hidden <= 0, part
     assert page.evaluate("(e => e.scrollWidth - e.clientWidth)(document.querySelector('.unit-body'))") <= 0
     assert watched.errors == []
+
+
+def test_a_unit_that_is_never_active_is_hatched_and_drawn_only_when_asked_for(serve, open_page):
+    service = FakeService()
+    page = open_page().page
+    page.goto(f"{serve(service).url}/s/resnet18-birds/conv1")
+    page.wait_for_selector("#grid button.tile")
+    tile = page.locator("#grid button.tile[data-unit='11']")
+    assert tile.get_attribute("aria-label") == "unit 11, never active on these images"
+    assert "repeating-linear-gradient" in tile.evaluate("one => getComputedStyle(one).backgroundImage")
+    assert page.locator("#grid-note").inner_text() == "64 units, 2 dead, 1 constant"
+    tile.click()
+    words_are(page, ".doing-words", "Never active on these images.")
+    page.wait_for_timeout(600)
+    assert service.asks.posted == []
+    page.get_by_role("button", name="Draw anyway").click()
+    page.wait_for_selector(".canvas[data-state='done']")
+    assert [body["unit"] for body in service.asks.posted] == [11]
+
+
+def test_the_grids_pictures_leave_out_units_that_are_never_active(serve, open_page):
+    service = FakeService()
+    page = open_page().page
+    page.goto(f"{serve(service).url}/s/resnet18-birds/conv1")
+    page.wait_for_selector("#grid button.tile")
+    page.get_by_role("button", name="pictures", exact=True).click()
+    words_are(page, "#grid-shows .note", "61 of 61 drawn")
+    assert {11, 42, 61} & service.asks.tiles == set()
+
+
+def test_a_class_score_is_called_by_its_class_everywhere(serve, open_page):
+    page = open_page().page
+    page.goto(f"{serve(FakeService()).url}/s/resnet18-birds/fc/4")
+    words_are(page, ".unit-title h2", "fc class goldfinch")
+    page.wait_for_selector(".canvas[data-state='done']")
+    assert page.locator("img.drawn").get_attribute("alt") == "Picture drawn for fc class goldfinch"
+    assert page.title().startswith("fc class goldfinch ·")
+    page.get_by_label("Map beside each image").select_option("deconvnet")
+    page.locator("button.map").first.click()
+    assert "Explains the score of class goldfinch" in page.locator(".closeup-words").inner_text()
+    assert (
+        page.locator("#grid button.tile[data-unit='4']").get_attribute("title").startswith("class goldfinch, highest")
+    )
+    assert "row " not in page.locator(".column.saw").inner_text()

@@ -9,7 +9,8 @@ def test_grid_in_order_of_units(toy_index):
     assert shown["units"] == 3
     assert shown["state"] == ["ok", "dead", "saturated"]
     assert len(shown["sprites"]) == 1
-    assert "never above 0" in shown["labels"][1]
+    assert "never active on these images" in shown["labels"][1]
+    assert shown["names"] is None
 
 
 def test_grid_sorted_by_highest_score(toy_index):

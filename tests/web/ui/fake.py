@@ -14,6 +14,7 @@ from lurk.records import Hit, LayerInfo, UnitRecord
 from lurk.service.grid_view import SORTS
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView
+from lurk.service.unit_words import tile_words, unit_name
 from lurk.service.urls import Address, patch_url, sprite_url, view_url
 from tests.web.ui import made_up_methods
 from tests.web.ui.fake_asks import FakeAsks
@@ -36,6 +37,7 @@ class FakeUnit:
     seen: int
     total: int
     no_classes: str
+    name: str = ""
 
     def hits(self, kind: str) -> list[dict[str, Any]]:
         found = self.record.hits_max if kind == "max" else self.record.hits_mean
@@ -164,8 +166,17 @@ class FakeService:
                 return info
         raise LurkError(f"no layer is called {name!r}")
 
-    def _state(self, unit: int) -> str:
-        return {11: "dead", 23: "always_on", 37: "saturated"}.get(unit % 50, "ok")
+    def _state(self, info: LayerInfo, unit: int) -> str:
+        states = {11: "dead", 23: "always_on", 37: "saturated", 42: "constant"}
+        return states.get(unit % 50, "ok") if info.rectified else "ok"
+
+    def unit_names(self, study: str, layer: str) -> list[str]:
+        info = self._layer(study, layer)
+        return [unit_name(info, unit, CLASSES) for unit in range(info.units)]
+
+    def _tile_words(self, info: LayerInfo, unit: int) -> str:
+        top = {"score": 100 / (unit + 1) if self._seen(info, unit) else float("nan"), "before": None}
+        return tile_words(unit_name(info, unit, CLASSES), self._state(info, unit), top, info)
 
     def _seen(self, info: LayerInfo, unit: int) -> bool:
         return self.done > 0 and (self.state == "done" or unit % 7 != 3)
@@ -191,20 +202,29 @@ class FakeService:
                 sprite_url("fake", number, page, str(self.serial)) for page in range(-(-info.units // PER_SPRITE))
             ],
             "order": order,
-            "labels": [f"unit {unit}, highest {100 / (unit + 1):.4g}" for unit in order],
-            "state": [self._state(unit) for unit in order],
+            "labels": [self._tile_words(info, unit) for unit in order],
+            "names": self.unit_names(study, layer) if info.class_scores else None,
+            "state": [self._state(info, unit) for unit in order],
             "score": [100 / (unit + 1) if self._seen(info, unit) else None for unit in order],
+            "before": [None for _ in order],
         }
 
     def unit(self, study: str, layer: str, unit: int) -> FakeUnit:
         info = self._layer(study, layer)
         rng = np.random.default_rng(unit)
-        state = self._state(unit)
-        scores = np.sort(rng.exponential(3, 9) + 1)[::-1] * (0 if state == "dead" else 1)
-        hits = [self._hit(info, unit, rank, float(score)) for rank, score in enumerate(scores)] if self.done else []
+        state = self._state(info, unit)
+        before = np.sort(rng.exponential(3, 9) + 1)[::-1] - (
+            20 if state == "dead" else -6 if state == "saturated" else 0
+        )
+        scores = before.clip(0, info.bound) if info.rectified else before
+        is_listed = self.done and state != "constant"
+        hits = [
+            self._hit(info, unit, rank, float(score), float(before[rank]) if info.rectified else None)
+            for rank, score in enumerate(scores)
+        ] * bool(is_listed)
         means = (
             [self._hit(info, unit, rank + 9, float(score) / 5) for rank, score in enumerate(scores)]
-            if self.done
+            if is_listed
             else []
         )
         profile = np.sort(rng.exponential(2, len(CLASSES)) + 0.5)[::-1]
@@ -226,14 +246,14 @@ class FakeService:
             {0.5: 0.0, 0.99: 2.83},
             state,  # type: ignore[arg-type]
         )
-        return FakeUnit(info, record, self.done, self.total, self.no_classes)
+        return FakeUnit(info, record, self.done, self.total, self.no_classes, unit_name(info, unit, CLASSES))
 
-    def _hit(self, info: LayerInfo, unit: int, rank: int, score: float) -> Hit:
+    def _hit(self, info: LayerInfo, unit: int, rank: int, score: float, before: float | None = None) -> Hit:
         image = (unit * 13 + rank * 7) % IMAGES
         rng = np.random.default_rng(image)
         row, col = (int(value) for value in rng.integers(0, info.grid[0], 2))
         label = None if self.no_classes else image % len(CLASSES)
-        return Hit(image, f"birds/{image:05d}.jpg", label, score, row, col, box_of(info, row, col))
+        return Hit(image, f"birds/{image:05d}.jpg", label, score, row, col, box_of(info, row, col), before)
 
     def skipped(self, study: str) -> list[dict[str, Any]]:
         return [

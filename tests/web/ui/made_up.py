@@ -2,6 +2,7 @@
 
 import io
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageDraw
@@ -18,24 +19,25 @@ NAMES = (
 )
 CLASSES = tuple(NAMES.split("|"))
 IMAGES, VIEW = 60, 224
+RELU6: dict[str, Any] = {"bound": 6.0, "activation": "relu6", "rectified": True}
 
 
-def layer(name: str, kind: str, units: int, side: int, field_: float | None, jump: float = 1) -> LayerInfo:
+def layer(name: str, kind: str, units: int, side: int, field_: float | None, jump: float = 1, **more: Any) -> LayerInfo:
     field_size = None if field_ is None else (field_, field_)
     steps = None if field_ is None else (jump, jump)
     offset = None if field_ is None else (-field_ // 2, -field_ // 2)
     shape = (units, side, side) if side > 1 else (units,)
-    return LayerInfo(name, kind, units, shape, field_size, steps, "post", offset, (side, side))
+    return LayerInfo(name, kind, units, shape, field_size, steps, "post", offset, (side, side), **more)
 
 
 LAYERS = [
-    layer("conv1", "Conv2d", 64, 112, 7, 2),
-    layer("layer1.0.conv1", "Conv2d", 64, 56, 19, 4),
-    layer("layer1.0", "BasicBlock", 128, 56, 27, 4),
-    layer("layer2.0.conv1", "Conv2d", 512, 28, 51, 8),
-    layer("features.7.0.very_long_module_name.block.conv2", "Conv2dStaticSamePadding", 300, 14, 99, 16),
-    layer("layer4.1.conv2", "Conv2d", 2048, 7, None),
-    layer("fc", "Linear", 40, 1, None),
+    layer("conv1", "Conv2d", 64, 112, 7, 2, **RELU6),
+    layer("layer1.0.conv1", "Conv2d", 64, 56, 19, 4, **RELU6),
+    layer("layer1.0", "BasicBlock", 128, 56, 27, 4, **RELU6),
+    layer("layer2.0.conv1", "Conv2d", 512, 28, 51, 8, **RELU6),
+    layer("features.7.0.very_long_module_name.block.conv2", "Conv2dStaticSamePadding", 300, 14, 99, 16, **RELU6),
+    layer("layer4.1.conv2", "Conv2d", 2048, 7, None, **RELU6),
+    layer("fc", "Linear", 40, 1, None, class_scores=True),
 ]
 
 

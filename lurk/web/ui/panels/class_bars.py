@@ -7,6 +7,7 @@ from dash.development.base_component import Component
 
 from lurk.service.figures.class_bars import class_bars
 from lurk.service.unit_view import UnitView
+from lurk.service.unit_words import no_bars
 from lurk.web.ui.graph import graph
 from lurk.web.ui.panels import SECTIONS, Kind, Section, heading
 
@@ -23,8 +24,9 @@ def bars(view: UnitView, kind: Kind) -> Component:
     """The bars of a unit, or why there are none."""
     found = view.bars(kind) if not view.no_classes else []
     if not found:
-        why = view.no_classes or "no image of any class has been seen yet"
-        return html.Section([heading(TITLE, HELP), html.P(f"No classes: {why}.", className="why")], className="section")
+        return html.Section(
+            [heading(TITLE, HELP), html.P(no_bars(view.no_classes), className="why")], className="section"
+        )
     overall = view.overall(kind)
     line = html.Span(
         "" if overall is None else f"dashed: mean, {overall:.3g}",

@@ -14,8 +14,9 @@ TITLE = "How often it is active"
 HELP = (
     "All values that the unit took, at every position of every image; the height says how often, each line "
     "many times as often as the one below.\n"
-    "Dead: never above 0. Always on: above 0 at 99.9 % of positions or more. Saturated: at the upper bound of its "
-    "activation at half of its active positions or more."
+    "Behind a rectifier such as ReLU, dead means never above 0, and always on means above 0 at 99.9 % of positions or "
+    "more. "
+    "Saturated: at a bound of its activation at half of its active positions or more."
 )
 
 

@@ -28,8 +28,8 @@ HELP = (
     "“One class most” puts first the units that answer to one class far more than to all others: (best class − mean of "
     "the rest) / (|best class| + |mean of the rest|). “Rarest first” puts first the units that are above 0 at the "
     "fewest positions.\n"
-    "A faded tile is dead: never above 0 on any image. A bar below a tile marks a unit that is always on, or "
-    "saturated.\n"
+    "A hatched tile is a unit that no image excites: it is dead, never active on these images, or it always has the "
+    "same value. A bar below a tile marks a unit that is always on, or saturated.\n"
     "“Pictures” draws, for the units in view, the picture that excites each of them, and shows it in place of the "
     "piece of an image."
 )

@@ -7,6 +7,7 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
+from lurk.errors import LurkError
 from lurk.service.service import Service
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
@@ -41,7 +42,7 @@ def table(service: Service, _tick: object, page: object) -> Component | None:
     with_people = bool(viewer.name) and viewer.is_admin
     columns = (*COLUMNS[:-1], "by", "") if with_people else COLUMNS
     head = html.Thead(html.Tr([html.Th(word, scope="col") if word else html.Td() for word in columns]))
-    rows = html.Tbody([_row(job, with_people) for job in found])
+    rows = html.Tbody([_row(service, job, with_people) for job in found])
     title = "Jobs" if viewer.is_admin else "Your jobs"
     return html.Div([html.H1(title), html.Table([head, rows], className="plain jobs")])
 
@@ -52,7 +53,7 @@ def people_words(job: Mapping[str, Any]) -> str:
     return (str(job.get("person") or "") or "the server") + (f" and {more} more" if more else "")
 
 
-def _row(job: Mapping[str, Any], with_people: bool) -> Component:
+def _row(service: Service, job: Mapping[str, Any], with_people: bool) -> Component:
     state = html.Span(state_words(job), className=f"job-state {job['state']}")
     buttons = []
     if job["state"] in OPEN:
@@ -62,7 +63,7 @@ def _row(job: Mapping[str, Any], with_people: bool) -> Component:
         ]
     return html.Tr(
         [
-            html.Td(_what(job["spec"])),
+            html.Td(_what(service, job["spec"])),
             html.Td([state, *_trouble(job)]),
             html.Td(progress_words(job), className="number"),
             html.Td(moment(job.get("submitted"), "%Y-%m-%d %H:%M:%S UTC"), className="number"),
@@ -72,18 +73,26 @@ def _row(job: Mapping[str, Any], with_people: bool) -> Component:
     )
 
 
-def _what(spec: Mapping[str, Any]) -> list[Component | str]:
+def _what(service: Service, spec: Mapping[str, Any]) -> list[Component | str]:
     kind, layer = KINDS.get(spec["kind"], spec["kind"]), spec.get("layer")
     if layer is None:
         return [f"{kind} of ", dcc.Link(spec["study"], href=write(spec["study"]))]
     units = units_of(spec)
-    words = f" unit {units[0]}" if len(units) == 1 else f" {len(units)} units"
+    words = f" {_unit(service, spec, units[0])}" if len(units) == 1 else f" {len(units)} units"
     place: list[Component | str] = [html.Span(layer, className="name"), words if units else ""]
     link = dcc.Link(place, href=write(spec["study"], str(layer), units[0] if len(units) == 1 else None))
     method = spec.get("method")
     how = [html.Span(f" by {str(method).replace('_', ' ')}", className="note")] if method else []
     image = spec.get("image")
     return [f"{kind} of ", link, *([] if image is None else [f" in image {image}"]), *how]
+
+
+def _unit(service: Service, spec: Mapping[str, Any], unit: int) -> str:
+    """What a unit is called; by its number if its study is gone."""
+    try:
+        return service.unit_names(spec["study"], str(spec["layer"]))[unit]
+    except (LurkError, IndexError):
+        return f"unit {unit}"
 
 
 def units_of(spec: Mapping[str, Any]) -> list[int]:

@@ -8,6 +8,7 @@ from dash.development.base_component import Component
 
 from lurk.records import LayerInfo
 from lurk.service.service import Service
+from lurk.service.unit_words import layer_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
@@ -62,11 +63,19 @@ def layout() -> Component:
 
 
 def layer_list(service: Service, study: object, _ready: object) -> dict[str, Any]:
-    """Name and number of units of each layer, for the scripts."""
+    """Each layer for the scripts: name, units, positions, and what its units are called if not by their numbers."""
     if study is None or service.study(name(study)) is None:
         return {"study": None, "layers": []}
-    found = service.layers(name(study))
-    return {"study": study, "layers": [{"name": layer.name, "units": layer.units} for layer in found]}
+    found = [
+        {
+            "name": layer.name,
+            "units": layer.units,
+            "grid": layer.grid,
+            "names": service.unit_names(name(study), layer.name) if layer.class_scores else None,
+        }
+        for layer in service.layers(name(study))
+    ]
+    return {"study": study, "layers": found}
 
 
 def options(service: Service, study: object, _ready: object) -> list[dict[str, Any]]:
@@ -99,6 +108,10 @@ def facts(service: Service, place: object, _ready: object) -> Component | None:
     for info in service.layers(study):
         if info.name == layer:
             rows = [("Type", info.kind), ("Units", f"{info.units:,}"), ("Output", shape(info)), ("Sees", field(info))]
+            if layer_words(layer):
+                rows.insert(1, ("Part", layer_words(layer)))
+            if info.class_scores:
+                rows.append(("Units are", "the model's class scores"))
             if info.tap == "raw":
                 rows.append(("Values", "raw: before normalisation and activation"))
             return html.Dl(

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
 from lurk.service.service import Service
-from lurk.service.unit_words import BADGES
+from lurk.service.unit_words import BADGES, layer_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.page_addresses import find_unit
@@ -73,11 +73,13 @@ def title(service: Service, place: object, serial: object) -> list[Component]:
     if not isinstance(place, dict):
         return []
     study, layer, unit = name(place.get("study")), name(place.get("layer")), number(place.get("unit"))
-    parts: list[Component] = [html.H2([html.Span(layer, className="name"), f" unit {unit}"])]
     try:
         view = find_unit(service, study, layer, unit)
     except LurkError:
-        return parts
+        return [html.H2([html.Span(layer, className="name"), f" unit {unit}"])]
+    parts: list[Component] = [html.H2([html.Span(layer, className="name"), f" {view.name}"])]
+    if layer_words(layer):
+        parts.append(html.Span(layer_words(layer), className="note"))
     if view.record.state in BADGES:
         word, meaning = BADGES[view.record.state]
         parts.append(html.Span(word, className=f"badge-state {view.record.state}", title=meaning))

@@ -1,5 +1,6 @@
 """What each panel says, as plain functions of a service."""
 
+import dataclasses
 import json
 
 import pytest
@@ -75,7 +76,7 @@ def test_without_classes_the_bars_say_why():
     assert "the folder is flat" in words(class_bars.bars(shown(3, no_classes="the folder is flat"), "max"))
 
 
-@pytest.mark.parametrize(("number", "said"), [(11, "Dead:"), (23, "Always on:"), (37, "Saturated:")])
+@pytest.mark.parametrize(("number", "said"), [(11, "Dead:"), (23, "Always on:"), (37, "Saturated:"), (42, "Constant:")])
 def test_the_distribution_says_the_state_in_plain_words(number, said):
     assert said in words(distribution.distribution(shown(number), "max"))
 
@@ -110,6 +111,49 @@ def test_the_picture_has_room_that_says_for_which_unit():
         if getattr(part, "className", "") == "wants-room"
     ]
     assert (getattr(room, "data-layer"), getattr(room, "data-unit"), room.children) == ("layer1.0.conv1", "3", None)
+
+
+def test_a_hit_at_the_bound_says_what_came_before_it():
+    drawn = leaves(top_images.hits(shown(37), "max"))
+    hit = shown(37).hits("max")[0]
+    assert ["6", hit["class"], f"at its bound; {hit['before']:.3g} before it"] in [
+        drawn[at : at + 3] for at in range(9)
+    ]
+
+
+def test_a_unit_that_is_never_active_shows_what_comes_nearest_and_waits_to_be_asked_for_its_picture():
+    view = shown(11)
+    heading = leaves(top_images.hits(view, "max"))[0]
+    assert heading.startswith("Never active on these images; these come nearest (−")
+    assert '"data-idle": "Never active on these images."' in words(unit_picture.wants(view, "max"))
+    assert '"data-idle": ""' in words(unit_picture.wants(shown(3), "max"))
+
+
+def test_a_constant_unit_has_no_list():
+    drawn = words(top_images.hits(shown(42), "max"))
+    assert "Always 0.21 on these images" in drawn
+    assert "/media/" not in drawn
+
+
+def test_class_scores_are_called_by_their_classes_and_have_no_positions():
+    service, place = FakeService(), {"study": "resnet18-birds", "layer": "fc", "unit": 4}
+    assert leaves(unit_modal.title(service, place, 1)[0]) == ["fc", " class goldfinch"]
+    drawn = leaves(top_images.hits(shown(4, "fc"), "max"))
+    assert drawn[0] == "Images with the highest score for class goldfinch"
+    assert not any("row" in text for text in drawn[-30:])
+    assert "gives one value for the whole image" in words(top_images.hits(shown(4, "fc"), "max"))
+    assert grid.data(service, {"study": "resnet18-birds", "layer": "fc"}, "unit", 1)["names"][4] == "class goldfinch"
+    known = {one["name"]: one["names"] for one in layers.layer_list(service, "resnet18-birds", True)["layers"]}
+    assert known["fc"][4] == "class goldfinch"
+    assert known["conv1"] is None
+
+
+def test_tokens_apart_from_the_positions_are_named_in_words(monkeypatch):
+    info = dataclasses.replace(LAYERS[0], name="blocks.0.mlp:register1")
+    monkeypatch.setattr("tests.web.ui.fake.LAYERS", [info])
+    place = {"study": "resnet18-birds", "layer": info.name, "unit": 3}
+    assert "register token 1" in leaves(unit_modal.title(FakeService(), place, 1)[1])
+    assert "register token 1" in leaves(layers.facts(FakeService(), place, True))
 
 
 def test_a_unit_has_three_parts_wants_saw_answers():
