@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from lurk.config.weights_name import is_weights_file
@@ -17,9 +16,9 @@ from lurk.models.architecture import architecture_hash
 from lurk.models.checkpoint import fill
 from lurk.models.model import Model
 from lurk.models.sources import Network, with_file
+from lurk.models.user_code import undisturbing
 
-SEED = 0
-OWN_FOLDER = Path(__file__).parent
+NOT_THEIRS = (Path(__file__).parent, Path(traceback.__file__).parent)
 
 
 def from_object(value: object, weights: str | None) -> Network:
@@ -62,8 +61,7 @@ def make_network(value: object, source: str, name: str, weights: str | None) -> 
     if not isinstance(value, (nn.Module, Model, tuple)):
         if not callable(value):
             raise ModelError(f"--model {source!r} is {type(value).__name__}, not a function that makes a network")
-        with naming_errors(source, "fails"), torch.random.fork_rng(devices=[]):
-            torch.manual_seed(SEED)
+        with naming_errors(source, "fails"), undisturbing(source):
             value = value()
     return _with_weights(_described(value, source, name), weights)
 
@@ -83,8 +81,8 @@ def naming_errors(source: str, what: str) -> Iterator[None]:
 
 
 def _is_foreign(file: str) -> bool:
-    """Whether a file is not the user's: this package's, an installed one, or Python's import system."""
-    return "site-packages" in file or "importlib" in file or Path(file).is_relative_to(OWN_FOLDER)
+    """Whether a file is not the user's: this package's, an installed one, or Python's own."""
+    return any(part in file for part in ("site-packages", "<frozen")) or any(map(Path(file).is_relative_to, NOT_THEIRS))
 
 
 def _with_weights(network: Network, weights: str | None) -> Network:

@@ -17,6 +17,7 @@ from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
+from lurk.models.user_code import activate, files_of
 from lurk.storage.index import Index
 from lurk.worker.memory import memory_bytes
 
@@ -63,16 +64,22 @@ class ModelCache:
         Returns:
             The model.
         """
-        files = [Path(part) for part in (source.rpartition(":")[0], split_weights(weights or "")[0])]
-        key = (source, weights, output, tuple(file.stat().st_mtime_ns for file in files if file.is_file()))
+        code, file = Path(source.rpartition(":")[0]), Path(split_weights(weights or "")[0])
+
+        def key() -> Key:
+            files = [*files_of(code), file]
+            return source, weights, output, tuple(file.stat().st_mtime_ns for file in files if file.is_file())
+
         with self._lock:
-            model = self._alive.get(key)
+            model = self._alive.get(key())
             if model is None:
-                for old in [old for old in self._kept if old[:3] == key[:3]]:
+                for old in [old for old in self._kept if old[:3] == (source, weights, output)]:
                     del self._kept[old]
-                self._alive[key] = model = load()
-            self._kept[key] = model, weight_bytes(model)
-            self._kept.move_to_end(key)
+                model = load()
+                self._alive[key()] = model
+            activate(code)
+            self._kept[key()] = model, weight_bytes(model)
+            self._kept.move_to_end(key())
             self._drop()
         return model
 

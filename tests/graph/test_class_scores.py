@@ -92,7 +92,9 @@ def test_features_are_never_class_scores():
 
 @pytest.mark.parametrize("count", [3, 9, 11, 512])
 def test_another_number_of_class_names_than_of_columns_is_refused(count):
-    with pytest.raises(ModelError, match=rf"gives {count} numbers for an image, and there are 10 class names") as caught:
+    with pytest.raises(
+        ModelError, match=rf"gives {count} numbers for an image, and there are 10 class names"
+    ) as caught:
         found(lambda x: wide(x, count), 10)
     assert "\n" not in str(caught.value)
 

@@ -9,6 +9,7 @@ from torch import nn
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
 from lurk.models.normalisation import Normalisation
+from lurk.models.user_code import activate
 from lurk.worker import model_cache
 from lurk.worker.model_cache import ModelCache, weight_bytes
 
@@ -152,3 +153,16 @@ def test_the_budget_is_what_the_environment_says_else_a_quarter_of_the_memory(mo
     monkeypatch.delenv("LURK_MEMORY")
     monkeypatch.setattr(model_cache, "memory_bytes", lambda: 400)
     assert model_cache._budget_bytes() == 100
+
+
+def test_a_change_of_an_imported_file_loads_the_model_once_more(tmp_path):
+    (tmp_path / "net.py").write_text("from beside import net\ndef make():\n    return net()\n")
+    (tmp_path / "beside.py").write_text("from torch import nn\ndef net():\n    return nn.Conv2d(3, 2, 3)\n")
+    source, kept = f"{tmp_path}/net.py:make", ModelCache(10 * BYTES)
+    first = kept.get(source, None, lambda: load_model(source, input_shape=(3, 8, 8)))
+    assert kept.get(source, None, lambda: pytest.fail("loaded again")) is first
+    os.utime(tmp_path / "beside.py", (1, 1))
+    second = kept.get(source, None, lambda: load_model(source, input_shape=(3, 8, 8)))
+    assert second is not first
+    assert kept.get(source, None, lambda: pytest.fail("loaded again")) is second
+    activate(tmp_path)

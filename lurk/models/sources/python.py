@@ -3,16 +3,17 @@
 import ast
 import hashlib
 import importlib
-import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
 from lurk.errors import ModelError
 from lurk.models.sources import SOURCES, Network
+from lurk.models.user_code import files_of, running, undisturbing
 from lurk.models.user_network import make_network, naming_errors
 
 
@@ -35,23 +36,33 @@ class Python:
         if not factory:
             known = f": {code}:{functions[0]}" if functions else ""
             raise ModelError(f"--model {source!r} names no factory; say which{known}")
-        with _importing_from(file.resolve().parent if file else Path.cwd()):
-            with naming_errors(source, "cannot be imported"):
-                module = _run_file(file) if file else _import(code, source)
-            name = file.stem if file else code.rpartition(".")[2]
-            return make_network(_attribute(module, factory, source), source, f"{name}:{factory}", weights)
+        name = file.stem if file else code.rpartition(".")[2]
+        with naming_errors(source, "cannot be imported"), running(file) if file else _importing(code, source) as module:
+            network = make_network(_attribute(module, factory, source), source, f"{name}:{factory}", weights)
+        return replace(network, source=network.source + _imported(file)) if file else network
+
+
+def _imported(file: Path) -> str:
+    """A hash of the files that a file imports from its repository; empty if there are none."""
+    files = files_of(file)[1:]
+    total = hashlib.sha256(b"".join(hashlib.sha256(other.read_bytes()).digest() for other in files))
+    return f"-{total.hexdigest()[:8]}" if files else ""
 
 
 @contextmanager
-def _importing_from(folder: Path) -> Iterator[None]:
-    """Let the code inside import the files of a folder."""
-    sys.path.insert(0, str(folder))
+def _importing(name: str, source: str) -> Iterator[ModuleType]:
+    """Import a module by its name; the folder in which the user stands counts."""
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
+        raise ModelError(f"--model {source!r}: {name!r} is neither a module's name nor a file that ends in .py")
+    folder = str(Path.cwd())
+    sys.path.insert(0, folder)
     importlib.invalidate_caches()
     try:
-        yield
+        with undisturbing(name):
+            yield importlib.import_module(name)
     finally:
-        if str(folder) in sys.path:
-            sys.path.remove(str(folder))
+        if folder in sys.path:
+            sys.path.remove(folder)
 
 
 def _functions(file: Path, source: str) -> list[str]:
@@ -65,28 +76,6 @@ def _functions(file: Path, source: str) -> list[str]:
     except (OSError, ValueError) as error:
         raise ModelError(f"--model {source!r}: {file.name} cannot be read: {error}") from error
     return [item.name for item in body if isinstance(item, (ast.FunctionDef, ast.ClassDef))]
-
-
-def _run_file(file: Path) -> ModuleType:
-    path = file.resolve()
-    name = f"lurk_user_{re.sub(r'[^A-Za-z0-9_]', '_', path.stem)}_{hashlib.sha256(str(path).encode()).hexdigest()[:8]}"
-    spec = importlib.util.spec_from_file_location(name, path)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"{file.name} is no Python file")
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[name] = module
-    try:
-        spec.loader.exec_module(module)
-    except BaseException:
-        del sys.modules[name]
-        raise
-    return module
-
-
-def _import(name: str, source: str) -> ModuleType:
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", name):
-        raise ModelError(f"--model {source!r}: {name!r} is neither a module's name nor a file that ends in .py")
-    return importlib.import_module(name)
 
 
 def _attribute(module: ModuleType, name: str, source: str) -> object:
