@@ -122,20 +122,21 @@ def axes_of(field: Tensor, default: Axes) -> Axes:
 
 def position_axes(field: Tensor) -> tuple[list[int], list[int]]:
     """Return the axes along which the rows that positions see vary, and those along which the columns do."""
-    axis, images = image_axis(field), images_first(field)
+    axis = image_axis(field)
+    images = images_first(field, axis)
     if axis is None or images is None:
         return ([], [])
     found = []
     for ends in (images[1], images[3]):
         dims = [dim for dim in range(ends.dim()) if ends.shape[dim] > 1 and dim != axis]
-        found.append([dim for dim in dims if bool((ends.amax(dim) != ends.amin(dim)).any())])
+        found.append([dim for dim in dims if not torch.equal(ends, ends.narrow(dim, 0, 1).expand_as(ends))])
     return (found[0], found[1])
 
 
 def grid_of(field: Tensor) -> Grid | None:
     """Return (rows, columns) of the positions of a map, or of a row of tokens; None if they lie in another way."""
     rows, cols = position_axes(field)
-    images = images_first(field)
+    images = images_first(field, image_axis(field))
     if images is None or len(rows) != 1 or len(cols) != 1:
         return None
     if rows != cols:

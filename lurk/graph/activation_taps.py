@@ -4,14 +4,10 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
-from lurk.graph.receptive_rules import POINTWISE, words
+from lurk.graph.receptive_rules import BATCH_NORMS, POINTWISE, words
 from lurk.graph.trace import Call, Trace, Value
 
-NORMS = words(
-    "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit "
-    "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update native_layer_norm "
-    "native_group_norm _fused_rms_norm rms_norm"
-)
+NORMS = BATCH_NORMS | words("native_layer_norm native_group_norm _fused_rms_norm rms_norm")
 LINEAR = words("add sub rsub mul div neg permute transpose view unsqueeze expand rsqrt pow mean")
 STRAIGHT = words(
     "abs add sub rsub mul div neg addcdiv addcmul lerp native_dropout where masked_fill square pow sqrt rsqrt "
@@ -35,6 +31,12 @@ class Follower:
         for call in trace.calls:
             for node in dict.fromkeys(call.inputs):
                 self._calls.setdefault(self._creator(node), []).append(call)
+        self._inside: dict[Call, list[fx.Node]] = {}
+        for node, value in trace.values.items():
+            owner = value.owner
+            while owner is not None:
+                self._inside.setdefault(owner, []).append(node)
+                owner = owner.parent
 
     def _value(self, node: fx.Node) -> Value | None:
         return self._values.get(node)
@@ -110,7 +112,7 @@ class Follower:
         return owner is not None
 
     def _is_norm(self, call: Call) -> bool:
-        done = {name for node in self._values if self._is_inside(node, call) for name in self._operations(node)}
+        done = {name for node in self._inside.get(call, ()) for name in self._operations(node)}
         named = "norm" in type(self._module.get_submodule(call.path)).__name__.lower()
         return done <= NORMS | LINEAR and (bool(done & NORMS) or named) and done != set()
 
@@ -166,7 +168,8 @@ class Follower:
         output = call.output
         if output is None:
             return False
-        sums = [node for node in self._values if self._is_sum(node, call) and output in self._shown(node)]
+        made = self._inside.get(call, ())
+        sums = [node for node in made if self._is_sum(node, call) and output in self._shown(node)]
         return any(self._comes_from(node, call) for node in sums)
 
     def _is_sum(self, node: fx.Node, call: Call) -> bool:

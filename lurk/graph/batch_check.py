@@ -1,69 +1,98 @@
-"""A check that each activation of a layer belongs to one image of the batch, in the order of the images.
+"""Checks which layers give for an image in a batch what they give for it alone, and whether two outputs agree.
 
-A network may stack views of an image along the batch axis, put tokens first, or apply a layer to a table of its own.
-For a batch, such a layer does not give what it gives for each image alone: its scores would go to the wrong images.
+The scores of a layer that mixes the images of a batch would go to the wrong images.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
 from lurk.graph.hooks import tapped
 from lurk.graph.plan import Plan
+from lurk.graph.recorder import tensors_in
 
-IMAGES = 3
 TOLERANCE = 1e-3
 Summaries = dict[int, Tensor]
 
 
-def independent_layers(plan: Plan, probe: Tensor) -> list[int] | None:
-    """Find the layers that give for three images together what they give for each alone.
+@dataclass(frozen=True)
+class Checked:
+    """What a plan gives for three images.
+
+    Args:
+        outputs: The outputs for the first image alone.
+        kept: Positions of the layers that give for images together what they give for each alone; None if the model
+            cannot run on three images at once.
+    """
+
+    outputs: list[Tensor]
+    kept: list[int] | None
+
+
+def three_images(image: Tensor) -> Tensor:
+    """Make three different images of one.
+
+    Args:
+        image: float (1, c, h, w).
+
+    Returns:
+        float (3, c, h, w).
+    """
+    return torch.cat([image * scale for scale in (1.0, -0.7, 0.2)]) + image.flip(3) * 0.5
+
+
+def check(plan: Plan, images: Tensor) -> Checked | None:
+    """Run a plan on the first image, on the last, and on all three together.
 
     Args:
         plan: The model and its layers.
-        probe: float (n, c, h, w); the first image is used.
+        images: float (3, c, h, w).
 
     Returns:
-        Positions of those layers in `plan.layers`, or None if the model cannot run on three images at once.
+        What it gives; None if the graph does not run.
     """
-    first = probe[:1]
-    three = torch.cat([first * scale for scale in (1.0, -0.7, 0.2)]) + first.flip(3) * 0.5
-    try:
-        alone = [_summarise(plan, three[i : i + 1]) for i in range(IMAGES)]
-        together = _summarise(plan, three)
-    except Exception:  # the model is the user's code, and a layer may not fit the layout that it was taken to have
-        return _one_by_one(plan, probe)
-    return [at for at in range(len(plan.layers)) if _is_independent(at, together, alone)]
-
-
-def _one_by_one(plan: Plan, probe: Tensor) -> list[int] | None:
-    if len(plan.layers) == 1:
-        return None
-    single = [replace(plan, layers=(layer,), taps=(tap,)) for layer, tap in zip(plan.layers, plan.taps, strict=True)]
-    kept = [at for at, part in enumerate(single) if independent_layers(part, probe)]
-    return kept or None
-
-
-def _summarise(plan: Plan, batch: Tensor) -> Summaries:
-    """Summarise each layer for each image by the spatial max and mean of every channel, float32 (n, 2c)."""
-    found: Summaries = {}
+    runs: list[Summaries] = []
 
     def receive(at: int, activation: Tensor) -> None:
-        flat = activation.detach().float().flatten(2)
-        found[at] = torch.cat([flat.amax(2), flat.mean(2)], 1)
+        if activation.numel():
+            flat = activation.detach().float().flatten(2)
+            runs[-1][at] = torch.cat([flat.amax(2), flat.mean(2)], 1)
 
-    with torch.no_grad(), tapped(plan, receive) as forward:
-        forward(batch.clone())
-    return found
+    outputs: list[list[Tensor]] = []
+    try:
+        with torch.no_grad(), tapped(plan, receive, only_fitting=True) as forward:
+            for batch in (images[:1], images[-1:], images):
+                runs.append({})
+                outputs.append(tensors_in(forward(batch.clone())))
+    except Exception:  # the model is the user's code, and a graph may hold for one batch size only
+        return Checked(outputs[0], None) if outputs else None
+    *alone, together = runs
+    kept = [at for at in range(len(plan.layers)) if _is_independent(at, together, alone)]
+    return Checked(outputs[0], kept)
 
 
 def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) -> bool:
-    if at not in together or len(together[at]) != IMAGES or any(at not in summaries for summaries in alone):
+    """Whether a layer gives for the first and the last image of a batch what it gives for each alone."""
+    if at not in together or any(at not in summaries for summaries in alone):
         return False
     expected = torch.cat([summaries[at] for summaries in alone])
-    if expected.shape != together[at].shape:
+    found = together[at][[0, -1]]
+    if len(together[at]) != 3 or expected.shape != found.shape:
         return False
     size = expected.abs().nan_to_num(0.0, 0.0, 0.0).max() if expected.numel() else 0.0
-    return torch.allclose(expected, together[at], rtol=TOLERANCE, atol=float(TOLERANCE * size), equal_nan=True)
+    return torch.allclose(expected, found, rtol=TOLERANCE, atol=float(TOLERANCE * size), equal_nan=True)
+
+
+def agree(one: Sequence[Tensor], two: Sequence[Tensor]) -> bool:
+    """Whether two outputs of a model are the same but for rounding."""
+    return bool(one) and len(one) == len(two) and all(_agrees(a, b) for a, b in zip(one, two, strict=True))
+
+
+def _agrees(one: Tensor, two: Tensor) -> bool:
+    if one.shape != two.shape or one.dtype != two.dtype:
+        return False
+    size = float(one.abs().max()) if one.numel() and one.is_floating_point() else 0.0
+    tolerance = 1e-5 * size if size < float("inf") else 1e-5
+    return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)

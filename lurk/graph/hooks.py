@@ -1,7 +1,7 @@
 """Watching a model while it runs. Only this module registers hooks, and it always removes them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.autograd.graph import Node
 
+from lurk.graph.activation_layout import Layout
 from lurk.graph.plan import Plan
 
 Receive = Callable[[int, Tensor], None]
@@ -107,28 +108,45 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
 
 
 @contextmanager
-def tapped(plan: Plan, receive: Receive) -> Iterator[Forward]:
+def tapped(plan: Plan, receive: Receive, *, only_fitting: bool = False) -> Iterator[Forward]:
     """Run a model and hand over the activation of each layer as soon as it exists.
 
     Args:
         plan: The model and its layers.
         receive: Called with the layer's position in `plan.layers` and its activation, float
             (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
+        only_fitting: Whether a value that does not fit its layer's layout is left out; else it raises an error.
 
     Yields:
         The forward pass, which takes float (n, c, h, w) and returns the model's own output.
     """
+    images = [0]
+    takers = [_taker(plan.taps[at].layout, partial(receive, at), images, only_fitting) for at in range(len(plan.taps))]
     with evaluating(plan.module):
-        yield _raw(plan, receive) if plan.graph is None else _traced(plan, plan.graph, receive)
+        run = _raw(plan, takers) if plan.graph is None else _traced(plan, plan.graph, takers)
+
+        def forward(batch: Tensor) -> object:
+            images[0] = batch.shape[0]
+            return run(batch)
+
+        yield forward
 
 
-def _receiver(plan: Plan, receive: Receive, at: int, images: list[int]) -> Callable[[object], None]:
+def _taker(
+    layout: Layout, receive: Callable[[Tensor], None], images: list[int], only_fitting: bool
+) -> Callable[[object], None]:
     """Return a function that takes the value of one tap; `images` holds the number of images in the batch."""
-    layout = plan.taps[at].layout
 
     def take(value: object) -> None:
-        if isinstance(value, Tensor):
-            receive(at, layout.arranged(value, images[0]))
+        if not isinstance(value, Tensor):
+            return
+        try:
+            activation = layout.arranged(value, images[0])
+        except (RuntimeError, IndexError):
+            if only_fitting:
+                return
+            raise
+        receive(activation)
 
     return take
 
@@ -140,22 +158,15 @@ def _by_node(plan: Plan) -> dict[str, list[int]]:
     return found
 
 
-def _traced(plan: Plan, source: fx.Graph, receive: Receive) -> Forward:
-    images = [0]
+def _traced(plan: Plan, source: fx.Graph, takers: Sequence[Callable[[object], None]]) -> Forward:
     taps = _by_node(plan)
 
     def see(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
         for at in taps.get(node.name, ()):
-            graph.call_function(_receiver(plan, receive, at, images), (copy,))
+            graph.call_function(takers[at], (copy,))
         return copy
 
-    run = copied(plan, source.nodes, see)
-
-    def forward(batch: Tensor) -> object:
-        images[0] = batch.shape[0]
-        return run.forward(batch)
-
-    return forward
+    return copied(plan, source.nodes, see).forward
 
 
 def copied(
@@ -183,19 +194,15 @@ def copied(
     return fx.GraphModule(parts, graph)
 
 
-def _raw(plan: Plan, receive: Receive) -> Forward:
-    images = [0]
+def _raw(plan: Plan, takers: Sequence[Callable[[object], None]]) -> Forward:
     wanted = _by_node(plan)
-    takers = [_receiver(plan, receive, at, images) for at in range(len(plan.taps))]
     names = {name.partition(":")[0] for name in wanted}
 
+    def see(name: str, output: object) -> None:
+        for at in wanted.get(name, ()):
+            takers[at](output)
+
     def forward(batch: Tensor) -> object:
-        images[0] = batch.shape[0]
-
-        def see(name: str, output: object) -> None:
-            for at in wanted.get(name, ()):
-                takers[at](output)
-
         with watching(plan.module, names, see):
             output: object = plan.module(batch)
         return output

@@ -4,6 +4,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cache, partial
 
 import torch
 from torch import Tensor, nn
@@ -11,7 +12,7 @@ from torch import Tensor, nn
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
-from lurk.graph.batch_check import independent_layers
+from lurk.graph.batch_check import agree, check, three_images
 from lurk.graph.class_scores import find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
@@ -22,8 +23,8 @@ from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
 from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
-IMAGES = 2
 SHOWN = 5
+IMAGES = 2
 
 
 @dataclass(frozen=True)
@@ -64,32 +65,65 @@ def find_layers(
     _compiled(expression)
     with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        probe = _probe(module, input_shape)
-        trace = _checked_trace(module, probe)
-        plan = _chosen(module, trace, probe, expression)
-        kept = independent_layers(plan, probe)
-        if kept is None and trace is not None:  # a graph that holds for one batch size only
-            plan = _chosen(module, None, probe, expression)
-            kept = independent_layers(plan, probe)
-        scores = find_class_scores(module, probe, classes, output)
-    return replace(plan if kept is None else _without_mixed(plan, kept), scores=scores)
+        images = three_images(_probe(module, input_shape))
+        plan = _traced_plan(module, images, expression) or _raw_plan(module, images, expression)
+        scores = find_class_scores(module, images[:IMAGES], classes, output)
+    return replace(plan, scores=scores)
 
 
-def _chosen(module: nn.Module, trace: Trace | None, probe: Tensor, expression: str | None) -> Plan:
-    found = (
-        _traced_layers(module, trace, (probe.shape[2], probe.shape[3]))
-        if trace is not None
-        else _raw_layers(module, probe)
-    )
+def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan | None:
+    """The plan by the module's graph; None if it cannot be traced, or if the graph does not give what it gives."""
+    coordinates = CoordinateTensor(image_coordinates(images.shape[1:]), images.dtype, images.device)
+    trace = trace_module(module, coordinates, Recorder())
+    if trace is None:
+        return None
+    own = tensors_in(_run(module, images[:1].clone()))
+    plan = _chosen(module, trace, images, expression)
+    checked = check(plan, images)
+    if checked is None or not checked.kept or not agree(own, checked.outputs):
+        return None
+    if trace.counts_images and not _holds(plan, images[:1]):
+        return None
+    return _without_mixed(plan, checked.kept)
+
+
+def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan:
+    plan = _chosen(module, None, images, expression)
+    checked = check(plan, images)
+    return plan if checked is None or checked.kept is None else _without_mixed(plan, checked.kept)
+
+
+def _holds(plan: Plan, image: Tensor) -> bool:
+    """Whether a graph holds for more images than it was traced with."""
+    batch = torch.cat([image.roll(shift, 3) for shift in range(COORDINATES + 1)])
+    try:
+        with tapped(replace(plan, layers=(), taps=()), _ignore) as forward:
+            again = tensors_in(forward(batch.clone()))
+    except Exception:  # it may fail in any way
+        return False
+    return agree(tensors_in(_run(plan.module, batch)), again)
+
+
+def _chosen(module: nn.Module, trace: Trace | None, images: Tensor, expression: str | None) -> Plan:
     wanted = _compiled(expression)
+    found = _found_layers(module, trace, images, only_default=wanted is None)
     chosen = [item for item in found if _is_wanted(item, wanted)]
     if not chosen:
-        raise LayerError(_nothing(found, expression))
+        raise LayerError(_nothing(_found_layers(module, trace, images), expression))
     layers, taps = tuple(item.info for item in chosen), tuple(item.tap for item in chosen)
-    shape = (int(probe.shape[1]), int(probe.shape[2]), int(probe.shape[3]))
+    shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
     if trace is None:
         return Plan(module, shape, layers, taps)
     return Plan(module, shape, layers, taps, trace.graph, trace.constants)
+
+
+def _found_layers(
+    module: nn.Module, trace: Trace | None, images: Tensor, *, only_default: bool = False
+) -> list[_Found]:
+    """Find layers in a trace; without one, in a run on images."""
+    if trace is None:
+        return _raw_layers(module, images)
+    return _traced_layers(module, trace, (images.shape[2], images.shape[3]), only_default=only_default)
 
 
 def _without_mixed(plan: Plan, kept: list[int]) -> Plan:
@@ -128,32 +162,8 @@ def _nothing(found: list[_Found], expression: str | None) -> str:
 
 
 def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) -> Tensor:
-    noise = torch.randn(IMAGES, *input_shape, generator=torch.Generator().manual_seed(seed))
+    noise = torch.randn(1, *input_shape, generator=torch.Generator().manual_seed(seed))
     return noise.to(device_of(module), dtype_of(module))
-
-
-def _checked_trace(module: nn.Module, probe: Tensor) -> Trace | None:
-    """Trace a module; None if that fails or if the graph does not give what the module gives."""
-    trace = trace_module(
-        module, CoordinateTensor(image_coordinates(probe.shape[1:]), probe.dtype, probe.device), Recorder()
-    )
-    if trace is None:
-        return None
-    whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
-    one = probe[:1]
-    batches = (one, torch.cat([one.roll(shift, 3) for shift in range(COORDINATES + 1)]))  # more than it was traced with
-    return trace if all(_does_the_same(module, whole, batch) for batch in batches) else None
-
-
-def _does_the_same(module: nn.Module, whole: Plan, batch: Tensor) -> bool:
-    """Whether the graph gives for a batch what the module gives."""
-    own = tensors_in(_run(module, batch.clone()))
-    try:
-        with torch.no_grad(), tapped(whole, _ignore) as forward:
-            again = tensors_in(forward(batch.clone()))
-    except Exception:  # a graph that holds for one batch size only may fail in any way
-        return False
-    return bool(own) and len(own) == len(again) and all(_agrees(a, b) for a, b in zip(own, again, strict=True))
 
 
 def _ignore(_at: int, _activation: Tensor) -> None:
@@ -171,31 +181,27 @@ def _run(module: nn.Module, batch: Tensor) -> object:
     return output
 
 
-def _agrees(one: Tensor, two: Tensor) -> bool:
-    if one.shape != two.shape or one.dtype != two.dtype:
-        return False
-    size = float(one.abs().max()) if one.numel() and one.is_floating_point() else 0.0
-    tolerance = 1e-5 * size if size < float("inf") else 1e-5
-    return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)
-
-
-def _traced_layers(module: nn.Module, trace: Trace, image: Grid) -> list[_Found]:
+def _traced_layers(module: nn.Module, trace: Trace, image: Grid, *, only_default: bool) -> list[_Found]:
     follower = Follower(module, trace)
-    grids = _grids(trace)
+    maps = cache(partial(_grids, trace))
     calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
     calls.sort(key=lambda call: follower.order[call.output] if call.output else 0)
     found: list[_Found] = []
     for call in calls:
         part = module.get_submodule(call.path)
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
+        if only_default and not default:
+            continue
         node = follower.after_activation(call.output) if call.output is not None else trace.graph.output_node()
         value = trace.values[node]
         if value.field is None or value.shape is None or not value.floating:
             continue
         axes = axes_of(value.field, _usual(part, len(value.shape)))
-        known = [grid for at, grid in grids if at <= follower.order[node]]
-        own_grid = grid_of(value.field)
-        known += [] if own_grid is None else [own_grid]
+        known = []
+        if len(value.shape) == 3 or (len(value.shape) == 2 and value.shape[0] != COORDINATES):
+            own_grid = grid_of(value.field)
+            known = [grid for at, grid in maps() if at <= follower.order[node]]
+            known += [] if own_grid is None else [own_grid]
         layouts = arrange(value.shape, axes, COORDINATES, known)
         bound = value.operations[0][1] if len(value.operations) == 1 else None
         own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
@@ -234,7 +240,7 @@ def _usual(part: nn.Module, rank: int) -> Axes:
     return Axes(0, rank - 1 if last and not isinstance(part, CONVOLUTIONS) else 1)
 
 
-def _raw_layers(module: nn.Module, probe: Tensor) -> list[_Found]:
+def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
     seen: list[tuple[str, tuple[int, ...]]] = []
 
     def see(name: str, output: object) -> None:
@@ -242,7 +248,7 @@ def _raw_layers(module: nn.Module, probe: Tensor) -> list[_Found]:
             seen.append((name, tuple(output.shape)))
 
     with watching(module, {name for name, _ in module.named_modules() if name}, see):
-        _run(module, probe)
+        _run(module, images[:IMAGES].clone())
     found: list[_Found] = []
     grids: list[Grid] = []
     for name, shape in seen:

@@ -40,14 +40,24 @@ def thin(x: Tensor) -> Tensor:
     shape = x.shape
     x = core(x)
     for dim in range(x.dim()):
-        if x.shape[dim] > 1 and bool((x == x.narrow(dim, 0, 1)).all()):
+        if x.shape[dim] > 1 and torch.equal(x.select(dim, 0), x.select(dim, 1)) and _is_even(x, dim):
             x = x.narrow(dim, 0, 1)
     return x.clone(memory_format=torch.contiguous_format).expand(shape)
+
+
+def _is_even(x: Tensor, dim: int) -> bool:
+    return torch.equal(x, x.narrow(dim, 0, 1).expand_as(x))
 
 
 def is_coordinate(x: Tensor) -> Tensor:
     """Find where a tensor depends on the image."""
     return x > TAG / 2
+
+
+def has_coordinates(x: Tensor) -> bool:
+    """Whether any part of a tensor depends on the image."""
+    x = core(x)
+    return x.numel() > 0 and bool(is_coordinate(x[(0,) * x.dim()]) or is_coordinate(x.amax()))
 
 
 def coordinate(x: Tensor) -> Tensor:
@@ -70,15 +80,14 @@ def image_axis(x: Tensor) -> int | None:
     x = core(x)
     for dim, size in enumerate(x.shape):
         if size and size % IMAGES == 0:
-            highest = _split(x, dim).movedim(dim, 0).flatten(1).amax(1)
+            highest = _split(x, dim).amax([at for at in range(x.dim() + 1) if at != dim])
             if torch.floor((highest + TAG / 2) / TAG).tolist() == list(range(1, IMAGES + 1)):
                 return dim
     return None
 
 
-def images_first(x: Tensor) -> Tensor | None:
-    """Bring the six images onto a new first axis; None if they do not lie in order."""
-    axis = image_axis(x)
+def images_first(x: Tensor, axis: int | None) -> Tensor | None:
+    """Bring the six images, which an axis holds, onto a new first axis; None without an axis."""
     return None if axis is None else _split(core(x), axis).movedim(axis, 0)
 
 
@@ -88,7 +97,7 @@ def _split(x: Tensor, dim: int) -> Tensor:
 
 def varies(x: Tensor) -> tuple[bool, bool]:
     """Whether the rows that positions see vary over a tensor, and whether the columns do; yes if it cannot be told."""
-    images = images_first(x)
+    images = images_first(x, image_axis(x))
     if images is None:
         return (True, True)
     rows, cols = (ends[is_coordinate(ends)] for ends in (images[1], images[3]))
@@ -138,22 +147,47 @@ def slid(x: Tensor, dim: int, size: int, reads: tuple[float, float, float]) -> T
     shape = (*x.shape[:dim], size, *x.shape[dim + 1 :])
     if image_axis(x) != 0:
         return everywhere(x.narrow(dim, 0, 1)).expand(shape)
-    step, low, high = reads
     count, at, images = x.shape[dim], dim + 1, _split(core(x), 0)
-    images = images.expand(*images.shape[:at], count, *images.shape[at + 1 :])
-    slope, last = _slope(images, at), [1] * (images.dim() - at - 1)
+    if count > 1 and images.shape[at] == 1:
+        return images.flatten(0, 1).expand(shape)
+    slope = _slope(images, at)
+    is_whole = all(float(number).is_integer() for number in reads)
+    found = (_slid_whole if is_whole else _slid_between)(images, at, size, reads, slope)
+    for axis in (0, 1):
+        if slope[2 * axis + 1].any():
+            found[4 + axis] += _jump(found[4 + axis]) * (reads[0] - 1)
+    return found.flatten(0, 1).expand(shape)
+
+
+def _slid_whole(images: Tensor, at: int, size: int, reads: tuple[float, float, float], slope: Tensor) -> Tensor:
+    """Slide a window whose ends are positions."""
+    step, low, high = (int(number) for number in reads)
+    count = images.shape[at]
+    before, after = max(-low, 0), max((size - 1) * step + high + 1 - count, 0)
+    last = [1] * (images.dim() - at - 1)
+    parts = [
+        images.narrow(at, 0, 1) - slope * torch.arange(before, 0, -1).view(-1, *last),
+        images,
+        images.narrow(at, count - 1, 1) + slope * torch.arange(1, after + 1).view(-1, *last),
+    ]
+    longer = torch.cat(parts, at) if before or after else images
+    first = low + before
+    used = longer.narrow(at, first, (size - 1) * step + high - low + 1)
+    return used.unfold(at, high - low + 1, step).amax(-1)
+
+
+def _slid_between(images: Tensor, at: int, size: int, reads: tuple[float, float, float], slope: Tensor) -> Tensor:
+    """Slide a window whose ends lie between positions."""
+    step, low, high = reads
+    last = [1] * (images.dim() - at - 1)
     start = torch.arange(size, dtype=torch.float64)[:, None] * step + low
     whole = start.ceil() + torch.arange(ceil(high - low) + 1)
     points = torch.cat([start, torch.minimum(whole, start + (high - low))], 1)
-    inside = points.clamp(0, count - 1).flatten()
+    inside = points.clamp(0, images.shape[at] - 1).flatten()
     share, beyond = inside.frac().view(-1, *last), (points.flatten() - inside).view(-1, *last)
     below, above = (images.index_select(at, index.long()) for index in (inside.floor(), inside.ceil()))
     found = below + (above - below) * share + slope * beyond
-    found = found.view(*found.shape[:at], *points.shape, *found.shape[at + 1 :]).amax(at + 1)
-    for axis in (0, 1):
-        if slope[2 * axis + 1].any():
-            found[4 + axis] += _jump(found[4 + axis]) * (step - 1)
-    return found.flatten(0, 1).expand(shape)
+    return found.view(*found.shape[:at], *points.shape, *found.shape[at + 1 :]).amax(at + 1)
 
 
 def _jump(x: Tensor) -> Tensor:

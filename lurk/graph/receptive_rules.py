@@ -75,6 +75,10 @@ CONSTANT = words(
     "empty_like zeros_like ones_like full_like rand_like randn_like new_zeros new_ones new_empty new_full "
     "new_empty_strided fill zero"
 )
+BATCH_NORMS = words(
+    "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit _batch_norm_impl_index "
+    "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update"
+)
 MOVING = words("flip roll repeat stack slice_scatter select_scatter tril triu view_copy expand_copy permute_copy") | {
     f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)
 }
@@ -96,7 +100,7 @@ def rule(names: str) -> Callable[[Rule], Rule]:
 def unknown(op: Operation) -> Tensor:
     """Global; its axes are those of an operand of the same shape."""
     same = next((x for x in op.data if x.shape == op.shape), None)
-    return everywhere(op.data[0].amax() if same is None else core(same))
+    return everywhere(core(op.data[0]).amax() if same is None else core(same))
 
 
 def pointwise(op: Operation) -> Tensor:
@@ -221,8 +225,7 @@ def _pixel_unshuffle(op: Operation) -> Tensor:
     return x
 
 
-@rule("native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit _batch_norm_impl_index")
-@rule("_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update")
+@rule(" ".join(BATCH_NORMS))
 def _batch_norm(op: Operation) -> Tensor:
     uses_batch = bool(op.arguments.get("training")) or op.name.endswith("with_update")
     return everywhere(op.data[0]) if uses_batch else op.data[0]

@@ -3,15 +3,25 @@
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from functools import partial
+from functools import cache
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_map_only
 
-from lurk.graph.receptive_field import core, is_coordinate, thin
-from lurk.graph.receptive_rules import CONSTANT, MOVING, POINTWISE, RULES, Operation, Rule, pointwise, unknown
+from lurk.graph.receptive_field import core, has_coordinates, thin
+from lurk.graph.receptive_rules import (
+    BATCH_NORMS,
+    CONSTANT,
+    MOVING,
+    POINTWISE,
+    RULES,
+    Operation,
+    Rule,
+    pointwise,
+    unknown,
+)
 
 PLUMBING = CONSTANT | {
     "alias",
@@ -67,7 +77,7 @@ class CoordinateTensor(Tensor):
 
 def coordinates_of(x: object) -> Tensor | None:
     """Return what a value depends on; None if it does not depend on the image."""
-    return x.coordinates if isinstance(x, CoordinateTensor) and is_coordinate(core(x.coordinates)).any() else None
+    return x.coordinates if isinstance(x, CoordinateTensor) and has_coordinates(x.coordinates) else None
 
 
 class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's own class is untyped
@@ -82,21 +92,21 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own class is untyped
         self.operations: list[tuple[str, float | None]] = []
+        self._outputs: dict[object, object] = {}
 
     def __torch_dispatch__(
         self, func: torch._ops.OpOverload, types: object, args: Sequence[object] = (), kwargs: object = None
     ) -> object:
         """Run an operation on coordinates."""
         named = dict(kwargs) if isinstance(kwargs, Mapping) else {}
-        slots = func._schema.arguments
-        arguments = {slot.name: slot.default_value for slot in slots}
-        arguments |= dict(zip([slot.name for slot in slots], args, strict=False)) | named
+        defaults, written = _slots(func)
+        arguments = defaults | dict(zip(defaults, args, strict=False)) | named
         operands = tensors_in(list(arguments.values()))
         data = [x for x in operands if isinstance(x, CoordinateTensor)]
         if not data:
             return func(*args, **named)
         name = func._schema.name.rpartition("::")[2]
-        target = next((arguments[slot.name] for slot in slots if slot.alias_info and slot.alias_info.is_write), None)
+        target = arguments[written] if written else None
         name = name[:-1] if target is not None and name.endswith("_") else name
         if name == "index" and any(x.dtype == torch.bool for x in operands[1:]):
             name = "masked_select"
@@ -105,20 +115,37 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
             self.operations.append((name, _bound(name, arguments)))
         if target is None and (name in MOVING or (func.is_view and name != "as_strided")):
             return _moved(func, (args, named), data[0])
-        rule = RULES.get(name, pointwise if name in POINTWISE or torch.Tag.pointwise in func.tags else unknown)
+        is_pointwise = name in POINTWISE or torch.Tag.pointwise in func.tags
+        rule = RULES.get(name, pointwise if is_pointwise else unknown)
         inner = tree_map_only(CoordinateTensor, lambda x: x.coordinates, arguments)
         op = Operation(name, inner, [x.coordinates for x in known or data], tuple(data[0].shape))
         if target is None:
-            return _computed(rule, op, _shapes(func, (args, named)), data[0].device)
+            shape = _broadcast(operands) if is_pointwise else None
+            shape = data[0].shape if name in BATCH_NORMS else shape
+            return _computed(rule, op, self._shapes(func, (args, named), shape), data[0].device)
         if not isinstance(target, CoordinateTensor) or torch.Tag.inplace_view in func.tags:
             raise TypeError(f"{name} changes a constant, or the shape of a tensor, in place")
         _write(target.coordinates, rule(replace(op, shape=tuple(target.shape))))
         return target
 
+    def _shapes(
+        self,
+        func: torch._ops.OpOverload,
+        given: tuple[Sequence[object], Mapping[str, object]],
+        shape: Sequence[int] | None,
+    ) -> object:
+        """Outputs of an operation without values, kept for the next that is like it."""
+        form = (func, _form(given[0]), _form(list(given[1].items())))
+        if form not in self._outputs:
+            self._outputs[form] = _blank_outputs(func, given, shape)
+        return self._outputs[form]
+
 
 def _moved(func: torch._ops.OpOverload, given: tuple[Sequence[object], object], like: CoordinateTensor) -> object:
     """Run an operation that computes nothing on the coordinates themselves."""
-    args, named = tree_map_only(Tensor, lambda x: getattr(x, "coordinates", torch.zeros(x.shape)), given)
+    args, named = tree_map_only(
+        Tensor, lambda x: x.coordinates if isinstance(x, CoordinateTensor) else torch.zeros(x.shape), given
+    )
     try:
         result = func(*args, **named)
     except RuntimeError:  # no view can be had of what is stored once along an axis
@@ -143,20 +170,66 @@ def _computed(rule: Rule, op: Operation, outputs: object, device: torch.device) 
     return tree_map_only(Tensor, filled, outputs)
 
 
-def _shapes(func: torch._ops.OpOverload, given: tuple[object, object]) -> object:
-    """Run an operation on tensors without values; on ones if it has to read them."""
-    for device in ("meta", "cpu"):
-        args, named = tree_map_only(Tensor, partial(_blank, device=device), given)
+def _broadcast(operands: Sequence[Tensor]) -> tuple[int, ...]:
+    """The shape that operands of these shapes give together."""
+    rank = max(x.dim() for x in operands)
+    sizes = [(1,) * (rank - x.dim()) + tuple(x.shape) for x in operands]
+    return tuple(next((size for size in column if size != 1), 1) for column in zip(*sizes, strict=True))
+
+
+@cache
+def _slots(func: torch._ops.OpOverload) -> tuple[dict[str, object], str | None]:
+    """The arguments of an operation by name with their defaults, and the name of the one that it changes in place."""
+    slots = func._schema.arguments
+    written = (slot.name for slot in slots if slot.alias_info and slot.alias_info.is_write)
+    return {slot.name: slot.default_value for slot in slots}, next(written, None)
+
+
+def _blank_outputs(func: torch._ops.OpOverload, given: tuple[object, object], shape: Sequence[int] | None) -> object:
+    """Run an operation without values.
+
+    Args:
+        func: The operation.
+        given: Its arguments.
+        shape: Shape of its output if that follows from those of its operands, so that one value of each tells the rest.
+
+    Returns:
+        What it returns, of the right shapes and types.
+    """
+    attempts = [_blank_on_meta, _blank_on_cpu] if shape is None else [_one_value, _blank_on_meta, _blank_on_cpu]
+    for blank in attempts:
+        args, named = tree_map_only(Tensor, blank, given)
         try:
-            return func(*args, **named)
+            outputs = func(*args, **named)
         except (NotImplementedError, RuntimeError):
-            if device == "cpu":
+            if blank is _blank_on_cpu:
                 raise
+            continue
+        if blank is not _one_value:
+            return outputs
+        return tree_map_only(Tensor, lambda x: x.expand(shape) if x.dim() == len(shape or ()) else x, outputs)
     return None
 
 
-def _blank(x: Tensor, device: str) -> Tensor:
-    return torch.ones(x.shape, dtype=x.dtype, device=device)
+def _one_value(x: Tensor) -> Tensor:
+    return torch.ones((1,) * x.dim(), dtype=x.dtype)
+
+
+def _blank_on_meta(x: Tensor) -> Tensor:
+    return torch.ones(x.shape, dtype=x.dtype, device="meta")
+
+
+def _blank_on_cpu(x: Tensor) -> Tensor:
+    return torch.ones(x.shape, dtype=x.dtype)
+
+
+def _form(value: object) -> object:
+    """What the shapes of an operation's outputs depend on."""
+    if isinstance(value, Tensor):
+        return (tuple(value.shape), value.dtype)
+    if isinstance(value, (tuple, list)):
+        return tuple(_form(item) for item in value)
+    return (type(value), value)
 
 
 def _write(target: Tensor, found: Tensor) -> None:

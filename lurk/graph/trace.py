@@ -18,7 +18,7 @@ from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
 
 from lurk.graph.plan import attribute
-from lurk.graph.receptive_field import thin
+from lurk.graph.receptive_field import IMAGES, thin
 from lurk.graph.receptive_rules import words
 from lurk.graph.recorder import Recorder, coordinates_of
 from lurk.graph.trace_proxies import Valued, accepted, flat, real
@@ -66,6 +66,7 @@ class Value:
         same: The node whose tensor it passes on or changes in place.
         floating: Whether it is a tensor of floating-point numbers.
         ragged: Whether its shape depends on the content of a tensor.
+        counts_images: Whether it is made of a number that may be that of the images in the batch.
     """
 
     shape: tuple[int, ...] | None
@@ -76,27 +77,40 @@ class Value:
     same: fx.Node | None
     floating: bool
     ragged: bool
+    counts_images: bool
 
 
 @dataclass
 class Trace:
-    """The graph of one forward pass, the calls in it, and what is known of each node."""
+    """The graph of one forward pass, the calls in it, and what is known of each node.
+
+    Args:
+        graph: The operations.
+        calls: The calls of modules.
+        values: What is known of the value of each node.
+        output: The output of the forward pass.
+        constants: Tensors that the graph reads but the module does not hold.
+        counts_images: Whether the code read a number that may be that of the images, so that the graph may hold for
+            one batch size only.
+    """
 
     graph: fx.Graph
     calls: list[Call]
     values: dict[fx.Node, Value]
     output: object
     constants: dict[str, Tensor] = field(default_factory=dict)
+    counts_images: bool = False
 
 
 class _Tracer(fx.Tracer):
-    def __init__(self, probe: Tensor, recorder: Recorder, whole: bool) -> None:
+    def __init__(self, probe: Tensor, recorder: Recorder, *, whole: bool) -> None:
         super().__init__()
         self.calls: list[Call] = []
         self.values: dict[fx.Node, Value] = {}
         self._probe, self._recorder, self._has_closed_leaves = probe, recorder, whole
         self._running, self._thread = False, threading.get_ident()
         self.output: object = None
+        self.counts_images = self.failed_inside_a_leaf = False
         self._stack: list[Call] = []
         self._counts: Counter[str] = Counter()
 
@@ -111,9 +125,14 @@ class _Tracer(fx.Tracer):
         return forward, [self.root, self.create_proxy("placeholder", "image", (), {})]
 
     def is_leaf_module(self, m: nn.Module, module_qualified_name: str) -> bool:
-        leaf = super().is_leaf_module(m, module_qualified_name)
-        opened = not self._has_closed_leaves and any(True for _ in m.children())
-        return leaf and not (opened and not isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS)))
+        is_opened = not self._has_closed_leaves and self._can_be_opened(m, module_qualified_name)
+        return super().is_leaf_module(m, module_qualified_name) and not is_opened
+
+    def _can_be_opened(self, m: nn.Module, name: str) -> bool:
+        """Whether a module of torch's own is made of modules that are worth a look."""
+        is_made_of_parts = any(True for _ in m.children())
+        is_one = isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS))
+        return super().is_leaf_module(m, name) and is_made_of_parts and not is_one
 
     def call_module(
         self, m: nn.Module, forward: Callable[..., object], args: tuple[object, ...], kwargs: dict[str, object]
@@ -131,6 +150,9 @@ class _Tracer(fx.Tracer):
         self._stack.append(call)
         try:
             output = super().call_module(m, forward, args, kwargs)
+        except Exception:
+            self.failed_inside_a_leaf |= self._can_be_opened(m, path)
+            raise
         finally:
             self._stack.pop()
         if isinstance(output, fx.Proxy):
@@ -166,10 +188,17 @@ class _Tracer(fx.Tracer):
         same = next((p.node for p in proxies if shape is not None and real(p) is value), None)
         owner = self._stack[-1] if self._stack else None
         floating = isinstance(value, Tensor) and value.is_floating_point()
+        counts = static and self._counts_images(value, proxies)
         self.values[made.node] = Value(
-            shape, None if field is None else thin(field), operations, owner, static, same, floating, ragged
+            shape, None if field is None else thin(field), operations, owner, static, same, floating, ragged, counts
         )
         return made
+
+    def _counts_images(self, value: object, proxies: list[fx.Proxy]) -> bool:
+        """Whether a number or shape is made of a number that may be that of the images."""
+        if not isinstance(value, bool) and all(isinstance(real(proxy), (Tensor, torch.Size)) for proxy in proxies):
+            return any(isinstance(item, int) and item and item % IMAGES == 0 for item in flat(value))
+        return any(self.values[proxy.node].counts_images for proxy in proxies)
 
     def _run(self, kind: str, target: object, args: object, kwargs: object) -> object:
         positional, named = cast(tuple[object, ...], args), cast(dict[str, object], kwargs)
@@ -192,7 +221,15 @@ class _Tracer(fx.Tracer):
         """Return the value of a proxy; a `TraceError` if it depends on more than shapes."""
         if not self.values[proxy.node].static:
             raise TraceError("the forward pass depends on the content of a tensor")
+        self.counts_images |= self.values[proxy.node].counts_images
         return real(proxy)
+
+    def length(self, proxy: fx.Proxy) -> int:
+        """Return the length of a value."""
+        value = real(proxy)
+        found = len(value)  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
+        self.counts_images |= isinstance(value, Tensor) and found > 0 and found % IMAGES == 0
+        return found
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return bool(self.known(obj))
@@ -201,7 +238,7 @@ class _Tracer(fx.Tracer):
         value = real(obj)
         if isinstance(value, dict):
             return iter(list(value))
-        items = range(len(value))  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
+        items = range(self.length(obj))
         return (self.create_proxy("call_function", operator.getitem, (obj, i), {}) for i in items)
 
 
@@ -222,20 +259,22 @@ def trace_module(module: nn.Module, probe: Tensor, recorder: Recorder) -> Trace 
     Returns:
         The trace, or None if the module cannot be traced.
     """
-    for whole in (False, True):
-        tracer = _Tracer(probe, recorder, whole)
-        with (
-            contextlib.suppress(Exception),
-            torch.no_grad(),
-            _ONE_AT_A_TIME,
-            accepted(module),
-        ):  # a proxy may fail in any way
-            graph = tracer.trace(module)
-            read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
-            made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}
-            constants = {name: value for name, value in made.items() if isinstance(value, Tensor)}
-            _prune(graph, tracer.values)
-            return Trace(graph, tracer.calls, tracer.values, tracer.output, constants)
+    tracer = _Tracer(probe, recorder, whole=False)
+    trace = _traced(module, tracer)
+    if trace is None and tracer.failed_inside_a_leaf:
+        trace = _traced(module, _Tracer(probe, recorder, whole=True))
+    return trace
+
+
+def _traced(module: nn.Module, tracer: _Tracer) -> Trace | None:
+    # a proxy may fail in any way
+    with contextlib.suppress(Exception), torch.no_grad(), _ONE_AT_A_TIME, accepted(module):
+        graph = tracer.trace(module)
+        read = {str(node.target) for node in graph.nodes if node.op == "get_attr"}
+        made = {name: attribute(module, name) for name in read if name.startswith("_tensor_constant")}
+        constants = {name: value for name, value in made.items() if isinstance(value, Tensor)}
+        _prune(graph, tracer.values)
+        return Trace(graph, tracer.calls, tracer.values, tracer.output, constants, tracer.counts_images)
     return None
 
 

@@ -17,6 +17,9 @@ class StaticValues(Protocol):
     def known(self, proxy: fx.Proxy) -> object:
         """Return the value of a proxy; a `TraceError` if it depends on more than shapes."""
 
+    def length(self, proxy: fx.Proxy) -> int:
+        """Return the length of a value."""
+
 
 class Valued(fx.Proxy):
     """A proxy that knows its value."""
@@ -34,7 +37,7 @@ class Valued(fx.Proxy):
         return self.tracer.create_proxy("call_function", getattr, (self, name), {})
 
     def __len__(self) -> int:
-        return len(self.value)  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
+        return cast("StaticValues", self.tracer).length(self)
 
     def __index__(self) -> int:
         return int(cast(int, cast("StaticValues", self.tracer).known(self)))

@@ -11,6 +11,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
+from lurk.graph.receptive_field import IMAGES as COORDINATES
 from tests.graph.test_activation_taps import OneConv, activations
 
 NETWORKS = {
@@ -393,3 +394,69 @@ def test_a_graph_that_holds_for_one_batch_size_only_is_not_trusted():
             return self.fc(torch.cat([x[i : i + 1] for i in range(x.shape[0])]).mean((2, 3)))
 
     assert [layer.tap for layer in find_layers(OneByOne().eval(), (3, 8, 8)).layers] == ["raw", "raw"]
+
+
+class Counted(nn.Module):
+    """Reads the number of images in one of many ways; a graph with that number in it gives less for more images."""
+
+    def __init__(self, cut):
+        super().__init__()
+        self.conv, self.cut = nn.Conv2d(3, 4, 3), cut
+
+    def forward(self, x):
+        return self.conv(self.cut(x)).mean((2, 3))
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        lambda x: x[: len(x)],
+        lambda x: x[: int(x.shape[0])],
+        lambda x: torch.cat([one[None] for one in x]),
+        lambda x: x[: x.numel() // int(x[0].numel())],
+        lambda x: x[: max(x.size(0), 1)],
+        lambda x: x if x.shape[0] < 7 else x * 2,
+        lambda x: x.flatten(0, 1)[: int(x.shape[0]) * 3].view(-1, *x.shape[1:]),
+    ],
+    ids=["len", "int", "loop", "numel", "max", "branch", "product"],
+)
+def test_a_number_of_images_that_is_read_by_code_is_noticed(cut):
+    module = Counted(cut).eval()
+    made = find_layers(module, (3, 8, 8))
+    images = torch.randn(9, 3, 8, 8, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad(), tapped(made, lambda _at, value: sizes.append(len(value))) as forward:
+        sizes = []
+        assert torch.allclose(forward(images), module(images))
+    assert sizes == [9]
+
+
+def images_that_run(module, part, shape):
+    """How many images pass a part of a module while its layers are found."""
+    seen = []
+    handle = part.register_forward_hook(lambda _part, given, _output: seen.append(len(given[0])))
+    find_layers(module.eval(), shape)
+    handle.remove()
+    return sum(seen)
+
+
+def test_finding_layers_takes_few_forward_passes():
+    traced = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.Flatten(), nn.Linear(4 * 36, 2))
+    on_coordinates = COORDINATES
+    assert images_that_run(traced, traced[0], (3, 8, 8)) - on_coordinates <= 8
+
+    class Detector(nn.Module):
+        """Gives as many boxes as it finds, so that the layers of its head fit no batch of another size."""
+
+        def __init__(self):
+            super().__init__()
+            self.conv, self.heads = nn.Conv2d(3, 4, 3), nn.ModuleList(nn.Linear(4, 2) for _ in range(20))
+
+        def forward(self, x):
+            x = self.conv(x)
+            found = x.movedim(1, -1)[x.amax(1) > 1]
+            return [head(found) for head in self.heads]
+
+    torch.manual_seed(0)
+    module = Detector()
+    assert images_that_run(module, module.conv, (3, 8, 8)) - on_coordinates <= 10
+    assert [layer.name for layer in find_layers(module, (3, 8, 8)).layers] == ["conv"]
