@@ -150,7 +150,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         images=len(images),
         input_shape=plan.input_shape,
         top=options.top,
-        notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
+        notice="; ".join(part for part in (model.notice, images.notice, _left_out(plan)) if part),
         outputs=model.classes,
         notes=(*model.notes, *images.notes),
     )
