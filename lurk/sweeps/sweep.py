@@ -24,7 +24,7 @@ from lurk.storage.manifest import Manifest
 from lurk.sweeps.sweep_loop import Progress, run_images
 from lurk.sweeps.sweep_options import SweepOptions
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 
 def sweep(  # noqa: PLR0913 - the public signature: two things and their options
