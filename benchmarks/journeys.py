@@ -21,6 +21,8 @@ from PIL import Image
 
 import lurk
 from lurk.config.options import Settings
+from lurk.sweeps.sweep import run_sweep
+from lurk.sweeps.sweep_options import SweepOptions
 from lurk.web.server.open_service import open_service
 from lurk.web.ui.app import create_app
 from lurk.worker.tasks import run
@@ -73,7 +75,7 @@ def journeys(folder: Path) -> dict[str, Callable[[], None]]:
     model.plan()
 
     def image() -> None:
-        index = lurk.sweep(model, images, cache=settings.cache, device="cpu")
+        index = run_sweep(model, images, cache=settings.cache, options=SweepOptions(device="cpu"))
         with unwatched():
             worker.run_next()
         units = client.get(f"/api/v1/studies/small/layers/{index.layers[0].name}/units")

@@ -25,6 +25,10 @@ from lurk.records import VERSION
 if TYPE_CHECKING:
     from lurk.errors import LurkError as LurkError
     from lurk.images.load_images import load_images as load_images
+    from lurk.library.index import Index as Index
+    from lurk.library.layer import Layer as Layer
+    from lurk.library.sweep import sweep as sweep
+    from lurk.library.unit import Unit as Unit
     from lurk.methods.run_method import attribute as attribute
     from lurk.methods.run_method import visualize as visualize
     from lurk.models.load_model import load_model as load_model
@@ -33,31 +37,33 @@ if TYPE_CHECKING:
     from lurk.records import Hit as Hit
     from lurk.records import LayerInfo as LayerInfo
     from lurk.records import UnitRecord as UnitRecord
-    from lurk.storage.index import Index as Index
-    from lurk.sweeps.sweep import sweep as sweep
     from lurk.web.server.in_process import serve as serve
 
 __version__ = VERSION
 
 _HOMES = {
     "Hit": "lurk.records",
-    "Index": "lurk.storage.index",
+    "Index": "lurk.library.index",
+    "Layer": "lurk.library.layer",
     "LayerInfo": "lurk.records",
     "LurkError": "lurk.errors",
     "Model": "lurk.models.model",
     "Preprocess": "lurk.models.preprocess",
+    "Unit": "lurk.library.unit",
     "UnitRecord": "lurk.records",
     "attribute": "lurk.methods.run_method",
     "load_images": "lurk.images.load_images",
     "load_model": "lurk.models.load_model",
     "serve": "lurk.web.server.in_process",
-    "sweep": "lurk.sweeps.sweep",
+    "sweep": "lurk.library.sweep",
     "visualize": "lurk.methods.run_method",
 }
 __all__ = list(_HOMES)
 
 
-def __getattr__(name: str) -> object:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'lurk' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a type checker would take any name for one of the module's
+
+    def __getattr__(name: str) -> object:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'lurk' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)

@@ -19,6 +19,7 @@ from lurk.graph.plan import Plan
 from lurk.images.decoding import decode
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
+from lurk.images.readable_hit import read_hit
 from lurk.method_spec import MethodSpec
 from lurk.methods import (
     METHODS,
@@ -36,10 +37,11 @@ from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
+from lurk.records import Hit
 
 BATCH = 16
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-Picture = Tensor | np.ndarray[Any, Any] | Image.Image | str | PathLike[str]
+Picture = Tensor | np.ndarray[Any, Any] | Image.Image | str | PathLike[str] | Hit
 
 
 def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
@@ -65,7 +67,7 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
         units: Channel numbers, or class numbers for `class_image`; ignored by a method of a layer as a whole.
         method: Name of a method that gives pictures.
         image: The photograph that the method starts from or inverts, if it needs one: float (c, h, w) as preprocessed,
-            a PIL picture or a file.
+            a PIL picture, a file or a hit.
         images: What `load_images` returns, or what it takes, if the method needs the statistics of images.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         show: Called at each step with the steps done, the steps in all and a function that returns the pictures so far.
@@ -82,12 +84,11 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
     model, chosen = model if isinstance(model, Model) else load_model(model), METHODS[method]
     if not isinstance(chosen, PictureMethod):
         raise LurkError(f"{method} gives maps, not pictures; use lurk.attribute")
-    if images is not None and not isinstance(images, ImageSet):
-        images = load_images(images)
+    images = _image_set(images)
     numbers = (units,) if isinstance(units, int) else tuple(int(unit) for unit in units)
     values = chosen.spec.read(options)
     with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
-        plan, start = plan_with(model, layer), _prepare(model, image)
+        plan, start = plan_with(model, layer), _prepare(model, image, images)
         batches = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)] or [()]
         drawn = []
         for at, batch in enumerate(batches):
@@ -112,18 +113,20 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     col: int | None = None,
     label: int | None = None,
     quantiles: Mapping[float, float] | None = None,
+    images: ImageSet | str | object | None = None,
     device: str = "auto",
     report: Report = ignore_progress,
     **options: object,
 ) -> Floats:
     """Find the pixels of an image that a unit, or a class, owes its value to.
 
-    >>> lurk.attribute(model, image, "layer1.0.conv1", 12, method="deconvnet").shape  # doctest: +SKIP
+    >>> hit = index.unit("layer1.0.conv1", 12).hits_max[0]  # doctest: +SKIP
+    >>> lurk.attribute(model, hit, "layer1.0.conv1", 12, method="deconvnet").shape  # doctest: +SKIP
     (3, 224, 224)
 
     Args:
         model: What `load_model` returns, or what it takes.
-        image: float (c, h, w) as preprocessed, a PIL picture or a file.
+        image: float (c, h, w) as preprocessed, a PIL picture, a file, or a hit of an index of `lurk.sweep`.
         layer: Name of the layer.
         unit: Channel number.
         method: Name of a method that gives maps.
@@ -133,6 +136,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
         col: Column of the position.
         label: Class number; by default the most probable class of the image.
         quantiles: The unit's value at each probability, as `UnitRecord.quantiles`, if the method needs it.
+        images: The image set of a hit that was not got from `lurk.sweep`: what `load_images` returns, or what it takes.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
         report: Called with the steps done and in all.
         **options: Options of the method; `lurk visualize --list` lists them.
@@ -153,7 +157,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
         raise LurkError(f"target is one of {', '.join(WHERES)}, not {str(target)[:40]!r}")
     values = chosen.spec.read(options)
     with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
-        plan, tensor = plan_with(model, layer), _prepare(model, image)
+        plan, tensor = plan_with(model, layer), _prepare(model, image, _image_set(images))
         if tensor is None:
             raise ImagesError("attribute needs an image")
         explained = Target(layer, unit, where, row or 0, col or 0, label or 0)
@@ -256,17 +260,27 @@ def preprocess_image(model: Model, picture: Tensor | Image.Image) -> Tensor:
     return tensor.detach().clone().to(device_of(model.module), model.dtype)  # a copy is no inference tensor
 
 
-def _prepare(model: Model, image: Picture | None) -> Tensor | None:
-    if image is None:
-        return None
+def _image_set(images: ImageSet | str | object | None) -> ImageSet | None:
+    return images if images is None or isinstance(images, ImageSet) else load_images(images)
+
+
+def _prepare(model: Model, image: Picture | None, images: ImageSet | None) -> Tensor | None:
+    return None if image is None else preprocess_image(model, _read(image, images))
+
+
+def _read(image: Picture, images: ImageSet | None) -> Tensor | Image.Image:
+    """The image itself: read from its file, or from the image set if it is a hit."""
+    if isinstance(image, Hit):
+        read: Tensor | Image.Image = read_hit(image, images)
+        return read
     if isinstance(image, np.ndarray):
-        image = torch.from_numpy(np.ascontiguousarray(image))
+        return torch.from_numpy(np.ascontiguousarray(image))
     if isinstance(image, (str, PathLike)):
         try:
-            image = decode(image)
+            return decode(image)
         except ImagesError as error:
             raise ImagesError(f"image {str(image)[:200]!r}: {error}") from error
-    return preprocess_image(model, image)
+    return image
 
 
 def method_specs(plan: Plan) -> list[MethodSpec]:

@@ -27,6 +27,11 @@ class UnitView:
         self.name = unit_name(self.info, unit, index.manifest.outputs)
         self._index = index
 
+    @property
+    def is_partial(self) -> bool:
+        """Whether the sweep has not seen all images yet."""
+        return self.seen < self.total
+
     def hits(self, kind: str) -> list[dict[str, Any]]:
         """The images that excite the unit most, best first.
 

@@ -8,13 +8,9 @@ from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
 
-from torch import nn
-
 from lurk.errors import LurkError
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
-from lurk.images.load_images import load_images
-from lurk.models.load_model import load_model
 from lurk.models.model import Model
 from lurk.records import VERSION, Provenance
 from lurk.storage.cache_dir import prepare_cache
@@ -24,33 +20,25 @@ from lurk.storage.manifest import Manifest
 from lurk.sweeps.sweep_loop import Progress, run_images
 from lurk.sweeps.sweep_options import SweepOptions
 
-METHOD_VERSION = 2
+METHOD_VERSION = 1
 
 
-def sweep(  # noqa: PLR0913 - the public signature: two things and their options
-    model: Model | nn.Module | str,
-    images: ImageSet | str | Path | object,
+def run_sweep(
+    model: Model,
+    images: ImageSet,
     *,
-    top: int = 9,
-    cache: str | Path = "cache",
-    layers: str | None = None,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    device: str = "auto",
+    cache: str | Path,
+    options: SweepOptions,
     progress: Progress | None = None,
     began: Callable[[Path], object] = str,
 ) -> Index:
     """Run an image set through a model and keep what each unit answers to; a sweep that was cut short is resumed.
 
     Args:
-        model: A loaded model, or anything that `load_model` takes.
-        images: A loaded image set, or anything that `load_images` takes.
-        top: Length of the top lists.
+        model: The model.
+        images: The image set.
         cache: The cache directory; the index goes below it.
-        layers: Regular expression that narrows or widens the default layers.
-        batch_size: Images a forward pass; 16 on a CPU and 128 on a GPU by default.
-        workers: Threads that read and preprocess images; by default one a core, at most 8.
-        device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        options: The options of the sweep.
         progress: Called after each batch with the images done, the images in all and the images a second; it may raise
             Cancelled.
         began: Called with the index's folder as soon as it can be opened.
@@ -64,14 +52,9 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         LurkError: A number is below 1.
         Cancelled: `progress` raised it; what was done is kept.
     """
-    _check_numbers(top=top, batch_size=batch_size, workers=workers)
-    options = SweepOptions(top, layers, batch_size, workers, device)
+    _check_numbers(top=options.top, batch_size=options.batch_size, workers=options.workers)
     options.place()  # an unknown device is an error even if the index is finished
     cache = prepare_cache(cache)
-    if not isinstance(images, ImageSet):
-        images = load_images(images, cache=cache)
-    if not isinstance(model, Model):
-        model = load_model(model)
 
     def fill(writer: IndexWriter) -> None:
         if writer.manifest.shards > 1:
@@ -150,7 +133,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         images=len(images),
         input_shape=plan.input_shape,
         top=options.top,
-        notice="; ".join(part for part in (model.notice, images.notice, _left_out(plan)) if part),
+        notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
         outputs=model.classes,
         notes=(*model.notes, *images.notes),
     )

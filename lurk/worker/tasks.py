@@ -19,7 +19,7 @@ from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.results import publish_offers
 from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import is_done, sweep_shard
-from lurk.sweeps.sweep import sweep
+from lurk.sweeps.sweep import run_sweep
 from lurk.sweeps.sweep_options import SweepOptions
 from lurk.sweeps.verify import verify
 from lurk.worker.loaded_study import Context, Result, Study, open_study
@@ -65,15 +65,15 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         publish_offers(folder, method_specs(model.plan(settings.layers)))
         show_in_study(context.cache, spec.study, folder, made)
 
-    options = {name: getattr(settings, name) for name in ("top", "layers", "batch_size", "workers", "device")}
+    options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
     if settings.shards > 1 and context.queue is not None:
         shard_jobs = ShardJobs(spec, context, context.queue)
-        whole = partial(sweep_in_shards, shards=settings.shards, options=SweepOptions(**options), others=shard_jobs)
+        whole = partial(sweep_in_shards, shards=settings.shards, options=options, others=shard_jobs)
         with shard_jobs:
             index = _wait_while_busy(context, whole, model, images, cache=settings.cache, began=show)
     else:
         index = _wait_while_busy(
-            context, sweep, model, images, cache=settings.cache, progress=progress, began=show, **options
+            context, run_sweep, model, images, cache=settings.cache, options=options, progress=progress, began=show
         )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 

@@ -1,5 +1,9 @@
 """`visualize` and `attribute`: shapes, what they take, and one clear line for what they do not."""
 
+import gc
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -104,6 +108,86 @@ def test_the_model_is_left_as_it_was(model):
     assert all(torch.equal(before[name], value) for name, value in model.module.state_dict().items())
     assert all(weight.requires_grad and weight.grad is None for weight in model.module.parameters())
     model.module.eval()
+
+
+@pytest.fixture(scope="module")
+def swept(model, tmp_path_factory):
+    """The model swept over eight random pictures."""
+    place, generator = tmp_path_factory.mktemp("pictures"), np.random.default_rng(0)
+    for number in range(8):
+        (place / str(number % 2)).mkdir(exist_ok=True)
+        pixels = generator.integers(0, 256, (16, 20), dtype=np.uint8)
+        Image.fromarray(pixels).save(place / str(number % 2) / f"{number}.png")
+    return lurk.sweep(model, place, cache=tmp_path_factory.mktemp("cache"))
+
+
+def test_a_hit_and_its_path_are_the_image_from_any_folder(model, swept, monkeypatch):
+    monkeypatch.chdir("/")
+    for unit in range(6):
+        for hit in (*swept.unit("2", unit).hits_max, *swept.unit("2", unit).hits_mean):
+            pixels = Image.open(swept.images.root / swept.images.paths[hit.image])
+            expected = lurk.attribute(model, to_tensor(pixels, 3, (16, 20)), "2", unit)
+            assert np.array_equal(lurk.attribute(model, hit, "2", unit), expected)
+            assert np.array_equal(lurk.attribute(model, hit.path, "2", unit), expected)
+
+
+def test_the_map_of_a_hit_explains_the_position_of_the_hit(model, swept):
+    for unit in range(6):
+        for hit in swept.unit("2", unit).hits_max:
+            there = lurk.attribute(model, hit, "2", unit, method="gradient", row=hit.row, col=hit.col)
+            found = lurk.attribute(model, hit, "2", unit, method="gradient")
+            assert np.array_equal(found, there)
+            rows, cols = np.nonzero(np.abs(found).sum(0))
+            assert bool(len(rows)) == (hit.score > 0)  # behind a rectifier that gives 0 no pixel matters
+            if not len(rows):
+                continue
+            assert hit.box[0] <= rows.min() <= rows.max() < hit.box[2]
+            assert hit.box[1] <= cols.min() <= cols.max() < hit.box[3]
+
+
+def test_a_hit_of_a_stored_index_needs_its_images(model, swept):
+    hit = swept.stored.unit("2", 1).hits_max[0]
+    with pytest.raises(ImagesError, match="give images="):
+        lurk.attribute(model, hit, "2", 1)
+    expected = lurk.attribute(model, swept.unit("2", 1).hits_max[0], "2", 1)
+    assert np.array_equal(lurk.attribute(model, hit, "2", 1, images=swept.images), expected)
+    assert np.array_equal(lurk.attribute(model, hit, "2", 1, images=swept.images.root), expected)
+
+
+def test_a_hit_of_a_data_set_without_files_is_read(tmp_path):
+    model = make()
+    data = [(torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(n)), n % 2) for n in range(5)]
+    index = lurk.sweep(model, data, cache=tmp_path / "cache")
+    hit = index.unit("2", 1).hits_max[0]
+    expected = lurk.attribute(model, data[hit.image][0], "2", 1)
+    assert np.array_equal(lurk.attribute(model, hit, "2", 1), expected)
+
+
+def test_a_picture_may_start_from_a_hit(model, swept):
+    hit = swept.unit("2", 1).hits_max[0]
+    options = {"method": "deep_dream", "steps": 1}
+    expected = lurk.visualize(model, "2", 1, image=hit.path, **options)
+    assert np.array_equal(lurk.visualize(model, "2", 1, image=hit, **options), expected)
+
+
+def resident_kb() -> int:
+    """Memory of this process in KB."""
+    return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text()).group(1))
+
+
+def test_200_maps_of_hits_keep_memory_hooks_and_gradients_as_they_were(model, swept):
+    hits = swept.unit("2", 1).hits_max
+    hooks = [len(part._forward_hooks) + len(part._backward_hooks) for part in model.module.modules()]
+    after = []
+    for number in range(200):
+        lurk.attribute(model, hits[number % len(hits)], "2", number % 6, device="cpu")
+        if number in (50, 199):
+            gc.collect()
+            after.append((resident_kb(), sum(issubclass(type(one), torch.Tensor) for one in gc.get_objects())))
+    assert after[1][1] <= after[0][1]
+    assert after[1][0] - after[0][0] < 4000
+    assert hooks == [len(part._forward_hooks) + len(part._backward_hooks) for part in model.module.modules()]
+    assert all(weight.grad is None for weight in model.module.parameters())
 
 
 @pytest.mark.parametrize(
