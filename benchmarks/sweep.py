@@ -37,7 +37,7 @@ def main() -> None:
             model.module(batch)
 
     def swept() -> None:
-        with tapped(plan, measurement.receive) as forward:
+        with tapped(plan, measurement.receive, measurement.receive_before) as forward:
             for number, batch in enumerate(batches):
                 images = torch.arange(len(batch)) + number * len(batch)
                 measurement.begin(images)

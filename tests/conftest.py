@@ -24,7 +24,20 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a 
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 LAYERS = (
-    LayerInfo("conv", "Conv2d", 3, (3, 4, 4), (3, 3), (2, 2), "post", offset=(-1, -1), grid=(4, 4), bound=6.0),
+    LayerInfo(
+        "conv",
+        "Conv2d",
+        3,
+        (3, 4, 4),
+        (3, 3),
+        (2, 2),
+        "post",
+        offset=(-1, -1),
+        grid=(4, 4),
+        bound=6.0,
+        activation="relu6",
+        rectified=True,
+    ),
     LayerInfo("fc", "Linear", 2, (2,), None, None, "post"),
 )
 
@@ -45,11 +58,17 @@ def make_manifest(images: int = 6, **changes) -> Manifest:
 
 
 def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
-    """Units 0 to 2 are conv's, 3 and 4 fc's; unit 1 is never above 0, unit 2 is at its bound wherever above 0."""
+    """Units 0 to 2 are conv's, 3 and 4 fc's; unit 1 is never above 0, unit 2 is at its bound wherever above 0.
+
+    What enters conv's activation function is its score, and for unit 2 the higher the later the image.
+    """
     generator = torch.Generator().manual_seed(0)
     maximum = torch.randn(images, 5, generator=generator)
     maximum[:, 1] = -maximum[:, 1].abs()
     maximum[:, 2] = 6
+    before = maximum.clone()
+    before[:, 2] += torch.arange(images) / 10
+    before[:, 3:] = torch.nan
     batch = Batch(
         images=torch.arange(images),
         labels=torch.arange(images) % 2,
@@ -58,6 +77,9 @@ def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
         * torch.tensor([1, 1, 1, 0, 0], dtype=torch.int32),
         mean=maximum.double() / 2,
         squares=maximum.double() ** 2 * 16,
+        before=before,
+        before_mean=before / 2,
+        lowest=torch.where(before.isnan(), -torch.inf, before - 20),
         positive=torch.tensor([7.0, 0, 8, 1, 1]).repeat(images, 1),
         bounded=torch.tensor([0.0, 0, 8, 0, 0]).repeat(images, 1),
         positions=torch.tensor([16, 16, 16, 1, 1]),

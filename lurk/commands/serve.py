@@ -92,16 +92,17 @@ def _wait(service: Service, settings: Settings, stop: StopEvent) -> None:
     """Wait for a signal, or until the first sweep of the only study fails to begin because of a user's mistake."""
     printed: set[tuple[str, str]] = set()
     while not stop.wait(WATCH_ALL_S if settings.config else WATCH_S):
-        for study in service.names():
+        for view in service.studies():
+            study = view.name
             status = service.status(study)
             failed = str(status["message"]) if status["state"] == "failed" and not status["ready"] else ""
             if failed and settings.config is None:
                 raise LurkError(failed)
-            words = failed or str(status["notice"])
-            if words and (study, words) not in printed:
-                printed.add((study, words))
-                about = f"{study}: " if settings.config else ""
-                print(f"lurk: {about}{words}", file=sys.stderr, flush=True)
+            for words in (failed or str(status["notice"]), *view.notes):
+                if words and (study, words) not in printed:
+                    printed.add((study, words))
+                    about = f"{study}: " if settings.config else ""
+                    print(f"lurk: {about}{words}", file=sys.stderr, flush=True)
 
 
 def _has_screen() -> bool:

@@ -50,7 +50,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _swept_here(settings: Settings, cache: Path) -> Index:
     """Sweep in this process."""
-    from lurk.sweeps.sweep import run_sweep
+    from lurk.sweeps.sweep import describe, run_sweep
     from lurk.sweeps.sweep_options import SweepOptions
     from lurk.worker.model_cache import cached_model, image_set
 
@@ -58,8 +58,9 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
     if settings.shards > 1:
         raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
     model, images = cached_model(settings), image_set(settings)
-    if model.notice:
-        print(f"lurk: {model.notice}", file=sys.stderr)
+    manifest = describe(model, images, SweepOptions(settings.top, settings.layers))
+    for words in filter(None, (manifest.notice, *manifest.notes)):
+        print(f"lurk: {words}", file=sys.stderr)
     with tqdm(total=len(images), unit=" images", disable=None) as bar:
 
         def progress(done: int, _total: int, _rate: float) -> None:

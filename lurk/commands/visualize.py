@@ -16,6 +16,7 @@ from lurk.config.options import Settings
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec
 from lurk.service.colormaps import MODES, colour_map
+from lurk.service.unit_words import unit_name
 from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
@@ -58,13 +59,13 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     units = numbers(arguments.units)
     out = _folder(arguments.out)
     model = cached_model(settings)
-    if model.notice:
-        print(f"lurk: {model.notice}", file=sys.stderr)
+    for words in filter(None, (model.notice, *model.notes)):
+        print(f"lurk: {words}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures
     records, shared = [], _provenance(model, spec, options)
     for file, content, record in drawing(model, settings, arguments, options, units):
         _write(out / file, content)
-        records.append({"file": file, **record, **shared})
+        records.append({"file": file, "name": _name(model, record), **record, **shared})
     _write(out / "provenance.json", json.dumps(records, indent=1).encode())
     print(f"{len(records)} pictures: {out}")
     return 0
@@ -217,6 +218,17 @@ def _maps(
         shown = model.normalisation.in_order(values)
         yield f"{name}.png", encode_png(colour_map(shown, arguments.mode)), record | {"mode": arguments.mode}
         yield f"{name}.npy", to_npy(values), record
+
+
+def _name(model: "Model", record: Record) -> str:
+    """What the unit of a record is called: `unit 3`, or `class tench` for a class."""
+    from lurk.methods.run_method import plan_with
+
+    unit = int(record["unit"])
+    found = [info for info in plan_with(model, record["layer"]).layers if info.name == record["layer"]]
+    if found:
+        return unit_name(found[0], unit, model.classes)
+    return f"class {model.classes[unit] if model.classes and unit < len(model.classes) else unit}"
 
 
 def _index(settings: Settings) -> Index | None:

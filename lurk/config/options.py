@@ -27,10 +27,22 @@ OWN_PATHS = (
     *("s", "static", "vendor"),
 )
 STUDY_OPTIONS = (
-    *("name", "model", "weights", "output", "data", "classes", "label_column", "sample", "layers", "top"),
+    *(
+        "name",
+        "model",
+        "weights",
+        "output",
+        "data",
+        "classes",
+        "label_column",
+        "sample_range",
+        "sample",
+        "layers",
+        "top",
+    ),
     *("batch_size", "workers", "device"),
 )
-IDENTITY = ("model", "weights", "output", "data", "classes", "label_column", "sample", "layers", "top")
+IDENTITY = ("model", "weights", "output", "data", "classes", "label_column", "sample_range", "sample", "layers", "top")
 
 
 def _option(default: Any, help_: str, *, metavar: str | None = None, least: int | None = None) -> Any:
@@ -67,6 +79,11 @@ class Settings:
     classes: str | None = _option(None, "file that maps folder names to class names", metavar="FILE")
     label_column: str | None = _option(
         None, "column of a list that holds the classes: its title, or its number from 1", metavar="NAME"
+    )
+    sample_range: str | None = _option(
+        None,
+        "samples of 16-bit or float files that are shown black and white, such as 0:4095 (found in the files)",
+        metavar="LOW:HIGH",
     )
     sample: int | None = _option(
         None, "take only so many images a class, the same ones each time", metavar="N", least=1

@@ -17,6 +17,7 @@ WORDS = {
     "data": "images",
     "classes": "class names",
     "label_column": "column of the classes",
+    "sample_range": "range of samples",
     "sample": "sample of the images",
     "top": "number of top images",
 }

@@ -4,16 +4,19 @@ from collections.abc import Iterator
 
 from torch import fx, nn
 
+from lurk.graph.activation_function import Function
 from lurk.graph.receptive_rules import BATCH_NORMS, POINTWISE, words
 from lurk.graph.trace import Call, Trace, Value
 
 NORMS = BATCH_NORMS | words("native_layer_norm native_group_norm _fused_rms_norm rms_norm")
 LINEAR = words("add sub rsub mul div neg permute transpose view unsqueeze expand rsqrt pow mean")
 STRAIGHT = words(
-    "abs add sub rsub mul div neg addcdiv addcmul lerp native_dropout where masked_fill square pow sqrt rsqrt "
-    "reciprocal exp log eq ne lt le gt ge native_channel_shuffle channel_shuffle alias clone detach lift_fresh _to_copy"
+    "add sub rsub mul div neg addcdiv addcmul lerp native_dropout where masked_fill square pow sqrt rsqrt "
+    "reciprocal exp log eq ne native_channel_shuffle channel_shuffle alias clone detach lift_fresh _to_copy"
 )
 NONLINEAR = POINTWISE - STRAIGHT
+CUTTING = words("clamp clamp_min clamp_max hardtanh relu minimum maximum")
+ARITHMETIC = words("add sub rsub mul div neg")
 PERMUTING = words("permute transpose clone alias detach")
 LONGEST = 24
 
@@ -51,7 +54,7 @@ class Follower:
 
     def _operations(self, node: fx.Node) -> list[str]:
         value = self._value(node)
-        return [] if value is None else [name for name, _ in value.operations]
+        return [] if value is None else list(value.operations)
 
     def _is_passed_on(self, node: fx.Node) -> bool:
         value = self._value(node)
@@ -71,8 +74,16 @@ class Follower:
         value = self._value(user)
         return value is not None and (value.static or (user in members and not value.operations))
 
-    def after_activation(self, node: fx.Node) -> fx.Node:
-        """Return the value after the normalisation and the activation that directly follow."""
+    def after_activation(self, node: fx.Node) -> tuple[fx.Node, Function | None]:
+        """Find the value after the normalisation and the activation function that directly follow.
+
+        Args:
+            node: The output of a module.
+
+        Returns:
+            The value's node, and the activation function that gives it, which may be a part of the module itself; None
+            if no activation function gives it.
+        """
         normed, current, best = False, node, node
         while True:
             users = self.users(current)
@@ -81,7 +92,8 @@ class Follower:
                 continue
             norm = None if normed else self._norm(current, users)
             if norm is None:
-                return self._activation(current, users) or best
+                found = self._activation(current, users) or self._activation_behind(best)
+                return best if found is None else found.nodes[-1], found
             normed, current, best = True, norm, norm
 
     def _has_shape_of(self, one: fx.Node, two: fx.Node) -> bool:
@@ -120,27 +132,80 @@ class Follower:
         found = [(n, self._value(n)) for n in node.all_input_nodes]
         return [n for n, value in found if value is not None and value.shape is not None and value.field is not None]
 
-    def _activation(self, node: fx.Node, users: list[fx.Node]) -> fx.Node | None:
+    def _activation(self, node: fx.Node, users: list[fx.Node]) -> Function | None:
+        """Find the activation function that directly follows a value and is all that reads it."""
         region: list[fx.Node] = []
-        if not users or (len(users) == 1 and not self._is_nonlinear(users[0])):
+        if not users or (len(users) == 1 and not self._may_begin(users[0])):
             return None
         for candidate in self._after(node):
             if not self._acts_on(candidate, {node, *region}) or not self._has_shape_of(candidate, node):
                 continue
             region.append(candidate)
             if self._is_complete(node, region) and any(self._is_nonlinear(member) for member in region):
-                return self._scaled(candidate) if len(region) > 1 else candidate
+                return Function(node, tuple(self._ended(region)))
         return None
+
+    def _activation_behind(self, node: fx.Node) -> Function | None:
+        """Find the activation function by which a value was made: the fewest operations on a single other value."""
+        region: set[fx.Node] = set()
+        newest = node
+        while len(region) < LONGEST and self._is_pointwise(newest):
+            region.add(newest)
+            read = {self._as_read(item, member) for member in region for item in self._inputs(member)} - region
+            if not read:
+                return None
+            newest = max(read, key=self.order.__getitem__)
+            is_whole = len(read) == 1 and self._has_shape_of(newest, node)
+            if is_whole and any(self._is_nonlinear(member) for member in region):
+                return Function(newest, tuple(sorted(region, key=self.order.__getitem__)))
+        return None
+
+    def _as_read(self, node: fx.Node, reader: fx.Node) -> fx.Node:
+        """Return the node after which a tensor has the content that another node reads."""
+        first, last = self.order[node], self.order[reader]
+        members = self._members[self._creator(node)]
+        changes = [m for m in members if first < self.order[m] < last and self._operations(m)]
+        return max(changes, key=self.order.__getitem__, default=node)
+
+    def entering(self, function: Function) -> list[fx.Node]:
+        """Return every node that stands for the value that enters an activation function."""
+        last = self.order[function.before]
+        members = self._members[self._creator(function.before)]
+        return [m for m in members if self.order[m] <= last or not self._operations(m)]
+
+    def name(self, function: Function) -> str:
+        """Return what an activation function is called: its module, or each of its operations."""
+        owners = [value.owner for node in function.nodes if (value := self._value(node)) is not None]
+        call = owners[0]
+        if call is not None and set(owners) == {call} and call.output is function.nodes[-1]:
+            entered = {self._creator(node) for node in call.inputs}
+            if self._creator(function.before) in entered:
+                return type(self._module.get_submodule(call.path)).__name__.lower()
+        return ", ".join(self._operation_name(node) for node in function.nodes if self._operations(node))
+
+    def _operation_name(self, node: fx.Node) -> str:
+        if node.op == "call_module":
+            return type(self._module.get_submodule(str(node.target))).__name__.lower()
+        return str(getattr(node.target, "__name__", node.target)).strip("_").replace("_", "")
 
     def _is_nonlinear(self, node: fx.Node) -> bool:
         return bool(NONLINEAR & set(self._operations(node)))
 
-    def _scaled(self, node: fx.Node) -> fx.Node:
-        """Return the product with a constant that ends an activation written by hand."""
-        users = self.users(node)
-        if len(users) == 1 and self._operations(users[0]) in (["mul"], ["div"]) and len(users[0].all_input_nodes) == 1:
-            return users[0]
-        return node
+    def _may_begin(self, node: fx.Node) -> bool:
+        """Whether an activation function may begin with an operation: as relu6(x + 3) does with a number added."""
+        is_shift = len(node.all_input_nodes) == 1 and ARITHMETIC.issuperset(self._operations(node))
+        return is_shift or self._is_nonlinear(node)
+
+    def _ended(self, region: list[fx.Node]) -> list[fx.Node]:
+        """Add what ends an activation function written by hand: cuts, such as a clamp, and a constant factor."""
+        ended, is_long = region, len(region) > 1
+        while len(users := self.users(ended[-1])) == 1 and len(users[0].all_input_nodes) == 1:
+            done = set(self._operations(users[0]))
+            is_scaled = is_long and done in ({"mul"}, {"div"})
+            if len(done) != 1 or not (is_scaled or done <= CUTTING):
+                break
+            ended, is_long = [*ended, users[0]], not is_scaled
+        return ended
 
     def _after(self, node: fx.Node) -> Iterator[fx.Node]:
         following = node.next
@@ -151,11 +216,19 @@ class Follower:
             following = following.next
 
     def _acts_on(self, node: fx.Node, known: set[fx.Node]) -> bool:
-        done = self._operations(node)
         creators = {self._creator(item) for item in known}
         inputs = self._inputs(node)
         reads = bool(inputs) and all(item in known or self._creator(item) in creators for item in inputs)
-        return reads and (self._is_passed_on(node) or (bool(done) and POINTWISE.issuperset(done)))
+        return reads and (self._is_passed_on(node) or self._is_pointwise(node) or self._is_fixed(node))
+
+    def _is_fixed(self, node: fx.Node) -> bool:
+        """Whether an operation takes of its input only the shape, as `zeros_like` does."""
+        value = self._value(node)
+        return value is not None and value.shape is not None and value.field is None
+
+    def _is_pointwise(self, node: fx.Node) -> bool:
+        done = self._operations(node)
+        return bool(done) and POINTWISE.issuperset(done)
 
     def _is_complete(self, node: fx.Node, region: list[fx.Node]) -> bool:
         inner = [node, *region[:-1]]
@@ -192,7 +265,7 @@ class Follower:
         norm = self._norm(shown[-1], self.users(shown[-1]))
         shown += [] if norm is None else [norm]
         active = self._activation(shown[-1], self.users(shown[-1]))
-        shown += [] if active is None else [active]
+        shown += [] if active is None else [active.nodes[-1]]
         return [
             member for item in shown for member in self._members[self._creator(item)] if self._same_value(item, member)
         ]

@@ -1,7 +1,7 @@
 """Watching a model while it runs. Only this module registers hooks, and it always removes them."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
@@ -14,6 +14,7 @@ from lurk.graph.plan import Plan
 
 Receive = Callable[[int, Tensor], None]
 Forward = Callable[[Tensor], object]
+Takers = dict[str, list[Callable[[object], None]]]
 Alter = Callable[[tuple[Tensor | None, ...], tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None]
 
 
@@ -108,20 +109,29 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
 
 
 @contextmanager
-def tapped(plan: Plan, receive: Receive, *, only_fitting: bool = False) -> Iterator[Forward]:
+def tapped(
+    plan: Plan, receive: Receive, receive_before: Receive | None = None, *, only_fitting: bool = False
+) -> Iterator[Forward]:
     """Run a model and hand over the activation of each layer as soon as it exists.
 
     Args:
         plan: The model and its layers.
         receive: Called with the layer's position in `plan.layers` and its activation, float
             (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
+        receive_before: Called likewise, and first, with the value that enters the layer's activation function, for
+            those layers that have a monotone one.
         only_fitting: Whether a value that does not fit its layer's layout is left out; else it raises an error.
 
     Yields:
         The forward pass, which takes float (n, c, h, w) and returns the model's own output.
     """
     images = [0]
-    takers = [_taker(plan.taps[at].layout, partial(receive, at), images, only_fitting) for at in range(len(plan.taps))]
+    takers: Takers = {}
+    for at, tap in enumerate(plan.taps):
+        takers.setdefault(tap.node, []).append(_taker(tap.layout, partial(receive, at), images, only_fitting))
+        if receive_before is not None and tap.before is not None:
+            enters = _taker(tap.layout, partial(receive_before, at), images, only_fitting)
+            takers.setdefault(tap.before, []).append(enters)
     with evaluating(plan.module):
         run = _raw(plan, takers) if plan.graph is None else _traced(plan, plan.graph, takers)
 
@@ -151,19 +161,10 @@ def _taker(
     return take
 
 
-def _by_node(plan: Plan) -> dict[str, list[int]]:
-    found: dict[str, list[int]] = {}
-    for at, tap in enumerate(plan.taps):
-        found.setdefault(tap.node, []).append(at)
-    return found
-
-
-def _traced(plan: Plan, source: fx.Graph, takers: Sequence[Callable[[object], None]]) -> Forward:
-    taps = _by_node(plan)
-
+def _traced(plan: Plan, source: fx.Graph, takers: Takers) -> Forward:
     def see(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
-        for at in taps.get(node.name, ()):
-            graph.call_function(takers[at], (copy,))
+        for take in takers.get(node.name, ()):
+            graph.call_function(take, (copy,))
         return copy
 
     return copied(plan, source.nodes, see).forward
@@ -194,13 +195,12 @@ def copied(
     return fx.GraphModule(parts, graph)
 
 
-def _raw(plan: Plan, takers: Sequence[Callable[[object], None]]) -> Forward:
-    wanted = _by_node(plan)
-    names = {name.partition(":")[0] for name in wanted}
+def _raw(plan: Plan, takers: Takers) -> Forward:
+    names = {name.partition(":")[0] for name in takers}
 
     def see(name: str, output: object) -> None:
-        for at in wanted.get(name, ()):
-            takers[at](output)
+        for take in takers.get(name, ()):
+            take(output)
 
     def forward(batch: Tensor) -> object:
         with watching(plan.module, names, see):

@@ -16,6 +16,7 @@ from lurk.graph.batch_check import agree, check, three_images
 from lurk.graph.class_scores import find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching
+from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
@@ -67,8 +68,8 @@ def find_layers(
         warnings.simplefilter("ignore")
         images = three_images(_probe(module, input_shape))
         plan = _traced_plan(module, images, expression) or _raw_plan(module, images, expression)
-        scores = find_class_scores(module, images[:IMAGES], classes, output)
-    return replace(plan, scores=scores)
+        probe = images[:IMAGES]
+        return with_class_scores(plan, probe, find_class_scores(module, probe, classes, output))
 
 
 def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan | None:
@@ -123,7 +124,7 @@ def _found_layers(
     """Find layers in a trace; without one, in a run on images."""
     if trace is None:
         return _raw_layers(module, images)
-    return _traced_layers(module, trace, (images.shape[2], images.shape[3]), only_default=only_default)
+    return _traced_layers(module, trace, images, only_default=only_default)
 
 
 def _without_mixed(plan: Plan, kept: list[int]) -> Plan:
@@ -181,8 +182,9 @@ def _run(module: nn.Module, batch: Tensor) -> object:
     return output
 
 
-def _traced_layers(module: nn.Module, trace: Trace, image: Grid, *, only_default: bool) -> list[_Found]:
-    follower = Follower(module, trace)
+def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_default: bool) -> list[_Found]:
+    follower, image = Follower(module, trace), (images.shape[2], images.shape[3])
+    activations = LayerActivations(module, trace, follower, images)
     maps = cache(partial(_grids, trace))
     calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
     calls.sort(key=lambda call: follower.order[call.output] if call.output else 0)
@@ -190,9 +192,9 @@ def _traced_layers(module: nn.Module, trace: Trace, image: Grid, *, only_default
     for call in calls:
         part = module.get_submodule(call.path)
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
-        if only_default and not default:
+        if call.output is None or (only_default and not default):
             continue
-        node = follower.after_activation(call.output) if call.output is not None else trace.graph.output_node()
+        node, function = follower.after_activation(call.output)
         value = trace.values[node]
         if value.field is None or value.shape is None or not value.floating:
             continue
@@ -203,16 +205,16 @@ def _traced_layers(module: nn.Module, trace: Trace, image: Grid, *, only_default
             known = [grid for at, grid in maps() if at <= follower.order[node]]
             known += [] if own_grid is None else [own_grid]
         layouts = arrange(value.shape, axes, COORDINATES, known)
-        bound = value.operations[0][1] if len(value.operations) == 1 else None
-        own = (trace.values[call.output].shape or ())[1:] if call.output is not None else ()
-        infos = _described(LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", bound=bound), layouts)
-        for info, layout in zip(infos, layouts, strict=True):
+        own = (trace.values[call.output].shape or ())[1:]
+        bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
+        whole, before = activations.described(bare, node, function, axes.channels)
+        for info, layout in zip(_described(whole, layouts), layouts, strict=True):
             size = located(value.field, layout, image)
             if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
                 info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
                 info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
-            found.append(_Found(info, Tap(node.name, layout), call.path, default))
+            found.append(_Found(info, Tap(node.name, layout, before), call.path, default))
     return found
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import cast
 
 import torch
@@ -13,7 +14,7 @@ from lurk.graph.activation_layout import Layout
 from lurk.graph.class_scores import ClassScores
 from lurk.graph.device import dtype_of
 from lurk.graph.hooks import frozen, watching
-from lurk.graph.plan import Plan, Tap
+from lurk.graph.plan import Plan, Tap, result
 
 
 class Activations:
@@ -25,6 +26,7 @@ class Activations:
         images: Number of images in the batch.
         output: The output of the model, or None if the pass was stopped before its end.
         scores: How the class scores are read from the output.
+        before: The raw value that enters the activation function of each layer that has a monotone one.
     """
 
     def __init__(
@@ -34,15 +36,36 @@ class Activations:
         images: int,
         output: object,
         scores: ClassScores,
+        before: Mapping[str, Tensor] = MappingProxyType({}),
     ) -> None:
         self.output = output
-        self._values, self._layouts, self._images, self._scores = values, layouts, images, scores
+        self._values, self._layouts, self._images = values, layouts, images
+        self._scores, self._before = scores, before
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
         if layer not in self._values:
             raise ModelError(f"layer {layer} did not run on this image: the model takes another way for it")
         return self._layouts[layer].arranged(self._values[layer], self._images)
+
+    def before(self, layer: str) -> Tensor:
+        """Return what enters the monotone activation function of a layer, float (n, channels, rows, cols).
+
+        Args:
+            layer: Name of the layer.
+
+        Returns:
+            The value, whose gradient does not end at the function's bounds; without such a function the activation.
+
+        Raises:
+            ModelError: The layer did not run on this image.
+        """
+        value = self._before.get(layer)
+        return self[layer] if value is None else self._layouts[layer].arranged(value, self._images)
+
+    def has_before(self, layer: str) -> bool:
+        """Whether a layer has a monotone activation function."""
+        return layer in self._before
 
     def gradient(self, number: Tensor, layer: str) -> Tensor:
         """Derivative of a number with respect to the activation of an earlier layer.
@@ -132,7 +155,7 @@ class _Run:
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda used: cast(Argument, values[used]))
             if node.op == "output":
                 return kept, args[0]
-            value = batch if node.op == "placeholder" else self._result(node, args, kwargs)
+            value = batch if node.op == "placeholder" else result(node, args, kwargs, self._plan.attribute)
             if node.name in self._wanted and isinstance(value, Tensor):
                 kept[node.name] = value.clone()
                 if not self._to_the_end and len(kept) == len(self._wanted):
@@ -145,23 +168,17 @@ class _Run:
                 del values[used]
         return kept, None
 
-    def _result(self, node: fx.Node, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
-        if node.op == "call_method":
-            return getattr(args[0], str(node.target))(*args[1:], **kwargs)
-        if node.op == "call_function":
-            return cast(Callable[..., object], node.target)(*args, **kwargs)
-        found = self._plan.attribute(str(node.target))
-        return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
-
 
 def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForward:
-    run = _Run(plan, graph, {tap.node for tap in taps.values()}, to_the_end)
+    before = {name: tap.before for name, tap in taps.items() if tap.before is not None}
+    run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
 
     def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
-        return Activations(values, layouts, len(batch), output, plan.scores)
+        entered = {name: kept[node] for name, node in before.items() if node in kept}
+        return Activations(values, layouts, len(batch), output, plan.scores, entered)
 
     return forward
 

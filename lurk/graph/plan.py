@@ -1,7 +1,8 @@
 """The plan of a model, as plain data: its layers, and where the activation of each is found."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import cast
 
 from torch import Tensor, fx, nn
 
@@ -18,10 +19,13 @@ class Tap:
     Args:
         node: Name of the graph's node; name of the module's call if the model has no graph.
         layout: How to bring it into (n, channels, rows, cols).
+        before: Name of the node whose value enters the monotone activation function that gives the activation, laid
+            out likewise; None if no such function gives it.
     """
 
     node: str
     layout: Layout
+    before: str | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,6 +57,18 @@ class Plan:
         if target not in self.constants:
             return attribute(self.module, target)
         return self.constants[target].to(device_of(self.module))
+
+
+def result(
+    node: fx.Node, args: Sequence[object], kwargs: Mapping[str, object], attribute: Callable[[str], object]
+) -> object:
+    """Run one node of a graph; `attribute` returns the module or weight of a dotted name."""
+    if node.op == "call_method":
+        return getattr(args[0], str(node.target))(*args[1:], **kwargs)
+    if node.op == "call_function":
+        return cast(Callable[..., object], node.target)(*args, **kwargs)
+    found = attribute(str(node.target))
+    return found if node.op == "get_attr" else cast(Callable[..., object], found)(*args, **kwargs)
 
 
 def attribute(root: nn.Module, target: str) -> object:

@@ -91,7 +91,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
 
     def __init__(self) -> None:
         super().__init__()  # type: ignore[no-untyped-call]  # torch's own class is untyped
-        self.operations: list[tuple[str, float | None]] = []
+        self.operations: list[str] = []
         self._outputs: dict[object, object] = {}
 
     def __torch_dispatch__(
@@ -112,7 +112,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
             name = "masked_select"
         known = [x for x in data if coordinates_of(x) is not None]
         if known and name not in PLUMBING:
-            self.operations.append((name, _bound(name, arguments)))
+            self.operations.append(name)
         if target is None and (name in MOVING or (func.is_view and name != "as_strided")):
             return _moved(func, (args, named), data[0])
         is_pointwise = name in POINTWISE or torch.Tag.pointwise in func.tags
@@ -238,10 +238,3 @@ def _write(target: Tensor, found: Tensor) -> None:
     found = found[(None,) * (target.dim() - found.dim())]
     over = [dim for dim in range(target.dim()) if target.shape[dim] == 1 < found.shape[dim]]
     target.copy_(found.amax(over, keepdim=True) if over else found)
-
-
-def _bound(name: str, arguments: Mapping[str, object]) -> float | None:
-    fixed = {"sigmoid": 1.0, "tanh": 1.0, "hardsigmoid": 1.0}
-    slots = {"hardtanh": "max_val", "clamp": "max", "clamp_max": "max"}
-    value = arguments.get(slots.get(name, "")) if name in slots else fixed.get(name)
-    return float(value) if isinstance(value, (int, float)) else None

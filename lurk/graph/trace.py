@@ -60,7 +60,7 @@ class Value:
     Args:
         shape: Shape of the tensor; None if the value is not a tensor.
         field: Coordinates of what it depends on, None if it is constant.
-        operations: The operations that made it, each with the upper bound that it sets.
+        operations: The operations that made it.
         owner: The call in whose code it was made.
         static: Whether it depends on shapes only and is not a tensor.
         same: The node whose tensor it passes on or changes in place.
@@ -71,7 +71,7 @@ class Value:
 
     shape: tuple[int, ...] | None
     field: Tensor | None
-    operations: tuple[tuple[str, float | None], ...]
+    operations: tuple[str, ...]
     owner: Call | None
     static: bool
     same: fx.Node | None
@@ -182,7 +182,7 @@ class _Tracer(fx.Tracer):
         vars(made)["value"] = value
         shape = tuple(value.shape) if isinstance(value, Tensor) else None
         field = coordinates_of(value)
-        ragged = any(name in RAGGED for name, _ in operations) or any(self.values[p.node].ragged for p in proxies)
+        ragged = any(name in RAGGED for name in operations) or any(self.values[p.node].ragged for p in proxies)
         is_query = kind != "call_module" and _name(target, given) in SHAPE_QUERIES and not ragged
         static = not isinstance(value, Tensor) and (is_query or all(self.values[p.node].static for p in proxies))
         same = next((p.node for p in proxies if shape is not None and real(p) is value), None)

@@ -4,6 +4,9 @@ import stat
 import struct
 import warnings
 import zlib
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import dataclass
 from os import PathLike
 from pathlib import Path
 
@@ -11,8 +14,11 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from lurk.errors import ImagesError
+from lurk.images.deep_samples import SampleRange, Samples, is_deep, read_samples, shown
+from lurk.images.other_formats import describe_unknown
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "PPM", "PCX", "SGI")
+BEGINNING = 256
 MAX_PIXELS = 50_000_000
 ORIENTATION = 0x0112
 TURNS = {
@@ -49,11 +55,25 @@ warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 warnings.filterwarnings("error", category=Image.DecompressionBombWarning)
 
 
-def decode(path: str | PathLike[str]) -> Image.Image:
+@dataclass(frozen=True)
+class Header:
+    """What the header of an image file says.
+
+    Args:
+        is_deep: Its samples have more than 8 bits, or are signed.
+        has_more: It holds further pages or frames.
+    """
+
+    is_deep: bool
+    has_more: bool
+
+
+def decode(path: str | PathLike[str], ranges: Iterable[SampleRange] | None = None) -> Image.Image:
     """Read an image file.
 
     Args:
-        path: A JPEG, PNG, WebP, GIF, BMP or TIFF file of at most 50 megapixels; of several frames the first is used.
+        path: A file of one of `FORMATS` of at most 50 megapixels; of several frames the first is used.
+        ranges: Which samples of more than 8 bits are black and white, in the image set; None to find it in this file.
 
     Returns:
         The picture: mode RGB, upright, transparent parts on white, samples of more than 8 bits scaled to 8.
@@ -62,21 +82,64 @@ def decode(path: str | PathLike[str]) -> Image.Image:
         ImagesError: The file is missing, of another format, too large or damaged; the message says which.
     """
     file = Path(path)
+    with _opened(file) as opened:
+        with closing(_Again(file)) as again:
+            samples = read_samples(opened, again)
+        picture = to_rgb(opened) if samples is None else shown(samples, ranges)
+        turn = _turn(opened)  # Pillow has already turned a TIFF that it has loaded
+        return picture if turn is None else picture.transpose(turn)
+
+
+def read_header(path: str | PathLike[str]) -> Header:
+    """Read the header of an image file; an ImagesError says why that cannot be done."""
+    with _opened(Path(path)) as opened:
+        return Header(is_deep(opened), bool(getattr(opened, "is_animated", False)))
+
+
+def read_deep(path: str | PathLike[str]) -> Samples | None:
+    """Read the samples of an image file that has more than 8 bits; None if it has 8."""
+    file = Path(path)
+    with _opened(file) as opened, closing(_Again(file)) as again:
+        return read_samples(opened, again)
+
+
+class _Again:
+    """Opens a file once more, and closes it."""
+
+    def __init__(self, file: Path) -> None:
+        self._file, self._opened = file, list[Image.Image]()
+
+    def __call__(self) -> Image.Image:
+        self._opened.append(Image.open(self._file, formats=FORMATS))
+        return self._opened[-1]
+
+    def close(self) -> None:
+        for opened in self._opened:
+            opened.close()
+
+
+@contextmanager
+def _opened(file: Path) -> Iterator[Image.Image]:
+    """Open an image file; what fails while it is open is told in one line."""
     _check(file)
     try:
         with Image.open(file, formats=FORMATS) as opened:
             if opened.width * opened.height > MAX_PIXELS:
                 size = f"{opened.width}×{opened.height} pixels"
                 raise ImagesError(f"has {size}, more than {MAX_PIXELS // 1_000_000} megapixels")
-            opened.load()
-            return to_rgb(_upright(opened))
+            yield opened
     except UnidentifiedImageError as error:
-        raise ImagesError("is no JPEG, PNG, WebP, GIF, BMP or TIFF, or its beginning is damaged") from error
+        raise ImagesError(describe_unknown(_beginning(file))) from error
     except BOMB as error:
         raise ImagesError(f"has more than {MAX_PIXELS // 1_000_000} megapixels") from error
     except DAMAGE as error:
         reason = (str(error).replace(str(file), "").strip().splitlines() or [""])[0] or type(error).__name__
         raise ImagesError(f"is damaged: {reason}") from error
+
+
+def _beginning(file: Path) -> bytes:
+    with file.open("rb") as opened:
+        return opened.read(BEGINNING)
 
 
 def _check(file: Path) -> None:
@@ -93,30 +156,27 @@ def _check(file: Path) -> None:
         raise ImagesError("is empty")
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turn a picture as its EXIF data says; damaged EXIF data is ignored."""
+def _turn(picture: Image.Image) -> Image.Transpose | None:
+    """The turn that makes a picture upright, as its EXIF data says; damaged EXIF data is ignored."""
     try:
         orientation = picture.getexif().get(ORIENTATION, 1)
     except DAMAGE:
-        return picture
-    turn = TURNS.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+        return None
+    return TURNS.get(orientation) if isinstance(orientation, int) else None
 
 
-def to_rgb(picture: Image.Image) -> Image.Image:
+def to_rgb(picture: Image.Image, ranges: Iterable[SampleRange] | None = None) -> Image.Image:
     """Convert a picture of any mode to RGB.
 
     Args:
         picture: The picture.
+        ranges: Which samples of more than 8 bits are black and white; None to find it in this picture.
 
     Returns:
         Mode RGB: transparent parts on white, samples of more than 8 bits scaled to 8.
     """
-    if picture.mode.startswith("I;16"):
-        samples = np.asarray(picture).astype(np.uint32)
-        return Image.fromarray(((samples + 128) // 257).astype(np.uint8)).convert("RGB")
-    if picture.mode in ("I", "F"):
-        return Image.fromarray(_scaled(np.asarray(picture).astype(np.float64))).convert("RGB")
+    if picture.mode[0] in "IF":
+        return shown(samples_of(picture), ranges)
     if picture.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in picture.info:
         full = picture.convert("LA").convert("RGBA") if picture.mode == "La" else picture.convert("RGBA")
         white = Image.new("RGBA", full.size, (255, 255, 255, 255))
@@ -124,17 +184,7 @@ def to_rgb(picture: Image.Image) -> Image.Image:
     return picture.copy() if picture.mode == "RGB" else picture.convert("RGB")
 
 
-def _scaled(
-    samples: np.ndarray[tuple[int, ...], np.dtype[np.float64]],
-) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    """Samples as 8 bits: the range is 0 to 1, 255 or 65535 if they fit into it, else from the least to the greatest."""
-    known = samples[np.isfinite(samples)]
-    if not known.size:
-        raise ImagesError("holds no finite sample")
-    low, high = float(known.min()), float(known.max())
-    if low < 0 or high > 65535:
-        samples, top = samples - low, high - low
-    else:
-        top = next(limit for limit in (1.0, 255.0, 65535.0) if high <= limit)
-    scaled = np.nan_to_num(samples * (255 / (top or 1.0)), nan=0.0, posinf=255.0, neginf=0.0)
-    return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
+def samples_of(picture: Image.Image) -> Samples:
+    """Samples of a picture of mode I;16, I or F: uint16, int32 or float32 (h, w)."""
+    samples = np.asarray(picture)
+    return samples.astype(np.uint16) if picture.mode.startswith("I;16") else samples

@@ -1,12 +1,15 @@
 """Image files on disk: lists those of a folder, and makes the stamp that shows whether a file has changed."""
 
 import os
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
+
+from PIL import Image
 
 from lurk.errors import ImagesError
 from lurk.images.class_folders import Parts, find_classes
-from lurk.images.decoding import decode
+from lurk.images.decoding import Header, decode, read_deep, read_header
+from lurk.images.deep_samples import SampleRange, Samples
 from lurk.images.image_set import ImageSet
 
 COMPANIONS = (
@@ -16,9 +19,46 @@ COMPANIONS = (
 )
 COMPANION_SUFFIXES = frozenset(COMPANIONS.split())
 COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
+MOST_HEADERS = 300
 SYSTEM_FOLDERS = frozenset(
     ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")
 )
+
+
+@dataclass(frozen=True)
+class FileReader:
+    """Reads the images of files by their place in a list.
+
+    Args:
+        root: Folder that the paths are relative to.
+        paths: Path of each file.
+        ranges: Which samples of more than 8 bits are black and white; None to find it in each file.
+    """
+
+    root: Path
+    paths: tuple[str, ...]
+    ranges: tuple[SampleRange, ...] | None = None
+
+    def __call__(self, place: int) -> Image.Image:
+        """Read an image: mode RGB, upright."""
+        return decode(self.root / self.paths[place], self.ranges)
+
+    @property
+    def most_headers(self) -> int:
+        """How many files are looked at to find the ranges."""
+        return MOST_HEADERS
+
+    def header(self, place: int) -> Header:
+        """Read the header of a file."""
+        return read_header(self.root / self.paths[place])
+
+    def deep_samples(self, place: int) -> Samples | None:
+        """Samples of a file that has more than 8 bits; None if it has 8."""
+        return read_deep(self.root / self.paths[place])
+
+    def with_ranges(self, ranges: tuple[SampleRange, ...]) -> "FileReader":
+        """The reader of the same files that shows samples by these ranges."""
+        return replace(self, ranges=ranges)
 
 
 def list_folder(root: Path, name: str = "") -> ImageSet:
@@ -44,23 +84,20 @@ def list_folder(root: Path, name: str = "") -> ImageSet:
         raise ImagesError(f"--data {str(root)!r}: there are no images in it")
     found.sort()
     paths = tuple(parts for parts, _ in found)
+    names = tuple("/".join(parts) for parts in paths)
     classes = find_classes(paths, folders)
     return ImageSet(
         name or root.resolve().name or str(root),
-        tuple("/".join(parts) for parts in paths),
+        names,
         classes.labels,
         classes.classes,
-        partial(_read, root, paths),
+        FileReader(root, names),
         tuple(stamp for _, stamp in found),
         tuple(range(len(found))),
         classes.note,
         classes.notes,
         root.resolve(),
     )
-
-
-def _read(root: Path, paths: tuple[Parts, ...], place: int) -> object:
-    return decode(root.joinpath(*paths[place]))
 
 
 def _walk(

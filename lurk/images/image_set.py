@@ -1,7 +1,7 @@
 """An image set: images in a fixed order, with labels; needs no torch."""
 
 import hashlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 from lurk.errors import ImagesError
 from lurk.images.class_names import ClassNames
+from lurk.images.deep_samples import SampleRange
 
 Labels = tuple[int | None, ...]
 
@@ -32,6 +33,8 @@ class ImageSet:
         note: A remark for the user, for example why there are no classes.
         notes: What was understood of the source, a line each, such as which column of a list holds the classes.
         root: Folder that the paths are below; None if the images are no files.
+        ranges: Which samples of more than 8 bits are shown black and white; empty if there are none.
+        notice: A warning that every user must see; empty if there is none.
     """
 
     name: str
@@ -44,6 +47,8 @@ class ImageSet:
     note: str = ""
     notes: tuple[str, ...] = ()
     root: Path | None = field(default=None, repr=False)
+    ranges: tuple[SampleRange, ...] = ()
+    notice: str = ""
 
     def __len__(self) -> int:
         return len(self.paths)
@@ -70,8 +75,10 @@ class ImageSet:
 
     @cached_property
     def fingerprint(self) -> str:
-        """32 hexadecimal digits that change with the images, their order, their labels and the class names."""
+        """32 hexadecimal digits that change with the images, their order, labels, class names and sample ranges."""
         total = hashlib.sha256(repr(self.classes).encode())
+        if self.ranges:
+            total.update(repr(self.ranges).encode())
         for path, label, stamp in zip(self.paths, self.labels, self.stamps, strict=True):
             total.update(repr((path, label, stamp)).encode("utf-8", "surrogateescape"))
         return total.hexdigest()[:32]
@@ -89,7 +96,9 @@ class ImageSet:
         for number, label in enumerate(self.labels):
             groups.setdefault(label, []).append(number)
         chosen = sorted(
-            number for group in groups.values() for number in sorted(group, key=lambda n: _order(self.paths[n]))[:count]
+            group[place]
+            for group in groups.values()
+            for place in in_random_order([self.paths[number] for number in group])[:count]
         )
         return replace(
             self,
@@ -117,6 +126,7 @@ class ImageSet:
         return replace(self, classes=classes, notes=(*self.notes, note))
 
 
-def _order(path: str) -> tuple[bytes, str]:
-    """Sort key in a random order that depends on the paths alone."""
-    return hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest(), path
+def in_random_order(paths: Sequence[str]) -> list[int]:
+    """Places of paths in a random order that depends on the paths alone."""
+    marks = [hashlib.sha256(path.encode("utf-8", "surrogateescape")).digest() for path in paths]
+    return sorted(range(len(paths)), key=lambda place: (marks[place], paths[place]))

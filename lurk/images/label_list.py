@@ -2,12 +2,10 @@
 
 import os
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path, PurePath
 
 from lurk.errors import ImagesError
-from lurk.images.decoding import decode
-from lurk.images.image_files import stamp
+from lurk.images.image_files import FileReader, stamp
 from lurk.images.image_set import ImageSet
 from lurk.images.labels import NO_CLASS, NUMBER, Labels, describe_classes, number_labels
 from lurk.images.list_columns import TRUE, Columns, choose_label, is_combination, one_hot, read_columns
@@ -57,17 +55,13 @@ def read_list(source: str, label_column: str | None = None) -> ImageSet:
         paths,
         labels.numbers,
         labels.names,
-        partial(_read, root, paths),
+        FileReader(root, paths),
         stamps,
         tuple(range(len(paths))),
         "" if labels.names else UNLABELLED,
         tuple(note for note in (*classes, *labels.notes, *notes, *completed, *lost) if note),
         root=root,
     )
-
-
-def _read(root: Path, paths: tuple[str, ...], place: int) -> object:
-    return decode(root / paths[place])
 
 
 def _used(labels: Labels) -> list[str]:

@@ -7,6 +7,7 @@ from lurk.errors import ImagesError
 from lurk.images.class_names import read_class_names
 from lurk.images.image_set import ImageSet
 from lurk.images.label_list import read_list
+from lurk.images.sample_ranges import with_ranges
 from lurk.images.sources import SOURCES
 from lurk.images.torch_dataset import from_dataset
 
@@ -17,6 +18,7 @@ def load_images(
     classes: str | PathLike[str] | None = None,
     sample: int | None = None,
     label_column: str | None = None,
+    sample_range: str | None = None,
     cache: str | PathLike[str] = "cache",
 ) -> ImageSet:
     """Load an image set; the images themselves are read later, one by one.
@@ -27,6 +29,7 @@ def load_images(
         classes: A file that maps folder names to class names.
         sample: Take at most this many images of each class, the same ones each time; by default all.
         label_column: Title or number, from 1, of the column of a list that holds the classes; by default it is found.
+        sample_range: `LOW:HIGH`, the samples of more than 8 bits that are shown black and white; by default found.
         cache: The cache directory, in which the demo set is made.
 
     Returns:
@@ -46,6 +49,8 @@ def load_images(
         images = _from_name(fspath(source), Path(fspath(cache)))
     else:
         images = from_dataset(source)
+    if not isinstance(source, ImageSet) or sample_range is not None:
+        images = with_ranges(images, sample_range)
     if names is not None:
         images = images.named(names)
     return images if sample is None else images.sampled(sample)

@@ -3,7 +3,7 @@
 import hashlib
 import re
 from collections.abc import Callable, Mapping, Sequence, Sized
-from functools import partial
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
 
@@ -11,13 +11,15 @@ import numpy as np
 from PIL import Image
 
 from lurk.errors import ImagesError
-from lurk.images.decoding import DAMAGE, to_rgb
+from lurk.images.decoding import DAMAGE, Header, samples_of, to_rgb
+from lurk.images.deep_samples import SampleRange, Samples, shown
 from lurk.images.image_files import stamp
 from lurk.images.image_set import ImageSet, Labels
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 PROBES = 16
+MOST_HEADERS = 100
 READ_WHOLE = 10_000
 UNLABELLED = "the data set has no labels, so its images have no classes"
 
@@ -61,7 +63,7 @@ def from_dataset(source: object, name: str = "") -> ImageSet:
         tuple(paths),
         labels if classes is not None else (None,) * count,
         classes,
-        partial(_read, dataset),
+        DatasetReader(dataset),
         stamps,
         tuple(range(count)),
         UNLABELLED if classes is None else "",
@@ -80,19 +82,62 @@ def _item(dataset: Dataset, number: int) -> tuple[object, object]:
     return item, None
 
 
-def _read(dataset: Dataset, number: int) -> object:
+@dataclass(frozen=True)
+class DatasetReader:
+    """Reads the items of a data set.
+
+    Args:
+        dataset: The data set.
+        ranges: Which samples of more than 8 bits are black and white; None to find it in each picture.
+    """
+
+    dataset: Dataset
+    ranges: tuple[SampleRange, ...] | None = None
+
+    def __call__(self, place: int) -> object:
+        """Read an item: a picture of mode RGB, or the float tensor as it is."""
+        picture = _picture(self.dataset, place)
+        if isinstance(picture, Image.Image):
+            return to_rgb(picture, self.ranges)
+        return shown(picture, self.ranges) if isinstance(picture, np.ndarray) else picture
+
+    @property
+    def most_headers(self) -> int:
+        """How many items are looked at to find the ranges: none if the first has 8 bits or is preprocessed."""
+        try:
+            return MOST_HEADERS if self.deep_samples(0) is not None else 0
+        except ImagesError:
+            return 0
+
+    def header(self, place: int) -> Header:
+        """Whether an item has samples of more than 8 bits."""
+        return Header(self.deep_samples(place) is not None, has_more=False)
+
+    def deep_samples(self, place: int) -> Samples | None:
+        """Samples of an item that has more than 8 bits; None if it has 8, or is preprocessed."""
+        picture = _picture(self.dataset, place)
+        if isinstance(picture, Image.Image):
+            return None if picture.mode[0] not in "IF" else samples_of(picture)
+        return picture if isinstance(picture, np.ndarray) else None
+
+    def with_ranges(self, ranges: tuple[SampleRange, ...]) -> "DatasetReader":
+        """The reader of the same data set that shows samples by these ranges."""
+        return replace(self, ranges=ranges)
+
+
+def _picture(dataset: Dataset, number: int) -> object:
+    """An item's picture: a PIL image, an array of whole numbers of more than 8 bits, or the float tensor as it is."""
     try:
-        picture, _ = _item(dataset, number)
-        return _picture(picture)
+        value, _ = _item(dataset, number)
+        return _checked(value)
     except DAMAGE as error:
         reason = (str(error).strip().splitlines() or [""])[0]
         raise ImagesError(f"the data set fails: {type(error).__name__}: {reason}") from error
 
 
-def _picture(value: object) -> object:
-    """A picture of mode RGB, or the float tensor as it is."""
+def _checked(value: object) -> object:
     if isinstance(value, Image.Image):
-        return to_rgb(value)
+        return value
     samples = value
     if type(value).__module__.startswith("torch"):
         tensor = cast(Any, value)
@@ -100,9 +145,10 @@ def _picture(value: object) -> object:
             return tensor
         samples = tensor.cpu().numpy()
         samples = samples.transpose(1, 2, 0) if samples.ndim == 3 and samples.shape[0] in (1, 3, 4) else samples
-    if not isinstance(samples, np.ndarray) or samples.dtype != np.uint8 or samples.ndim not in (2, 3):
+    if not isinstance(samples, np.ndarray) or samples.dtype.kind not in "ui" or samples.ndim not in (2, 3):
         raise ImagesError(f"the data set gives {type(value).__name__}, which is no picture")
-    return to_rgb(Image.fromarray(samples[:, :, 0] if samples.ndim == 3 and samples.shape[2] == 1 else samples))
+    samples = samples[:, :, 0] if samples.ndim == 3 and samples.shape[2] == 1 else samples
+    return Image.fromarray(samples) if samples.dtype == np.uint8 else samples
 
 
 def _labels(dataset: object, count: int) -> Labels:
@@ -184,7 +230,7 @@ def _sample_hash(dataset: Dataset, number: int) -> str:
     found = set()
     for _ in range(2):
         try:
-            samples = np.asarray(_read(dataset, number))
+            samples = np.asarray(_picture(dataset, number))
         except ImagesError:
             return ""
         found.add(hashlib.sha256(np.ascontiguousarray(samples).data).hexdigest()[:16])

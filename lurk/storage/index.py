@@ -5,8 +5,7 @@ Axes: u units, k hits, y classes.
 
 import json
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -14,36 +13,24 @@ from typing import Literal
 import numpy as np
 
 from lurk.errors import IndexFormatError, LayerError
-from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
+from lurk.records import Floats, Hit, LayerInfo, UnitRecord, UnitState
+from lurk.storage.best_hits import Best
 from lurk.storage.class_profile import class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
 from lurk.storage.npy_file import Array
 from lurk.storage.quantile_bins import SIDE, bin_edges, quantiles
-from lurk.storage.unit_state import unit_state
+from lurk.storage.unit_state import Seen, seen_units
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 SMALL_BYTES = 4096
 
 ARRAYS = (
-    *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "position")),
-    *("classes_count", "distribution_counts", "distribution_moments", "sketch_counts", "sketch_top"),
+    *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "before", "position")),
+    *("classes_count", "distribution_counts", "distribution_moments", "distribution_range"),
+    *("sketch_counts", "sketch_top"),
 )
 
 Kind = Literal["max", "mean"]
-
-
-@dataclass(frozen=True)
-class Best:
-    """The best hit of each unit of a layer; every array is (u,), image -1 where a unit has none.
-
-    `before` is the value that enters the monotone activation function which gives the score, NaN if none follows.
-    """
-
-    image: Ints
-    score: Floats
-    before: Floats
-    row: Ints
-    col: Ints
 
 
 class Index:
@@ -192,43 +179,46 @@ class Index:
         if not self.manifest.generation:
             return _unseen(layer, unit)
         row = rows.start + unit
-        count, mean, std, positive, bounded = self._distribution(row)
-        hits_max = self._hits(info, "max", row)
+        seen = self._seen(slice(row, row + 1))[0]
+        mean, std = self._moments(row, seen.count)
+        hits_max = () if seen.is_constant else self._hits(info, "max", row)
         classes = self._profile(slice(row, row + 1))[0]
         return UnitRecord(
             layer=layer,
             unit=unit,
             hits_max=hits_max,
-            hits_mean=self._hits(info, "mean", row),
+            hits_mean=() if seen.is_constant else self._hits(info, "mean", row),
             class_count=np.array(self.array("classes_count"), np.int64),
             class_max=classes[:, 0, 0],
             class_mean=classes[:, 1, 0],
             class_max_std=classes[:, 0, 1],
             class_mean_std=classes[:, 1, 1],
-            count=count,
+            count=seen.count,
             mean=mean,
             std=std,
-            fraction_positive=positive / count if count else math.nan,
-            quantiles=self._quantiles(row, hits_max),
-            state=unit_state(count, positive, bounded),
+            fraction_positive=seen.positive / seen.count if seen.count else math.nan,
+            quantiles=self._quantiles(row),
+            state=seen.state(rectified=info.rectified),
         )
 
-    def _distribution(self, row: int) -> tuple[int, float, float, int, int]:
-        count, positive, bounded = (int(n) for n in self.array("distribution_counts")[row])
-        if not count:
-            return 0, math.nan, math.nan, 0, 0
+    def _seen(self, rows: slice) -> list[Seen]:
+        return seen_units(*(self.array(f"distribution_{part}")[rows].tolist() for part in ("counts", "range")))
+
+    def _moments(self, row: int, count: int) -> tuple[float, float]:
+        """Mean and standard deviation over all positions of all images."""
         mean, squares = self.array("distribution_moments")[row].tolist()
-        return count, mean, math.sqrt(squares / count), positive, bounded
+        return (mean, math.sqrt(squares / count)) if count else (math.nan, math.nan)
 
     def _hits(self, info: LayerInfo, kind: Kind, row: int) -> tuple[Hit, ...]:
-        parts = (self.array(f"top_{kind}_{part}")[row].tolist() for part in ("image", "score", "position"))
+        parts = (self.array(f"top_{kind}_{part}")[row].tolist() for part in ("image", "score", "before", "position"))
         hits = []
-        for image, score, position in zip(*parts, strict=True):
+        for image, score, value, position in zip(*parts, strict=True):
             if image >= 0:
                 path, label = self.image(image)
                 spot = divmod(position, info.grid[1])
                 box = info.box(spot[0], spot[1], self.manifest.input_shape[1:])
-                hits.append(Hit(image, path, label, score, spot[0], spot[1], box))
+                before = None if math.isnan(value) else value
+                hits.append(Hit(image, path, label, score, spot[0], spot[1], box, before))
         return tuple(hits)
 
     def _profile(self, rows: slice) -> Floats:
@@ -238,12 +228,10 @@ class Index:
             return np.asarray(stored, np.float64)
         return class_profile(stored, self.array("classes_count"))
 
-    def _quantiles(self, row: int, hits: Sequence[Hit]) -> dict[float, float]:
+    def _quantiles(self, row: int) -> dict[float, float]:
         counts, top = self.array("sketch_counts")[row], int(self.array("sketch_top")[row])
-        values = quantiles(counts, top, PROBABILITIES)
-        if hits:
-            values = [min(value, hits[0].score) for value in values[:-1]] + [hits[0].score]
-        return dict(zip(PROBABILITIES, values, strict=True))
+        highest = float(np.nan_to_num(self.array("top_max_score")[row, 0], nan=math.inf))
+        return dict(zip(PROBABILITIES, quantiles(counts, top, PROBABILITIES, highest), strict=True))
 
     def sketch(self, layer: str, unit: int) -> tuple[Floats, Floats]:
         """The bins in which a unit's values were counted; values of exactly 0 are in one whose edges are both 0.
@@ -266,20 +254,16 @@ class Index:
         """The best hit by the spatial max of each unit of a layer."""
         info, rows = self._place(layer)
         if not self.manifest.generation:
-            none = np.full(info.units, -1, np.int64)
-            unknown = np.full(info.units, np.nan)
-            return Best(none, unknown, unknown, none, none)
-        image, score, position = (self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "position"))
-        row, col = np.divmod(np.asarray(position, np.int64), info.grid[1])
-        before = np.full(info.units, np.nan)
-        return Best(np.asarray(image, np.int64), np.asarray(score, np.float64), before, row, col)
+            return Best.none(info.units)
+        hits = {part: self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "before", "position")}
+        return Best.of(hits, info.grid[1], [seen.is_constant for seen in self._seen(rows)])
 
     def states(self, layer: str) -> list[UnitState]:
         """State of each unit of a layer."""
         info, rows = self._place(layer)
         if not self.manifest.generation:
             return ["ok"] * info.units
-        return [unit_state(*counts) for counts in self.array("distribution_counts")[rows].tolist()]
+        return [seen.state(rectified=info.rectified) for seen in self._seen(rows)]
 
     def fraction_positive(self, layer: str) -> Floats:
         """Share of positions above 0 of each unit, float64 (u,), NaN before the first checkpoint."""

@@ -98,13 +98,13 @@ class IndexWriter:
         self._drop_earlier(number)
 
     def _drop_earlier(self, number: int) -> None:
-        """Keep the last two generations; once complete, keep of the earlier one only the lists by the spatial max."""
+        """Keep the last two generations; once complete, keep of the earlier one only what `Index.best` reads."""
         for old in self.folder.glob("generation-*"):
             if int(old.name.rpartition("-")[2]) not in (number, number - 1):
                 shutil.rmtree(old, ignore_errors=True)
         if self.manifest.complete:
             for file in generation_folder(self.folder, number - 1).glob("*.npy"):
-                if not file.name.startswith("top_max_"):
+                if not file.name.startswith(("top_max_", "distribution_")):
                     file.unlink(missing_ok=True)
 
     def put_view(self, image: int, data: bytes) -> None:

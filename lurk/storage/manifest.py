@@ -18,7 +18,7 @@ from typing import Any
 from lurk.errors import CacheError, IndexFormatError
 from lurk.records import LayerInfo, Provenance
 
-FORMAT = 2
+FORMAT = 3
 
 
 def index_folder(cache: Path, key: str) -> Path:

@@ -5,6 +5,7 @@ its bins the lowest are collapsed into the one that holds 0. The bin of a value 
 octave over 24 octaves, so that a value is known to 6 %, and mostly, by interpolation, far better.
 """
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -26,13 +27,16 @@ def bin_edges(top: int) -> Floats:
     return np.concatenate([-above[::-1], above])
 
 
-def quantiles(counts: np.ndarray[Any, np.dtype[np.int32]], top: int, probabilities: Sequence[float]) -> list[float]:
+def quantiles(
+    counts: np.ndarray[Any, np.dtype[np.int32]], top: int, probabilities: Sequence[float], highest: float = math.inf
+) -> list[float]:
     """Values below which given shares of the counted values lie, interpolated inside a bin.
 
     Args:
         counts: int32 (BINS,), one unit's counts.
         top: The unit's window.
         probabilities: Shares, in [0, 1].
+        highest: The unit's largest value; infinity if it is not known.
 
     Returns:
         A value for each probability; NaN where nothing was counted.
@@ -49,4 +53,9 @@ def quantiles(counts: np.ndarray[Any, np.dtype[np.int32]], top: int, probabiliti
         inside = min((rank - (ends[place] - counts[place]) + 0.5) / counts[place], 1.0)
         value = edges[place] + (edges[place + 1] - edges[place]) * inside
         answers.append(0.0 if place == SIDE else float(value))
-    return answers
+    if math.isinf(highest):
+        return answers
+    return [
+        highest if probability == 1 else min(answer, highest)
+        for probability, answer in zip(probabilities, answers, strict=True)
+    ]

@@ -1,4 +1,7 @@
-"""When a unit counts as dead, always on or saturated."""
+"""When a unit counts as constant, dead, always on or saturated."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from lurk.records import UnitState
 
@@ -6,12 +9,43 @@ ALWAYS_ON = 0.999
 SATURATED = 0.5
 
 
-def unit_state(count: int, positive: int, bounded: int) -> UnitState:
-    """State of a unit from its numbers of positions: all, above 0, at the bound of the activation function."""
-    if not count:
-        return "ok"
-    if not positive:
-        return "dead"
-    if positive >= ALWAYS_ON * count:
-        return "always_on"
-    return "saturated" if bounded >= SATURATED * positive else "ok"
+@dataclass(frozen=True)
+class Seen:
+    """What was seen of a unit at all positions of all images.
+
+    Args:
+        count: Number of positions.
+        positive: How many were above 0.
+        bounded: How many were at a bound of the activation function.
+        lowest: Lowest value that entered the monotone activation function; without one, of the unit itself, or -inf.
+        highest: Highest value, likewise.
+    """
+
+    count: int
+    positive: int
+    bounded: int
+    lowest: float
+    highest: float
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether all values were equal; one alone says nothing."""
+        return self.count > 1 and self.lowest == self.highest
+
+    def state(self, *, rectified: bool) -> UnitState:
+        """The state of the unit; `rectified` says whether a rectifier gives its value."""
+        if self.is_constant:
+            return "constant"
+        if not self.count:
+            return "ok"
+        if rectified and not self.positive:
+            return "dead"
+        if rectified and self.positive >= ALWAYS_ON * self.count:
+            return "always_on"
+        active = self.positive if rectified else self.count
+        return "saturated" if self.bounded >= SATURATED * active else "ok"
+
+
+def seen_units(counts: Sequence[Sequence[int]], ranges: Sequence[Sequence[float]]) -> list[Seen]:
+    """What was seen of some units, from rows (count, positive, bounded) and (lowest, highest)."""
+    return [Seen(*numbers, *ends) for numbers, ends in zip(counts, ranges, strict=True)]

@@ -13,6 +13,7 @@ from lurk.sweeps.reducers import Batch
 from lurk.sweeps.sketch import bin_values, sample, sampled_positions
 
 CHUNK = 1 << 18
+FIELDS = ("maximum", "position", "mean", "squares", "positive", "bounded", "before", "before_mean", "lowest")
 
 
 class Measurement:
@@ -33,16 +34,27 @@ class Measurement:
         self._set_size = set_size
         self._images = torch.zeros(0, dtype=torch.int64)
         self._parts: dict[int, tuple[Tensor, ...]] = {}
+        self._before: dict[int, tuple[Tensor, ...]] = {}
         self._bins: dict[int, tuple[Tensor, Tensor]] = {}
 
     def begin(self, images: Tensor) -> None:
         """Expect a batch: int64 (n,), image numbers."""
         self._images = images
         self._parts.clear()
+        self._before.clear()
         self._bins.clear()
 
+    def receive_before(self, number: int, value: Tensor) -> None:
+        """Measure the value that enters a layer's monotone activation function.
+
+        Args:
+            number: Which layer.
+            value: Floating point (n, c, rows, columns); read now, as the function may overwrite it.
+        """
+        self._before[number] = _extremes(value.detach().float().flatten(2))
+
     def receive(self, number: int, activation: Tensor) -> None:
-        """Measure a layer.
+        """Measure a layer, after `receive_before` if it has a monotone activation function.
 
         Args:
             number: Which layer.
@@ -50,11 +62,10 @@ class Measurement:
         """
         values = activation.detach().float().contiguous(memory_format=torch.channels_last)
         n, channels = values.shape[:2]
-        maximum, position = functional.adaptive_max_pool2d(values, 1, return_indices=True)
         rows = values.permute(0, 2, 3, 1).reshape(n, -1, channels)
-        sums = _sums(rows, self._layers[number].bound)
-        measured = (maximum.view(n, channels), position.view(n, channels).int(), *sums)
-        self._parts[number] = tuple(part.cpu() for part in measured)
+        maximum, *sums = _sums(rows, self._layers[number])
+        position, *before = self._before.get(number) or _extremes_without(values, maximum, flat=sums[1] == 0)
+        self._parts[number] = tuple(part.cpu() for part in (maximum, position, *sums, *before))
         drawn = sample(rows, self._images, sampled_positions(rows.shape[1], self._set_size))
         if bool(torch.isfinite(drawn).all()):
             self._bins[number] = bin_values(drawn)
@@ -85,39 +96,78 @@ class Measurement:
             if number not in self._parts:
                 raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
         parts = [self._parts[number] for number in range(len(self._layers))]
-        maximum, position, mean, squares, positive, bounded = (torch.cat(part, 1) for part in zip(*parts, strict=True))
+        joined = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         return Batch(
             images=self._images,
             labels=labels,
-            maximum=maximum,
-            position=position,
-            mean=mean,
-            squares=squares,
-            positive=positive,
-            bounded=bounded,
             positions=self.positions,
             bins=tuple(self._bins[number] for number in range(len(self._layers))),
+            **dict(zip(FIELDS, joined, strict=True)),
         )
 
 
-def _sums(rows: Tensor, bound: float | None) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """Per image and channel: mean, squared differences from it, positions above 0, positions at the bound.
+def _extremes(values: Tensor) -> tuple[Tensor, ...]:
+    """Per image and channel of float32 (n, c, p): position of the max, the max, the mean and the min.
+
+    NaN counts as the lowest number, infinity as the highest. Images are taken in pieces that stay in the processor's
+    cache.
+    """
+    n, channels, positions = values.shape
+    maximum, mean, lowest = (values.new_empty((n, channels)) for _ in range(3))
+    place = torch.empty((n, channels), dtype=torch.int64, device=values.device)
+    step = max(1, CHUNK // (positions * channels))
+    for start in range(0, n, step):
+        piece, part = values[start : start + step], slice(start, start + step)
+        torch.mean(piece, 2, out=mean[part])
+        if not bool(torch.isfinite(mean[part]).all()):
+            piece = piece.nan_to_num(nan=torch.finfo(piece.dtype).min)
+            mean[part] = piece.mean(2).nan_to_num()
+        torch.max(piece, 2, out=(maximum[part], place[part]))
+        torch.amin(piece, 2, out=lowest[part])
+    return place.int(), maximum, mean, lowest
+
+
+def _extremes_without(values: Tensor, maximum: Tensor, *, flat: Tensor) -> tuple[Tensor, ...]:
+    """What stands for `_extremes` where no monotone activation function follows: the position of the unit's own max.
+
+    Args:
+        values: float32 (n, c, rows, columns).
+        maximum: float32 (n, c), spatial max.
+        flat: bool (n, c), whether all positions have the same value.
+
+    Returns:
+        The position, twice NaN, and the lowest value where it is known.
+    """
+    _, position = functional.adaptive_max_pool2d(values, 1, return_indices=True)
+    none = torch.full_like(maximum, torch.nan)
+    return position.view(maximum.shape).int(), none, none, torch.where(flat, maximum, -torch.inf)
+
+
+def _sums(rows: Tensor, layer: LayerInfo) -> tuple[Tensor, ...]:
+    """Per image and channel: max, mean, squared differences from it, positions above 0, positions at a bound.
 
     Values are summed in float64: a signed unit's may cancel, a large one's squares overflow. Rows are taken in pieces
     that stay in the processor's cache.
     """
     n, positions, channels = rows.shape
     mean, squares = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
-    positive, bounded = rows.new_empty((n, channels)), rows.new_zeros((n, channels))
+    maximum, positive, bounded = (
+        rows.new_empty((n, channels)),
+        rows.new_empty((n, channels)),
+        rows.new_zeros((n, channels)),
+    )
     step = max(1, CHUNK // (positions * channels))
     scratch = torch.empty_like(rows[:step])
     for start in range(0, n, step):
         piece, part = rows[start : start + step], slice(start, start + step)
         buffer, precise = scratch[: len(piece)], piece.double()
+        torch.amax(piece, 1, out=maximum[part])
         torch.mean(precise, 1, out=mean[part])
         precise.sub_(mean[part, None])
         torch.sum(precise.mul_(precise), 1, out=squares[part])
         torch.sum(torch.gt(piece, 0, out=buffer), 1, out=positive[part])
-        if bound is not None:
-            torch.sum(torch.ge(piece, bound, out=buffer), 1, out=bounded[part])
-    return mean, squares, positive, bounded
+        if layer.bound is not None:
+            torch.sum(torch.ge(piece, layer.bound, out=buffer), 1, out=bounded[part])
+        if layer.lower_bound is not None:
+            bounded[part] += torch.sum(torch.le(piece, layer.lower_bound, out=buffer), 1)
+    return maximum, mean, squares, positive, bounded

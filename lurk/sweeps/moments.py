@@ -77,11 +77,16 @@ class ClassMoments:
 
 
 class Distribution:
-    """Over all positions of all images: count, mean, squares, how many are above 0, how many at the bound."""
+    """Over all positions of all images: count, mean, squares, how many are above 0, how many at a bound, and the range.
+
+    The range is that of the value that enters the monotone activation function. Without one it is the unit's own, and
+    its lower end is -inf unless the unit has the same value at all positions of each image.
+    """
 
     def __init__(self, units: int) -> None:
         self.counts = torch.zeros((3, units), dtype=torch.int64)
         self.moments = torch.zeros((2, units), dtype=torch.float64)
+        self.range = torch.tensor([[torch.inf], [-torch.inf]]).repeat(1, units)
 
     def add(self, batch: Batch) -> None:
         """Add every position of every image."""
@@ -90,16 +95,23 @@ class Distribution:
         count = batch.positions * len(batch.images)
         above, bounded = (number.double().sum(0).long() for number in (batch.positive, batch.bounded))
         self._absorb(torch.stack([count, above, bounded]), mean, squares)
+        highest = torch.where(batch.before.isnan(), batch.maximum, batch.before)
+        self._widen(batch.lowest.amin(0), highest.amax(0))
 
     def merge(self, state: State) -> None:
-        """Add stored counts and moments."""
+        """Add stored counts, moments and ranges."""
         counts, moments = torch.from_numpy(state["counts"][:]), torch.from_numpy(state["moments"][:])
         self._absorb(counts.T, moments[:, 0], moments[:, 1])
+        self._widen(*torch.from_numpy(state["range"][:]).T)
+
+    def _widen(self, lowest: Tensor, highest: Tensor) -> None:
+        self.range[0].clamp_(max=lowest)
+        self.range[1].clamp_(min=highest)
 
     def _absorb(self, counts: Tensor, mean: Tensor, squares: Tensor) -> None:
         Moments(self.counts[0], self.moments[0], self.moments[1]).absorb(Moments(counts[0], mean, squares))
         self.counts += counts
 
     def state(self) -> dict[str, Array]:
-        """`counts` int64 (u, 3): all, above 0, at the bound; `moments` float64 (u, 2): mean and squares."""
-        return {"counts": self.counts.T.numpy(), "moments": self.moments.T.numpy()}
+        """`counts` int64 (u, 3): all, above 0, at a bound; `moments` float64 (u, 2); `range` float32 (u, 2)."""
+        return {"counts": self.counts.T.numpy(), "moments": self.moments.T.numpy(), "range": self.range.T.numpy()}

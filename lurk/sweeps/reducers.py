@@ -22,11 +22,16 @@ class Batch:
         images: int64 (n,), position of each image in the image set.
         labels: int64 (n,), class of each image; -1 for none.
         maximum: float32 (n, u), spatial max.
-        position: int32 (n, u), row-major number of the first position that holds the max.
+        position: int32 (n, u), row-major number of the first position that holds the max; behind a monotone activation
+            function, of the first that holds the max of what enters it.
         mean: float64 (n, u), spatial mean.
         squares: float64 (n, u), sum over positions of the squared difference from the spatial mean.
+        before: float32 (n, u), spatial max of the value that enters the monotone activation function; NaN without one.
+        before_mean: float32 (n, u), spatial mean of that value; NaN without one.
+        lowest: float32 (n, u), spatial min of that value; without one the unit's own if it is the same at every
+            position, else -inf.
         positive: float32 (n, u), number of positions above 0.
-        bounded: float32 (n, u), number of positions at the bound of the activation function.
+        bounded: float32 (n, u), number of positions at a bound of the activation function.
         positions: int64 (u,), number of positions of each unit's layer.
         bins: For each layer the sampled values as the sketch counts them: int64 (c, BINS) counts and int32 (c,) tops.
     """
@@ -37,6 +42,9 @@ class Batch:
     position: Tensor
     mean: Tensor
     squares: Tensor
+    before: Tensor
+    before_mean: Tensor
+    lowest: Tensor
     positive: Tensor
     bounded: Tensor
     positions: Tensor

@@ -14,7 +14,10 @@ class Statistics:
     """All running statistics of a sweep; its arrays are called `<reducer>_<array>`."""
 
     def __init__(self, units: int, top: int, classes: int) -> None:
-        self._lists = {"top_max": TopK(units, top, "maximum"), "top_mean": TopK(units, top, "mean")}
+        self._lists = {
+            "top_max": TopK(units, top, "maximum", "before"),
+            "top_mean": TopK(units, top, "mean", "before_mean"),
+        }
         self._reducers: dict[str, Reducer] = {
             **self._lists,
             "classes": ClassMoments(units, classes),

@@ -20,7 +20,7 @@ from lurk.storage.manifest import Manifest
 from lurk.sweeps.sweep_loop import Progress, run_images
 from lurk.sweeps.sweep_options import SweepOptions
 
-METHOD_VERSION = 1
+METHOD_VERSION = 2
 
 
 def run_sweep(
@@ -133,7 +133,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         images=len(images),
         input_shape=plan.input_shape,
         top=options.top,
-        notice="; ".join(part for part in (model.notice, _left_out(plan)) if part),
+        notice="; ".join(part for part in (model.notice, images.notice, _left_out(plan)) if part),
         outputs=model.classes,
         notes=(*model.notes, *images.notes),
     )

@@ -88,7 +88,7 @@ class _Run:
         """Take batch after batch, with a checkpoint now and then."""
         first, last = max(self._done, numbers.start), numbers.stop
         clock, reader = _Clock(), ImageReader(self._model, self._images, self._plan.input_shape, self._pool)
-        with tapped(self._plan, self._measurement.receive) as forward:
+        with tapped(self._plan, self._measurement.receive, self._measurement.receive_before) as forward:
 
             def run_model(images: Tensor) -> None:
                 forward(images.to(place, self._model.dtype, memory_format=_memory_format(place)))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -31,7 +32,7 @@ class Check:
         stored: Score in the index.
         computed: Score computed now, None if the image cannot be read any more.
         agrees: Whether they are equal within 1e-4 of the unit's largest stored score, and the stored position still
-            holds the maximum.
+            holds the maximum; likewise for the value before the activation function, if it is monotone.
         note: What is wrong, in words; empty if they agree.
     """
 
@@ -59,31 +60,51 @@ def verify(model: Model, images: ImageSet, index: Index, units: Sequence[UnitRef
         A check for each stored hit, image by image.
     """
     hits: dict[int, list[tuple[UnitRef, str, Hit]]] = {}
-    scale: dict[UnitRef, float] = {}
+    scales: dict[UnitRef, _Scales] = {}
     for unit in units:
         record = index.unit(unit.layer, unit.unit)
         stored_hits = [("max", hit) for hit in record.hits_max] + [("mean", hit) for hit in record.hits_mean]
-        scale[unit] = max((abs(hit.score) for _, hit in stored_hits), default=0.0)
+        scales[unit] = _Scales.of([hit for _, hit in stored_hits])
         for kind, hit in stored_hits:
             hits.setdefault(hit.image, []).append((unit, kind, hit))
     expression = dict(index.manifest.provenance.parameters)["layers"]
     plan = model.plan(None if expression is None else str(expression))
     numbers = {layer.name: number for number, layer in enumerate(plan.layers)}
     maps: dict[int, Tensor] = {}
+    before: dict[int, Tensor] = {}
     wanted = {numbers[unit.layer] for unit in units}
 
-    def receive(number: int, activation: Tensor) -> None:
+    def keep(kept: dict[int, Tensor], number: int, values: Tensor) -> None:
         if number in wanted:
-            maps[number] = activation[0].detach().cpu().clone()
+            kept[number] = values[0].detach().double().cpu()
 
-    with torch.inference_mode(), tapped(plan, receive) as forward:
+    with torch.inference_mode(), tapped(plan, partial(keep, maps), partial(keep, before)) as forward:
         for image, stored in sorted(hits.items()):
             problem = _run(model, images, stored[0][2], forward)
             for unit, kind, hit in stored:
                 if problem:
                     yield Check(unit.layer, unit.unit, kind, image, hit.path, hit.score, None, False, problem)
                 else:
-                    yield _compare(unit, kind, hit, maps[numbers[unit.layer]][unit.unit], scale[unit])
+                    number = numbers[unit.layer]
+                    values = maps[number][unit.unit], before.get(number, maps[number])[unit.unit]
+                    yield _compare(unit, kind, hit, values, scales[unit])
+
+
+@dataclass(frozen=True)
+class _Scales:
+    """The largest magnitudes of a unit's stored scores, and of its values before the activation function."""
+
+    score: float
+    before: float
+
+    @classmethod
+    def of(cls, hits: Sequence[Hit]) -> "_Scales":
+        scores = [abs(hit.score) for hit in hits]
+        return cls(max(scores, default=0.0), max((abs(_before(hit)) for hit in hits), default=0.0))
+
+
+def _before(hit: Hit) -> float:
+    return hit.score if hit.before is None else hit.before
 
 
 def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], object]) -> str:
@@ -99,14 +120,16 @@ def _run(model: Model, images: ImageSet, hit: Hit, forward: Callable[[Tensor], o
     return ""
 
 
-def _compare(unit: UnitRef, kind: str, hit: Hit, activation: Tensor, scale: float) -> Check:
-    allowed = TOLERANCE * max(scale, abs(hit.score))
-    value = activation.double()
-    computed = float(value.max() if kind == "max" else value.mean())
-    at_position = float(value[hit.row, hit.col])
+def _compare(unit: UnitRef, kind: str, hit: Hit, values: tuple[Tensor, Tensor], scales: _Scales) -> Check:
+    """Compare a hit with the unit's values and with what they were before, both float64 (rows, columns)."""
+    score, before = (float(value.max() if kind == "max" else value.mean()) for value in values)
+    highest, there = float(values[1].max()), float(values[1][hit.row, hit.col])
+    allowed = TOLERANCE * max(scales.before, abs(_before(hit)))
     note = ""
-    if abs(computed - hit.score) > allowed:
-        note = f"stored {hit.score:.6g}, computed {computed:.6g}"
-    elif float(value.max()) - at_position > allowed:
+    if abs(score - hit.score) > TOLERANCE * max(scales.score, abs(hit.score)):
+        note = f"stored {hit.score:.6g}, computed {score:.6g}"
+    elif abs(before - _before(hit)) > allowed:
+        note = f"stored {_before(hit):.6g} before the activation function, computed {before:.6g}"
+    elif highest - there > allowed:
         note = f"the maximum is not at row {hit.row}, column {hit.col}"
-    return Check(unit.layer, unit.unit, kind, hit.image, hit.path, hit.score, computed, not note, note)
+    return Check(unit.layer, unit.unit, kind, hit.image, hit.path, hit.score, score, not note, note)

@@ -122,6 +122,7 @@ def image_set(settings: Settings) -> ImageSet:
         settings.data,
         classes=settings.classes,
         label_column=settings.label_column,
+        sample_range=settings.sample_range,
         sample=settings.sample,
         cache=settings.cache,
     )

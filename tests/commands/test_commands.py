@@ -62,3 +62,14 @@ def test_help_explains_every_option_in_a_line(capsys):
 def test_without_a_command_it_is_serve(arguments, capsys):
     assert main(["--host", "0.0.0.0", *arguments]) == 2
     assert "ssh -L" in capsys.readouterr().err
+
+
+def test_what_was_understood_is_printed_and_kept(arguments, tmp_path, capsys):
+    rows = "".join(f"class{number % 2}/{number}.png,{number % 2}\n" for number in range(4))
+    (tmp_path / "images" / "list.csv").write_text(f"imgpath,diagnosis\n{rows}")
+    assert main(["sweep", *arguments, "--data", str(tmp_path / "images" / "list.csv")]) == 0
+    err = capsys.readouterr().err
+    (folder,) = (tmp_path / "cache" / "index").iterdir()
+    notes = read_manifest(folder).notes
+    assert any("diagnosis" in note for note in notes)
+    assert all(f"lurk: {note}\n" in err for note in notes)

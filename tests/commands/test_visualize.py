@@ -24,6 +24,7 @@ def test_pictures_come_with_their_provenance(arguments, tmp_path, capsys):
             assert (picture.format, picture.size) == ("PNG", (8, 8))
         assert record["method"] == "gradient_ascent"
         assert record["parameters"]["steps"] == 3
+        assert record["name"] == f"unit {record['unit']}"
         assert len(record["weight_hash"]) == 64
         assert record["reached_max"] >= record["reached_mean"]
         assert record["percentile"] is None

@@ -60,6 +60,14 @@ ACTIVATIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "tanh gelu by hand": lambda x: 0.5 * x * (1 + torch.tanh(0.7979 * (x + 0.044715 * x**3))),
     "hardswish by hand": lambda x: x * functional.relu6(x + 3) / 6,
     "leaky": lambda x: functional.leaky_relu(x, 0.1),
+    "hardsigmoid by hand": lambda x: functional.relu6(x + 3) / 6,
+    "hardsigmoid by hand, another way": lambda x: (x / 6 + 0.5).clamp(0, 1),
+    "shifted": lambda x: functional.relu(x + 1),
+    "cut twice": lambda x: functional.relu(x).clamp(max=0.3),
+    "cut in place": lambda x: functional.relu(x).clamp_(max=0.3),
+    "by a comparison": lambda x: torch.where(x > 0, x, 0.1 * x),
+    "by a mask": lambda x: x * (x > 0),
+    "by a filled mask": lambda x: x.masked_fill(x < 0, 0.0),
     "dropout first": lambda x: functional.relu(functional.dropout(x, 0.5, False)),
     "made on the fly": lambda x: nn.ELU(0.5)(x),  # noqa: PLW0108 - made anew in each call
 }
@@ -84,7 +92,6 @@ STOPS: dict[str, Callable[[Tensor], Tensor]] = {
     "scaling": lambda x: x * 2,
     "two users": lambda x: functional.relu(x) + x.flip(0).flip(0),
     "pooling": lambda x: functional.relu(functional.max_pool2d(x, 2, 1, 1)),
-    "shifting": lambda x: functional.relu(x + 1),
     "a weight": lambda x: functional.relu(x * torch.ones(4, 1, 1, requires_grad=True)),
     "softmax": lambda x: x.softmax(1),
 }
@@ -105,11 +112,3 @@ def test_only_one_activation_is_followed() -> None:
     seen, _ = activations(find_layers(module, (3, 9, 9)), image)
     with torch.no_grad():
         torch.testing.assert_close(seen["conv"], module.conv(image).relu())
-
-
-@pytest.mark.parametrize(
-    ("follow", "bound"),
-    [(functional.relu6, 6.0), (functional.relu, None), (torch.sigmoid, 1.0), (lambda x: x.clamp(0, 2), 2.0)],
-)
-def test_bound_of_the_activation(follow: Callable[[Tensor], Tensor], bound: float | None) -> None:
-    assert find_layers(OneConv(follow), (3, 8, 8)).layers[0].bound == bound

@@ -101,7 +101,7 @@ def test_two_calls_of_a_module_are_two_layers() -> None:
     with torch.no_grad():
         one = functional.relu(module.first(image))
         two = functional.relu(module.conv(one))
-        three = module.conv(two)
+        three = functional.relu(module.conv(two) + 1)
     assert list(seen) == ["first", "conv", "conv:2"]
     torch.testing.assert_close(seen["conv"], two)
     torch.testing.assert_close(seen["conv:2"], three)

@@ -45,9 +45,10 @@ def test_wide_samples_are_scaled_by_their_range(tmp_path, top, kind):
     assert np.array_equal(pixels(tmp_path / "a.tif")[:, :, 2], np.arange(16).reshape(4, 4) * 17)
 
 
-def test_float_samples_of_any_other_range_are_stretched(tmp_path):
-    Image.fromarray((RAMP * 30 - 20).astype(np.float32)).save(tmp_path / "a.tif")
-    assert np.array_equal(pixels(tmp_path / "a.tif")[:, :, 1], np.arange(16).reshape(4, 4) * 17)
+def test_float_samples_of_any_other_range_are_between_powers_of_two(tmp_path):
+    Image.fromarray(np.array([[-20.5, 10], [-32, 16], [-8, 0]], np.float32)).save(tmp_path / "a.tif")
+    expected = [[(32 - 20.5) / 48, 42 / 48], [0, 1], [24 / 48, 32 / 48]]
+    assert pixels(tmp_path / "a.tif")[:, :, 1].tolist() == np.rint(np.array(expected) * 255).tolist()
 
 
 def test_nan_samples_are_black_and_nothing_but_nan_is_a_reason(tmp_path):
@@ -135,6 +136,38 @@ def test_an_animation_is_its_first_frame(tmp_path):
     frames = [Image.new("RGB", (5, 5), colour) for colour in ((255, 0, 0), (0, 255, 0))]
     frames[0].save(tmp_path / "a.gif", save_all=True, append_images=frames[1:])
     assert pixels(tmp_path / "a.gif")[0, 0].tolist() == [255, 0, 0]
+
+
+NETPBM = {
+    "bitmap.pbm": (b"P1\n# a comment\n2 1\n1 0\n", [[[0] * 3, [255] * 3]]),
+    "bitmap, binary.pbm": (b"P4\n2 1\n\x80", [[[0] * 3, [255] * 3]]),
+    "grey.pgm": (b"P2\n2 1\n255\n7 250\n", [[[7] * 3, [250] * 3]]),
+    "grey, binary.pgm": (b"P5 2 1 255\n\x07\xfa", [[[7] * 3, [250] * 3]]),
+    "grey, 4 levels.pgm": (b"P2\n2 1\n3\n1 3\n", [[[85] * 3, [255] * 3]]),
+    "grey, 12 bits.pgm": (b"P5\n2 1\n4095\n" + bytes([0x08, 0x00, 0x0F, 0xFF]), [[[128] * 3, [255] * 3]]),
+    "colour.ppm": (b"P3\n1 1\n255\n1 2 3\n", [[[1, 2, 3]]]),
+    "colour, binary.ppm": (b"P6\n1 1\n255\n\x01\x02\x03", [[[1, 2, 3]]]),
+    "colour.pnm": (b"P6\n1 1\n255\n\x01\x02\x03", [[[1, 2, 3]]]),
+    "no extension": (b"P6\n1 1\n255\n\x01\x02\x03", [[[1, 2, 3]]]),
+    "another extension.jpg": (b"P6\n1 1\n255\n\x01\x02\x03", [[[1, 2, 3]]]),
+    "float.pfm": (b"Pf\n2 1\n-1.0\n" + struct.pack("<ff", 0.2, 1.0), [[[51] * 3, [255] * 3]]),
+}
+
+
+@pytest.mark.parametrize("name", NETPBM)
+def test_netpbm_is_read_by_its_content(tmp_path, name):
+    content, expected = NETPBM[name]
+    (tmp_path / name).write_bytes(content)
+    assert pixels(tmp_path / name).tolist() == expected
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "BMP", "GIF", "PCX", "SGI", "PPM"])
+@pytest.mark.parametrize("name", ["a", "a.jpg", "a.dcm", "a.png"])
+def test_a_format_is_known_by_its_content_not_by_its_name(tmp_path, photo, kind, name):
+    with Image.open(photo) as opened:
+        picture = opened.quantize(64) if kind == "GIF" else opened.copy()
+    picture.save(tmp_path / name, kind)
+    assert np.array_equal(pixels(tmp_path / name), np.asarray(picture.convert("RGB")))
 
 
 def png(width: int, height: int, data: bytes) -> bytes:

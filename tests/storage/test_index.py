@@ -80,7 +80,32 @@ def test_distribution_and_states(toy_index):
     assert record.fraction_positive == pytest.approx(7 / 16)
     assert [toy_index.unit("conv", unit).state for unit in range(3)] == ["ok", "dead", "saturated"]
     assert toy_index.states("conv") == ["ok", "dead", "saturated"]
-    assert toy_index.unit("fc", 0).state == "always_on"
+    assert toy_index.unit("fc", 0).fraction_positive == 1
+    assert toy_index.unit("fc", 0).state == "ok"
+
+
+def test_tied_hits_are_in_the_order_of_what_was_before(toy_index):
+    hits = toy_index.unit("conv", 2).hits_max
+    assert [hit.score for hit in hits] == [6, 6, 6, 6]
+    assert [hit.image for hit in hits] == [5, 4, 3, 2]
+    assert [hit.before for hit in hits] == pytest.approx([6.5, 6.4, 6.3, 6.2])
+    assert [hit.before for hit in toy_index.unit("conv", 2).hits_mean] == pytest.approx([3.25, 3.2, 3.15, 3.1])
+    assert [hit.before for hit in toy_index.unit("fc", 0).hits_max] == [None] * 4
+
+
+def test_a_constant_unit_has_no_lists(tmp_path):
+    statistics, _ = make_statistics()
+    state = statistics.state()
+    state["distribution_range"][2] = state["distribution_range"][3] = 2.5
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        writer.finish(state, done=6, skipped=())
+        index = Index(writer.folder)
+    assert [index.unit("conv", 2).state, index.unit("fc", 0).state] == ["constant", "constant"]
+    assert index.states("conv") == ["ok", "dead", "constant"]
+    assert index.unit("conv", 2).hits_max == index.unit("conv", 2).hits_mean == ()
+    assert index.unit("conv", 2).quantiles[1.0] == 6
+    assert index.best("conv").image.tolist()[2] == -1
+    assert index.best("conv").image.tolist()[1] >= 0
 
 
 def test_quantiles_end_at_the_best_score(toy_index):
@@ -176,7 +201,10 @@ def test_a_finished_index_keeps_of_its_last_checkpoint_what_gives_the_best_hits(
         before = Index(writer.folder).open_all().before()
         assert before.best("conv").image.tolist() == best.image.tolist()
         kept = {file.stem for file in (writer.folder / "generation-000001").iterdir()}
-    assert kept == {"top_max_image", "top_max_score", "top_max_position"}
+    assert kept == {
+        *("top_max_image", "top_max_score", "top_max_before", "top_max_position"),
+        *("distribution_counts", "distribution_moments", "distribution_range"),
+    }
 
 
 def test_two_writers_of_one_index_are_refused(tmp_path):

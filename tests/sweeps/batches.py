@@ -9,9 +9,10 @@ from lurk.sweeps.sketch import bin_values
 POSITIONS = 4
 
 
-def make_batch(scores: Tensor, images: Tensor, labels: Tensor | None = None) -> Batch:
+def make_batch(scores: Tensor, images: Tensor, labels: Tensor | None = None, *, before: Tensor | None = None) -> Batch:
     """A batch whose spatial max is `scores` (n, u); the mean is a third of it, the squares are scores squared."""
     n, units = scores.shape
+    before = torch.full((n, units), torch.nan) if before is None else before.float()
     return Batch(
         images=images,
         labels=torch.zeros(n, dtype=torch.int64) if labels is None else labels,
@@ -19,6 +20,9 @@ def make_batch(scores: Tensor, images: Tensor, labels: Tensor | None = None) -> 
         position=(torch.arange(n * units, dtype=torch.int32) % 7).view(n, units),
         mean=scores.double() / 3,
         squares=scores.double() ** 2,
+        before=before,
+        before_mean=before / 3,
+        lowest=torch.where(before.isnan(), -torch.inf, before - 1),
         positive=(scores > 0).float() * 2,
         bounded=(scores > 1).float(),
         positions=torch.full((units,), POSITIONS, dtype=torch.int64),
@@ -38,6 +42,9 @@ def batch_of_positions(activations: Tensor, labels: Tensor) -> Batch:
         position=position.int(),
         mean=mean,
         squares=((precise - mean[:, None]) ** 2).sum(1),
+        before=torch.full_like(maximum, torch.nan),
+        before_mean=torch.full_like(maximum, torch.nan),
+        lowest=activations.float().amin(1),
         positive=(activations > 0).float().sum(1),
         bounded=(activations >= 6).float().sum(1),
         positions=torch.full(activations.shape[2:], activations.shape[1], dtype=torch.int64),

@@ -58,6 +58,9 @@ def test_every_figure_of_a_batch_equals_numpys(kind, chunk, monkeypatch):
         np.testing.assert_allclose(batch.squares[:, units], expected, rtol=1e-9, atol=1e-20)
         assert np.array_equal(batch.positive[:, units].numpy(), (rows > 0).sum(2))
         assert np.array_equal(batch.bounded[:, units].numpy(), (rows >= (layer.bound or math.inf)).sum(2))
+        assert batch.before[:, units].isnan().all()
+        flat = rows.max(2) == rows.min(2)
+        assert np.array_equal(batch.lowest[:, units].numpy(), np.where(flat, rows.max(2), -math.inf).astype(np.float32))
     assert [int(counts.sum(1)[0]) for counts, _ in batch.bins] == [100, 5]
 
 
@@ -70,3 +73,42 @@ def test_an_image_with_nan_or_infinity_is_named_with_its_first_layer():
 def test_a_layer_that_did_not_run_is_named():
     with pytest.raises(ModelError, match="layer fc does not run on every image"):
         measured(activations("signed")[:1]).batch(torch.zeros(5, dtype=torch.int64))
+
+
+SIGMOID = (LayerInfo("conv", "Conv2d", 3, (3, 4, 5), (3, 3), (1, 1), "post", grid=(4, 5), bound=1.0, lower_bound=0.0),)
+
+
+@pytest.mark.parametrize("chunk", [1, 50, 1 << 18])
+@pytest.mark.parametrize("spread", [1.0, 400.0])
+def test_the_value_before_the_activation_gives_position_and_range(spread, chunk, monkeypatch):
+    monkeypatch.setattr(measurement, "CHUNK", chunk)
+    before = spread * torch.randn(5, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    found = Measurement(SIGMOID, 5)
+    found.begin(IMAGES)
+    value = before.clone()
+    found.receive_before(0, value)
+    found.receive(0, value.sigmoid_())
+    batch = found.batch(torch.zeros(5, dtype=torch.int64))
+    rows, scores = before.flatten(2).numpy(), before.sigmoid().flatten(2).numpy()
+    assert np.array_equal(batch.before.numpy(), rows.max(2))
+    assert np.array_equal(batch.position.numpy(), rows.argmax(2))
+    assert np.array_equal(batch.lowest.numpy(), rows.min(2))
+    np.testing.assert_allclose(batch.before_mean, rows.mean(2), rtol=1e-4, atol=1e-6 * spread)
+    assert np.array_equal(batch.maximum.numpy(), scores.max(2))
+    assert np.array_equal(batch.bounded.numpy(), ((scores >= 1) | (scores <= 0)).sum(2))
+    assert (batch.bounded > 0).any() == (spread > 100)
+
+
+def test_infinity_and_nan_before_a_finite_score_are_ranked_as_highest_and_lowest():
+    before = torch.zeros(1, 3, 4, 5)
+    before[0, 0, 1, 2], before[0, 1, 0, 0], before[0, 2] = math.inf, math.nan, -math.inf
+    found = Measurement(SIGMOID, 1)
+    found.begin(torch.tensor([0]))
+    found.receive_before(0, before)
+    found.receive(0, torch.full_like(before, 0.5))
+    assert found.unusable() == {}
+    batch = found.batch(torch.zeros(1, dtype=torch.int64))
+    largest = torch.finfo(torch.float32).max
+    assert batch.before.tolist() == [[largest, 0.0, -largest]]
+    assert batch.position.tolist() == [[7, 1, 0]]
+    assert torch.isfinite(batch.before_mean).all()

@@ -12,7 +12,7 @@ from tests.sweeps.batches import make_batch
 
 UNITS, CLASSES = 25, 6
 REDUCERS = {
-    "top_k": lambda: TopK(UNITS, 9, "mean"),
+    "top_k": lambda: TopK(UNITS, 9, "mean", "before_mean"),
     "classes": lambda: ClassMoments(UNITS, CLASSES),
     "distribution": lambda: Distribution(UNITS),
     "sketch": lambda: Sketch(UNITS),
@@ -22,17 +22,25 @@ every_reducer = pytest.mark.parametrize("make", REDUCERS.values(), ids=REDUCERS)
 
 
 def image_set(n=200):
-    """Scores of magnitudes from 1e-8 to 1e8, images in any order, the labels of six classes."""
+    """Values of magnitudes from 1e-8 to 1e8, images in any order, the labels of six classes."""
     generator = torch.Generator().manual_seed(5)
     scores = torch.randn(n, UNITS, generator=generator) * 10 ** torch.linspace(-8, 8, UNITS)
     return scores, torch.randperm(n, generator=generator), torch.randint(0, CLASSES, (n,), generator=generator)
+
+
+def bounded_batch(values, images, labels):
+    """A batch in which half of the units end in a function with the bounds 0 and 1, so that many scores are tied."""
+    before, scores = values.clone(), values.clone()
+    scores[:, ::2].clamp_(0, 1)
+    before[:, 1::2] = torch.nan
+    return make_batch(scores, images, labels, before=before)
 
 
 def fed(make, scores, images, labels, rows):
     """A reducer that has seen some rows of an image set in batches of 8, the last one shorter."""
     reducer = make()
     for part in rows.split(8):
-        reducer.add(make_batch(scores[part], images[part], labels[part]))
+        reducer.add(bounded_batch(scores[part], images[part], labels[part]))
     return reducer
 
 
@@ -70,7 +78,7 @@ def test_a_stored_state_goes_on_as_if_never_stored(make):
     assert_equal(resumed.state(), undisturbed.state())
     rest = torch.arange(96, 200)
     for reducer in (undisturbed, resumed):
-        reducer.add(make_batch(given[0][rest], given[1][rest], given[2][rest]))
+        reducer.add(bounded_batch(given[0][rest], given[1][rest], given[2][rest]))
     assert_equal(resumed.state(), undisturbed.state())
 
 

@@ -134,7 +134,10 @@ def test_shards_merged_in_any_order_give_the_same_statistics(model, folder):
     def swept(batches):
         measurement = Measurement(plan.layers, 60)
         statistics = Statistics(measurement.units, 9, 3)
-        with torch.inference_mode(), lurk.graph.hooks.tapped(plan, measurement.receive) as forward:
+        with (
+            torch.inference_mode(),
+            lurk.graph.hooks.tapped(plan, measurement.receive, measurement.receive_before) as forward,
+        ):
             for numbers in batches:
                 measurement.begin(numbers)
                 forward(tensors[numbers])
@@ -359,3 +362,102 @@ def test_a_folder_and_a_dataset_can_be_given_as_they_are(model, folder, tmp_path
     assert lurk.sweep(model, str(folder), cache=tmp_path / "cache").manifest.images == 60
     data = [(torch.rand(3, 16, 16), i % 2) for i in range(10)]
     assert lurk.sweep(model, data, cache=tmp_path / "cache").manifest.images == 10
+
+
+class Bounded(nn.Module):
+    """Layers at a bound for most images: of ReLU6 in place, of a rectifier and of tanh; two units are constant."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.six, self.act = nn.Conv2d(3, 4, 3, stride=2), nn.ReLU6(inplace=True)
+        self.off, self.tanh, self.swish = nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1), nn.Conv2d(4, 4, 1)
+        self.fc = nn.Linear(4, 4)
+        with torch.no_grad():
+            self.six.weight *= torch.tensor([8.0, 32.0, 8.0, 8.0]).view(4, 1, 1, 1)
+            self.six.bias[:3] = torch.tensor([20.0, 8.0, -30.0])
+            self.off.bias[:] = -40.0
+            self.tanh.weight *= 20
+            for layer in (self.six, self.fc):
+                layer.weight[3], layer.bias[3] = 0, 1.5
+
+    def values(self, x):
+        """What enters the activation function of each layer, and what it gives."""
+        six = self.six(x)
+        y = six.clamp(0, 6)
+        off, tanh, swish = self.off(y), self.tanh(y), self.swish(y)
+        fc = self.fc(torch.tanh(tanh).mean((2, 3)))
+        return {
+            "six": (six, six.clamp(0, 6)),
+            "off": (off, off.clamp(min=0)),
+            "tanh": (tanh, tanh.tanh()),
+            "swish": (None, swish * swish.sigmoid()),
+            "fc": (None, fc[:, :, None, None]),
+        }
+
+    def forward(self, x):
+        y = self.act(self.six(x))
+        off = torch.relu_(self.off(y))
+        swish = nn.functional.silu(self.swish(y))
+        return self.fc(torch.tanh(self.tanh(y)).mean((2, 3))) + 0 * (off.sum() + swish.sum())
+
+
+@pytest.fixture
+def bounded() -> lurk.Model:
+    torch.manual_seed(0)
+    return lurk.load_model(Bounded(), preprocess=to_tensor, name="bounded")
+
+
+def reference(bounded, images, layer, unit, summary):
+    """Every image's (score, value before, image, position), best first, from a plain loop and a full sort."""
+    found = []
+    for number in range(len(images)):
+        with torch.no_grad():
+            before, score = bounded.module.values(bounded.preprocess(images.read(number))[None])[layer]
+        mine = score[0, unit]
+        entering = mine if before is None else before[0, unit]
+        value = None if before is None else summary(entering).item()
+        found.append((summary(mine).float().item(), value, number, int(entering.argmax())))
+    return sorted(found, key=lambda hit: (-hit[0], -(hit[1] or 0), hit[2]))
+
+
+@pytest.mark.parametrize("layer", ["six", "off", "tanh", "swish", "fc"])
+def test_lists_are_in_the_order_of_what_enters_a_monotone_activation(layer, bounded, folder, tmp_path):
+    images = lurk.load_images(folder)
+    index = lurk.sweep(bounded, images, cache=tmp_path / "cache", batch_size=1, top=12)
+    for unit in range(4):
+        record = index.unit(layer, unit)
+        if unit == 3 and layer in ("six", "fc"):
+            assert (record.state, record.hits_max, record.hits_mean) == ("constant", (), ())
+            continue
+        for hits, summary in ((record.hits_max, torch.max), (record.hits_mean, lambda x: x.double().mean())):
+            expected = reference(bounded, images, layer, unit, summary)
+            assert [hit.image for hit in hits] == [image for _, _, image, _ in expected[:12]]
+            for hit, (score, before, _, position) in zip(hits, expected, strict=False):
+                assert hit.score == pytest.approx(score, rel=1e-6)
+                assert hit.before == (None if before is None else pytest.approx(before, rel=1e-5))
+                assert divmod(position, index.layer(layer).grid[1]) == (hit.row, hit.col)
+
+
+def test_units_at_a_bound_or_never_active_are_told_apart_by_what_was_before(bounded, folder, tmp_path):
+    index = lurk.sweep(bounded, lurk.load_images(folder), cache=tmp_path / "cache")
+    assert index.states("six") == ["always_on", "saturated", "dead", "constant"]
+    assert set(index.states("off")) == {"dead"}
+    assert "dead" not in index.states("tanh") + index.states("swish") + index.states("fc")
+    for layer, unit, score in (("six", 0, 6), ("six", 1, 6), ("six", 2, 0)):
+        hits = index.unit(layer, unit).hits_max
+        assert [hit.score for hit in hits] == [score] * 9
+        assert len({hit.before for hit in hits}) == 9
+        assert [hit.before for hit in hits] == sorted((hit.before for hit in hits), reverse=True)
+    assert [index.layer(name).class_scores for name in ("six", "fc")] == [
+        False,
+        False,
+    ]  # a sum with other layers follows
+
+
+def test_ties_are_broken_alike_however_the_images_are_cut(bounded, folder, tmp_path):
+    images = lurk.load_images(folder)
+    whole = lurk.sweep(bounded, images, cache=tmp_path / "whole", batch_size=5)
+    for stop in (5, 35):
+        with pytest.raises(Cancelled):
+            lurk.sweep(bounded, images, cache=tmp_path / "stopped", batch_size=5, progress=StopAt(stop))
+    assert_identical(whole, lurk.sweep(bounded, images, cache=tmp_path / "stopped", batch_size=5))

@@ -60,7 +60,8 @@ class Target:
             reached: What the forward pass computed.
 
         Returns:
-            float (n, values), with the graph of its gradients. Of equal maxima the first one, row by row.
+            float (n, values), with the graph of its gradients. The maximum is where the value that enters the unit's
+            monotone activation function is highest, if it has one; of equal maxima it is the first one, row by row.
 
         Raises:
             LurkError: There is no such unit, position or class.
@@ -73,7 +74,8 @@ class Target:
         if self.where == "map":
             return values.flatten(1)
         if self.where == "maximum":
-            return values.flatten(1).gather(1, values.flatten(1).argmax(1, keepdim=True))
+            highest = reached.before(self.layer)[:, self.unit].flatten(1).argmax(1, keepdim=True)
+            return values.flatten(1).gather(1, highest)
         rows, cols = values.shape[1:]
         if not (0 <= self.row < rows and 0 <= self.col < cols):
             raise LurkError(
@@ -134,11 +136,12 @@ def locate_maximum(plan: Plan, target: Target, image: Tensor) -> Target:
         image: float (c, h, w), preprocessed.
 
     Returns:
-        The position; of equal values the first one, row by row. Any other target is returned as it is.
+        The position where the value that enters the unit's monotone activation function is highest, if it has one, as
+        in a sweep; of equal values the first one, row by row. Any other target is returned as it is.
     """
     if target.where != "maximum":
         return target
     with partial_forward(plan, [target.layer]) as reach, torch.no_grad():
-        values = _channel(reach(image[None])[target.layer], target.unit, f"layer {target.layer}: unit")[0]
+        values = _channel(reach(image[None]).before(target.layer), target.unit, f"layer {target.layer}: unit")[0]
         row, col = divmod(int(values.flatten().argmax()), values.shape[1])
     return replace(target, where="position", row=row, col=col)

@@ -23,6 +23,7 @@ from lurk.web.ui.panels import (
     header,
     layers,
     not_found,
+    notes,
     skipped_images,
     unit_modal,
 )
@@ -138,7 +139,8 @@ def layout(service: Service) -> Component:
         dcc.Store(id=ids.SERIAL, data=0),
         dcc.Store(id=ids.TICK, data=0),
     ]
-    study = html.Div([layers.layout(), grid.layout()], id=ids.STUDY_PAGE, className="study", hidden=True)
+    left = html.Div([layers.layout(), notes.layout()], className="left")
+    study = html.Div([left, grid.layout()], id=ids.STUDY_PAGE, className="study", hidden=True)
     main = html.Main(
         [
             html.Div(id=ids.MESSAGE, hidden=True),

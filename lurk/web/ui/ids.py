@@ -35,6 +35,7 @@ LAYER_CHOICE = "layer-choice"
 LAYER_SLIDER = "layer-slider"
 LAYER_PREVIEW = "layer-preview"
 LAYER_FACTS = "layer-facts"
+NOTES = "notes"
 
 GRID = "grid"
 GRID_SORT = "grid-sort"

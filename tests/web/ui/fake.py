@@ -101,6 +101,7 @@ class FakeService:
     is_ready: bool = True
     message: str = ""
     stale: str = ""
+    notes: tuple[str, ...] = ()
     label: str = ""
     rate: float | None = None
     workers: int = 1
@@ -122,6 +123,7 @@ class FakeService:
                 *((self.total, len(LAYERS), 1234, 1764000000.0) if self.is_ready else ()),
                 *(("shorter side to 256, mean (0.4980392156862745)", "ab" * 32) if self.is_ready else ()),
                 *((sprite_url("fake", 0, 0, "1"), 16) if self.is_ready else ()),
+                notes=self.notes,
             )
             for name in self.names
         ]

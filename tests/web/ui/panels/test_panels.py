@@ -17,6 +17,7 @@ from lurk.web.ui.panels import (
     jobs,
     layers,
     not_found,
+    notes,
     skipped_images,
     studies,
     top_images,
@@ -56,7 +57,7 @@ def figure(component) -> dict:
 
 
 def test_the_tables_hold_every_panel():
-    assert set(PANELS) == {"grid", "header", "jobs", "layers", "missing", "skipped", "studies", "unit"}
+    assert set(PANELS) == {"grid", "header", "jobs", "layers", "missing", "notes", "skipped", "studies", "unit"}
     assert set(SECTIONS) == {"bars", "distribution", "hits", "wants"}
 
 
@@ -94,6 +95,14 @@ def test_hits_outline_the_patch_in_the_view():
     assert f'"left": "{first["outline"][0]:.3%}"' in drawn
     assert first["patch_url"] in drawn
     assert f"row {first['row']}, column {first['col']}" in drawn
+
+
+def test_what_was_understood_is_listed_and_left_out_where_there_is_nothing():
+    said = ("took `ema`, 214 of 214 tensors", "column 2 'diagnosis' as class: 7 classes")
+    drawn = notes.notes(FakeService(notes=said), "resnet18-birds", True)
+    assert leaves(drawn) == ["What was understood", *said]
+    assert notes.notes(FakeService(), "resnet18-birds", True) is None
+    assert notes.notes(FakeService(), None, False) is None
 
 
 def test_every_hit_has_room_for_the_map_of_its_image():
