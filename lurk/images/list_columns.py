@@ -30,8 +30,6 @@ LABEL_WORDS = frozenset(
         "categories",
         "target",
         "targets",
-        "y",
-        "gt",
         "truth",
         "groundtruth",
         "diagnosis",
@@ -42,6 +40,7 @@ LABEL_WORDS = frozenset(
     ]
 )
 QUALIFIERS = frozenset(["id", "ids", "idx", "index", "name", "names", "number", "num", "no", "code", "text"])
+QUOTE = "; or put a class of several words into quotes"
 SPLIT_WORDS = frozenset(["split", "subset", "partition", "fold", "usage"])
 SPLITS = frozenset(["train", "training", "val", "valid", "validation", "test", "testing", "dev", "eval"])
 COUNT_WORDS = frozenset(("index", "idx", "no", "nr", "number", "row", "unnamed"))
@@ -102,7 +101,8 @@ def read_columns(file: Path, rows: Sequence[Row], finder: FileFinder) -> Columns
                 f"{rows[count - 1].number}; put cells that hold the separator into quotes"
             )
         titles = ("", *titles[:-1])  # the column of paths has no title
-    return Columns(tuple(rows[count:]), tuple(titles), path, file)
+    kept = tuple(row for row in rows[count:] if not any(titles) or row.cells != rows[count - 1].cells)
+    return Columns(kept, tuple(titles), path, file)
 
 
 def _path_column(file: Path, rows: Sequence[Row], finder: FileFinder) -> int:
@@ -168,7 +168,7 @@ def choose_label(columns: Columns, wanted: str | None) -> tuple[int | None, int 
             return candidates[0], None
         if candidates:
             choices = ", ".join(_choice(columns, column) for column in candidates[:SHOWN])
-            more = ", …" if len(candidates) > SHOWN else ""
+            more = ", …" if len(candidates) > SHOWN else "" if any(columns.titles) else QUOTE
             raise ImagesError(
                 f"--data {str(columns.file)!r}: which column is the class? Say --label-column NAME or NUMBER: "
                 f"{choices}{more}"
@@ -190,12 +190,17 @@ def _choice(columns: Columns, column: int) -> str:
 def _wanted(columns: Columns, wanted: str) -> int:
     titles = list(columns.titles)
     folded = [title.casefold() for title in titles]
+    found = None
     if wanted in titles:
-        return titles.index(wanted)
-    if folded.count(wanted.casefold()) == 1:
-        return folded.index(wanted.casefold())
-    if wanted.isdecimal() and 1 <= int(wanted) <= len(titles):
-        return int(wanted) - 1
+        found = titles.index(wanted)
+    elif folded.count(wanted.casefold()) == 1:
+        found = folded.index(wanted.casefold())
+    elif wanted.isdecimal() and 1 <= int(wanted) <= len(titles):
+        found = int(wanted) - 1
+    if found == columns.path:
+        raise ImagesError(f"--label-column {wanted!r}: that column of {str(columns.file)!r} holds the paths")
+    if found is not None:
+        return found
     known = ", ".join(f"{n} {title!r}" if title else str(n) for n, title in enumerate(titles, 1))
     raise ImagesError(f"--label-column {wanted!r}: {str(columns.file)!r} has no such column; it has {known}")
 
@@ -226,7 +231,8 @@ def _number_and_name(columns: Columns, pair: Sequence[int]) -> tuple[int, int] |
     for number, name in (pair, pair[::-1]):
         both = set(zip(columns.cells(number), columns.cells(name), strict=True))
         numbers, names = {cell for cell, _ in both}, {cell for _, cell in both}
-        if len(both) == len(numbers) == len(names) and all(map(WHOLE.fullmatch, numbers)):
+        is_text = not any(cell in NO_CLASS or NUMBER.fullmatch(cell) for cell in names)
+        if is_text and len(both) == len(numbers) == len(names) and all(map(WHOLE.fullmatch, numbers)):
             return number, name
     return None
 

@@ -35,7 +35,7 @@ class FileFinder:
         self.folder = folder
         self._reach = NEAREST
         self._leading: tuple[str, ...] = ()
-        self._listings: dict[str, dict[str, list[str]]] = {}
+        self._listings: dict[tuple[int, str], dict[str, list[str]]] = {}
 
     @cached_property
     def _rings(self) -> list[list[str]]:
@@ -83,14 +83,14 @@ class FileFinder:
         is_odd = not text.strip() or "\0" in text or len(text) > LONGEST
         if is_odd or parts[: len(self._leading)] != self._leading or len(rest) < (2 if self._leading else 1):
             return ()
-        path = "/".join(rest).replace("//", "/", 1)
-        for ring in self._rings[: self._reach]:
-            for is_exact in (True, False):
-                found = sorted(file for base in ring for file in self._in(base, path, is_exact))
-                if found:
-                    return tuple(dict.fromkeys(map(os.path.normpath, found)))
-            if path.startswith("/"):
-                return ()
+        folder, name = os.path.split("/".join(rest).replace("//", "/", 1))
+        if not is_candidate(name):
+            return ()
+        for ring in range(1 if folder.startswith("/") else self._reach):
+            files = self._files(ring, folder)
+            exact = [file for file in files.get(name, ()) if file.endswith(f"/{name}")]
+            if found := exact or files.get(_key(name)):
+                return tuple(sorted(set(found)))
         return ()
 
     def is_exact(self, text: str) -> bool:
@@ -98,26 +98,16 @@ class FileFinder:
         found = self.find(text)
         return len(found) == 1 and Path(found[0]).name == PurePosixPath(_plain(text)).name
 
-    def _in(self, base: str, path: str, is_exact: bool) -> list[str]:
-        """Files of that path below a folder: of exactly that name, or whatever the extension and the case."""
-        folder, name = os.path.split(os.path.join(base, path))  # noqa: PTH118 - a path object a file is slow
-        if not name or not is_candidate(name):
-            return []
-        listing = self._listing(folder)
-        if is_exact:
-            return [f"{folder}/{name}"] if name in listing.get(name, ()) else []
-        return [f"{folder}/{other}" for other in listing.get(_key(name), ())]
-
-    def _listing(self, folder: str) -> dict[str, list[str]]:
-        """Names of the files in a folder: by name, and by name and stem whatever the case."""
-        if folder not in self._listings:
-            names: dict[str, list[str]] = defaultdict(list)
-            for name in _files_in(folder):
-                names[name].append(name)
-                for key in {_key(name), _key(os.path.splitext(name)[0])} - {name}:  # noqa: PTH122 - as above
-                    names[key].append(name)
-            self._listings[folder] = names
-        return self._listings[folder]
+    def _files(self, ring: int, folder: str) -> dict[str, list[str]]:
+        """Files in the folders of that name in a ring: by name, and by name and stem whatever the case."""
+        if (ring, folder) not in self._listings:
+            files: dict[str, list[str]] = defaultdict(list)
+            for whole in [os.path.normpath(os.path.join(base, folder)) for base in self._rings[ring]]:  # noqa: PTH118 - as below
+                for name in _files_in(whole):
+                    for key in {name, _key(name), _key(os.path.splitext(name)[0])}:  # noqa: PTH122 - a path is slow
+                        files[key].append(f"{whole}/{name}")
+            self._listings[ring, folder] = files
+        return self._listings[ring, folder]
 
 
 def _plain(text: str) -> str:

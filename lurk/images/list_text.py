@@ -13,7 +13,7 @@ from lurk.errors import ImagesError
 BOMS = ((b"\xef\xbb\xbf", "utf-8-sig"), (b"\xff\xfe", "utf-16"), (b"\xfe\xff", "utf-16"))
 SEPARATORS = ("\t", ";", ",", "|", " ")
 MOST_CUTS = 40
-WORD = re.compile(r'"[^"]*"|\S+')
+WORD = re.compile(r"""\"[^\"]*\"|'[^']*'(?!\S)|\S+""")
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,10 @@ def read_lines(file: Path) -> tuple[list[Line], tuple[str, ...]]:
         raise ImagesError(f"--data {str(file)!r}: is {kind}; save the list as CSV")
     lines = [Line(number, line.strip("\r\n \f\v")) for number, line in enumerate(text.split("\n"), 1)]
     kept = [line for line in lines if line.text.strip() and not line.text.lstrip().startswith("#")]
+    if kept and kept[0].text.lstrip().startswith(("{", "[", "<")) and not Path(file.parent, kept[0].text).exists():
+        raise ImagesError(
+            f"--data {str(file)!r}: is JSON or XML; save the list as CSV: a path and a label on each line"
+        )
     if kept and re.fullmatch("sep=.", kept[0].text):  # Excel's way of naming the separator
         del kept[0]
     return kept, notes
@@ -127,11 +131,11 @@ def path_texts(line: Line) -> list[str]:
 def cells_of(line: Line, sign: str, file: Path | None = None) -> list[str]:
     """Cells of a line, without empty ones at its end; a file is given if a wrong quote is to be an error."""
     if sign == " ":
-        cells = [word.strip('"') for word in WORD.findall(line.text)]
+        cells = [_bare(word) for word in WORD.findall(line.text)]
     else:
         reader = csv.reader([line.text], delimiter=sign, skipinitialspace=True, strict=file is not None)
         try:
-            cells = [cell.strip() for cell in next(reader)]
+            cells = [_bare(cell) for cell in next(reader)]
         except csv.Error as error:
             raise ImagesError(f"--data {str(file)!r}: line {line.number}: {error}; quote whole cells only") from error
     while len(cells) > 1 and not cells[-1]:
@@ -154,4 +158,6 @@ def _path_and_rest(text: str, sign: str, is_file: Callable[[str], bool]) -> list
 
 
 def _bare(text: str) -> str:
-    return text.strip().strip('"')
+    """A cell without white space and quotes around it."""
+    text = text.strip().strip('"')
+    return text[1:-1] if len(text) > 1 and text[0] == text[-1] == "'" else text

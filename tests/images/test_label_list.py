@@ -241,6 +241,26 @@ CASES = {
         "gone.png,bird\nb.png,dog\nc.png,cat\n", {"b.png": "dog", "c.png": "cat", "gone.png": "bird"}
     ),
     "an image twice": Case("a.png,cat\nb.png,dog\n./a.png,cat\n", {"a.png": "cat", "b.png": "dog"}),
+    "single quotes": Case("'a.png','cat'\n'b.png','dog'\n'c.png','cat'\n", ABC),
+    "titles repeated, as in joined files": Case("image,label\na.png,cat\nb.png,dog\nimage,label\nc.png,cat\n", ABC),
+    "boxes": Case(
+        "patientId,x,y,Target\na,NaN,NaN,0\nb,264.0,152.0,1\nc,NaN,NaN,0\n",
+        {"a.png": "0", "b.png": "1", "c.png": "0"},
+        note="column 4 'Target'",
+    ),
+    "boxes without titles": Case(
+        "a.png,10,20,30,40,cat\nb.png,1,2,3,4,dog\nc.png,1,2,3,4,cat\nd.png,5,5,5,5,dog\n",
+        ABC | {"d.png": "dog"},
+        files=(*FLAT, "d.png"),
+        note="column 6 as class",
+    ),
+    "images and masks": Case(
+        "image,mask,label\nimages/a.png,masks/a.png,x\nimages/b.png,masks/b.png,y\n",
+        {"images/a.png": "x", "images/b.png": "y"},
+        files=("images/a.png", "images/b.png", "masks/a.png", "masks/b.png"),
+    ),
+    "names of files as classes": Case("a.png,b\nb.png,a\nc.png,a\n", {"a.png": "b", "b.png": "a", "c.png": "a"}),
+    "a split without a title": Case("a.png,cat,train\nb.png,dog,test\nc.png,cat,train\n", ABC),
     "file://": Case("file://a.png,cat\nfile://b.png,dog\n", {"a.png": "cat", "b.png": "dog"}),
 }
 
@@ -309,6 +329,15 @@ WRONG = {
     ),
     "an Excel file": Case(b"PK\x03\x04\x00\x00", {}, note="is an Excel or ZIP file; save the list as CSV"),
     "a photograph": Case(b"\xff\xd8\xff\xe0\x00\x10JFIF\x00\x01", {}, note="is no text"),
+    "JSON lines": Case('{"image": "a.png", "label": "cat"}\n', {}, note="is JSON or XML; save the list as CSV"),
+    "the column of paths": Case("a.png,cat\nb.png,dog\n", {}, label_column="1", note="holds the paths"),
+    "classes of words without quotes": Case(
+        "a.png Boeing 707\nb.png Cessna 172\n", {}, note="or put a class of several words into quotes"
+    ),
+    "fine and coarse": Case("path,fine,coarse\na.png,1,0\nb.png,2,0\n", {}, note="--label-column NAME or NUMBER"),
+    "web addresses": Case(
+        "https://x.org/a.png,cat\nhttps://x.org/b.png,dog\n", {}, note="not one of its 2 files is there"
+    ),
     "nothing": Case("", {}, note="the list is empty"),
     "only titles": Case("path,label\n", {}, note="the list is empty"),
 }
