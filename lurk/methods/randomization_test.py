@@ -7,7 +7,6 @@ sees, as all maps are 0 outside. Many maps fade from the middle of that box to i
 makes the maps of such targets alike.
 """
 
-import copy
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import combinations
@@ -25,6 +24,7 @@ from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import RULES, backpropagate
 from lurk.methods.attribution.target import Target, forward_to, locate_maximum
+from lurk.models.copying import copied
 from lurk.models.model import Model
 from lurk.records import Box
 
@@ -99,7 +99,7 @@ def randomize_weights(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]
     Returns:
         The copy and its plan.
     """
-    module = copy.deepcopy(model.module)
+    module = copied(model.module)
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in module.parameters():

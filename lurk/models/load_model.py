@@ -15,7 +15,7 @@ from lurk.models.model import Model
 from lurk.models.preprocess import Transform
 from lurk.models.preprocess_probe import assume, examine
 from lurk.models.sources import SOURCES, Network
-from lurk.models.user_network import from_object
+from lurk.models.user_network import filled_from_file, from_object
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
@@ -57,10 +57,7 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         raise WeightsError(f"weights is to be a name or a file, not {type(weights).__name__}")
     file = None if weights is None else fspath(weights)
     built = _from_name(fspath(source), file) if isinstance(source, (str, PathLike)) else from_object(source, file)
-    if any(isinstance(part, torch.jit.ScriptModule) for part in built.module.modules()):
-        raise ModelError(
-            f"{built.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
-        )
+    _check_parts(built)
     if isinstance(source, Model) and preprocess is not None:
         built = replace(built, input_shape=None)
     names, counted = built.classes, ""
@@ -74,7 +71,8 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         transform, assumed = assume(built.module, shape)
         notes.append(assumed)
     examined = examine(transform, shape, _channels(built.module))
-    notes.append(examined.notice)
+    built = filled_from_file(built, examined.shape)
+    notes = [built.notice, *notes[1:], examined.notice]
     return Model(
         built.module,
         examined.transform,
@@ -90,6 +88,24 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         (*built.notes, counted) if counted else built.notes,
         source.output if output is None and isinstance(source, Model) else output,
     )
+
+
+def _check_parts(network: Network) -> None:
+    """Refuse a network of which a part cannot be watched."""
+    for name, part in network.module.named_modules():
+        kind = type(part)
+        if isinstance(part, torch.jit.ScriptModule):
+            raise ModelError(
+                f"{network.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
+            )
+        weights = [weight for weight in part.parameters(recurse=False) if not weight.dtype.is_floating_point]
+        if weights or (kind.__module__.startswith("torch.") and ".quantized." in f"{kind.__module__}."):
+            raise ModelError(
+                f"{network.name} is quantised ({kind.__name__}{f' at {name!r}' if name else ''}): it computes with "
+                "integers, which have no gradients; give the network as it was before that"
+            )
+        if any(weight.is_meta for weight in part.parameters(recurse=False)):
+            raise ModelError(f"{network.name} has weights without values, on the meta device, at {name!r}")
 
 
 def _from_name(source: str, weights: str | None) -> Network:

@@ -24,7 +24,7 @@ class Model:
         preprocess: Turns a picture into a float32 (c, h, w) tensor.
         classes: Names of the outputs; None if they are not known.
         name: Name on the page.
-        weights: `pretrained`, `untrained`, or the name of the weights file.
+        weights: `pretrained`, `untrained`, `as the factory made it`, `as given`, or the name of the weights file.
         source: Text that identifies the network in provenance.
         input_shape: (c, h, w) of a preprocessed picture.
         preprocessing: Text that identifies the preprocessing.

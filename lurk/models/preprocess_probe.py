@@ -12,10 +12,12 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 
 from lurk.errors import ModelError
-from lurk.graph.device import device_of
+from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import undisturbed
+from lurk.models.copying import copied, materialise
 from lurk.models.normalisation import Normalisation
 from lurk.models.normalisation_probe import measure
 from lurk.models.preprocess import Preprocess, Transform
@@ -213,8 +215,10 @@ def _input_shape(module: nn.Module) -> tuple[int, int, int]:
 def _refusal(module: nn.Module, shape: tuple[int, int, int]) -> str:
     """Why a network does not run with an input shape; empty if it does."""
     try:
+        module = copied(module) if any(map(is_lazy, module.parameters())) else module
+        materialise(module, shape)
         with torch.no_grad(), undisturbed(module):
-            module(torch.zeros(2, *shape, device=device_of(module)))
+            module(torch.zeros(2, *shape, device=device_of(module), dtype=dtype_of(module)))
     except Exception as error:  # the user's own code: it may raise anything
         return (str(error).strip().splitlines() or [type(error).__name__])[0]
     return ""

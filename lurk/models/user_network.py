@@ -1,6 +1,5 @@
 """A network of the user's own: checked, unwrapped and described, whether given as an object or made by a factory."""
 
-import copy
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,8 +13,9 @@ from lurk.errors import LurkError, ModelError, WeightsError
 from lurk.images.class_names import name_outputs
 from lurk.models.architecture import architecture_hash
 from lurk.models.checkpoint import fill
+from lurk.models.copying import copied, materialise, needs_copy, unwrapped
 from lurk.models.model import Model
-from lurk.models.sources import Network, with_file
+from lurk.models.sources import AS_GIVEN, AS_MADE, Network, with_file
 from lurk.models.user_code import undisturbing
 
 NOT_THEIRS = (Path(__file__).parent, Path(traceback.__file__).parent)
@@ -39,7 +39,9 @@ def from_object(value: object, weights: str | None) -> Network:
         name = getattr(value, "__name__", name)
         if not callable(value):
             raise ModelError(f"a model is a name, a torch module or a function that makes one, not {name}")
-    return make_network(value, name, name, weights)
+    network = make_network(value, name, name, weights)
+    is_given = isinstance(value, (nn.Module, tuple)) and network.weights == AS_MADE
+    return replace(network, weights=AS_GIVEN) if is_given else network
 
 
 def make_network(value: object, source: str, name: str, weights: str | None) -> Network:
@@ -63,7 +65,11 @@ def make_network(value: object, source: str, name: str, weights: str | None) -> 
             raise ModelError(f"--model {source!r} is {type(value).__name__}, not a function that makes a network")
         with naming_errors(source, "fails"), undisturbing(source):
             value = value()
-    return _with_weights(_described(value, source, name), weights)
+    if weights is not None and not is_weights_file(weights):
+        raise WeightsError(
+            f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"
+        )
+    return replace(_described(value, source, name), file=weights)
 
 
 @contextmanager
@@ -85,16 +91,25 @@ def _is_foreign(file: str) -> bool:
     return any(part in file for part in ("site-packages", "<frozen")) or any(map(Path(file).is_relative_to, NOT_THEIRS))
 
 
-def _with_weights(network: Network, weights: str | None) -> Network:
-    """The network with the weights of a file, which go into a copy: the module that the user gave keeps its own."""
-    if weights is None:
+def filled_from_file(network: Network, shape: tuple[int, int, int]) -> Network:
+    """Make a network's lazy parts, and fill a copy of it with the weights of its file, if it has one.
+
+    Args:
+        network: The network; a module that the user gave keeps its own weights.
+        shape: (c, h, w) of its input.
+
+    Returns:
+        The network with its weights.
+
+    Raises:
+        ModelError: The network has lazy parts that its input does not reach, or cannot be copied.
+        WeightsError: The file does not fit.
+    """
+    materialise(network.module, shape)
+    if network.file is None:
         return network
-    if not is_weights_file(weights):
-        raise WeightsError(
-            f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"
-        )
-    module = copy.deepcopy(network.module)
-    return with_file(replace(network, module=module), fill(module, weights))
+    module = copied(network.module)
+    return with_file(replace(network, module=module), fill(module, network.file))
 
 
 def _described(value: object, source: str, name: str) -> Network:
@@ -108,7 +123,8 @@ def _described(value: object, source: str, name: str) -> Network:
             f"--model {source!r} gives {type(module).__name__}; it is to give a torch module, (module, preprocess) or "
             "(module, preprocess, classes)"
         )
-    module = _unwrapped(module)
+    module = unwrapped(module)
+    module = copied(module) if needs_copy(module) else module
     preprocess = preprocess if preprocess is not None else _own_attribute(module, "preprocess")
     classes = classes if classes is not None else _own_attribute(module, "classes")
     shape = _own_attribute(module, "input_shape")
@@ -119,6 +135,7 @@ def _described(value: object, source: str, name: str) -> Network:
         name,
         preprocess,  # type: ignore[arg-type]  # `examine` refuses what is not a function
         names,
+        AS_MADE,
         input_shape=tuple(shape) if isinstance(shape, (tuple, list)) else None,
         notes=(counted,) if counted else (),
     )
@@ -128,14 +145,3 @@ def _own_attribute(module: nn.Module, name: str) -> object:
     """An attribute of a module; None if it is missing, or is a part of the network that merely has that name."""
     value = getattr(module, name, None)
     return None if name in dict(module.named_children()) and not callable(value) else value
-
-
-def _unwrapped(module: nn.Module) -> nn.Module:
-    """The network inside a parallel or compiled wrapper."""
-    while True:
-        inner = getattr(module, "_orig_mod", None)
-        if isinstance(module, (nn.DataParallel, nn.parallel.DistributedDataParallel)):
-            inner = module.module
-        if not isinstance(inner, nn.Module):
-            return module
-        module = inner

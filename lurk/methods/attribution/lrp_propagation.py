@@ -106,9 +106,8 @@ def missing_rule(plan: Plan, target: Target, image: Tensor) -> str:
     """Return why the value of a target cannot be shared out; empty if it can."""
     batch = image[None].detach().clone().requires_grad_()
     with forward_to(plan, target) as forward:
-        numbers = _run(forward, batch, RuleSet())
         try:
-            changes(numbers)
+            changes(_run(forward, batch, RuleSet()))
         except LurkError as error:
             return str(error)
     return ""

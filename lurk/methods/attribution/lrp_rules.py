@@ -24,6 +24,8 @@ from torch import Tensor
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
 
+from lurk.errors import LurkError
+
 Rule = Literal["epsilon", "gamma", "plus", "flat", "box"]
 Apply = Callable[[Tensor, Tensor, Tensor | None], Tensor]
 TRANSPOSED = {torch.conv_transpose1d, torch.conv_transpose2d, torch.conv_transpose3d}
@@ -143,6 +145,8 @@ class CatchWeightedSums(TorchFunctionMode):
         x, weight, bias = named.pop("input"), named.pop("weight"), named.pop("bias", None)
         if not x.requires_grad or weight.requires_grad or (bias is not None and bias.requires_grad):
             return None
+        if torch.is_autocast_enabled(x.device.type):
+            raise LurkError("it computes in mixed precision (autocast), which has no rule; give the network without it")
 
         def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             output: Tensor = func(x, weight, bias, *args[3:], **named)

@@ -12,6 +12,7 @@ from lurk.models.preprocess import Transform
 from lurk.registry import Registry
 
 PRETRAINED, UNTRAINED = "pretrained", "untrained"
+AS_MADE, AS_GIVEN = "as the factory made it", "as given"
 
 
 @dataclass(frozen=True)
@@ -24,11 +25,12 @@ class Network:
         name: Name on the page.
         preprocess: The network's own preprocessing; None if it has none.
         classes: Names of the outputs; None if the source does not know them.
-        weights: `pretrained`, `untrained`, or the name of the weights file.
+        weights: `pretrained`, `untrained`, `as the factory made it`, `as given`, or the name of the weights file.
         weight_hash: SHA-256 of the weights file; None if the weights do not come from one file.
         notice: A warning that every user must see; empty if there is none.
         input_shape: (c, h, w) of the input; None if the source does not know it.
         notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
+        file: A weights file that the module is still to be filled with; None if there is none.
     """
 
     module: nn.Module
@@ -41,13 +43,14 @@ class Network:
     notice: str = ""
     input_shape: tuple[int, int, int] | None = None
     notes: tuple[str, ...] = ()
+    file: str | None = None
 
 
 def with_file(network: Network, filled: Filled) -> Network:
     """The description of a network whose weights come from a file."""
     notice = "; ".join(text for text in (network.notice, filled.notice) if text)
     notes = (*network.notes, *filled.notes)
-    return replace(network, weights=filled.name, weight_hash=filled.sha256, notes=notes, notice=notice)
+    return replace(network, weights=filled.name, weight_hash=filled.sha256, notes=notes, notice=notice, file=None)
 
 
 class Source(Protocol):

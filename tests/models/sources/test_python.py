@@ -91,7 +91,7 @@ def test_a_factory_by_file_or_module(file, place):
     assert model.input_shape == (3, 12, 16)
     assert model.classes == ("a", "b", "c", "d")
     assert model.name in ("net:with_classes", "made:with_classes")
-    assert (model.module.training, model.weights) == (False, "pretrained")
+    assert (model.module.training, model.weights) == (False, "as the factory made it")
     assert (model.mean, model.std) == ((0.0,) * 3, (1.0,) * 3)
 
 
