@@ -25,31 +25,36 @@ def copied(module: nn.Module) -> nn.Module:
     Raises:
         ModelError: It holds what cannot be copied, such as an open file.
     """
-    memo: dict[int, object] = {}
     try:
-        for part in reversed(list(module.modules())):
-            for tensor in _tensors(list(vars(part).values())):
-                if isinstance(tensor, UninitializedBuffer):
-                    like = {"device": tensor.device, "dtype": tensor.dtype}
-                    memo[id(tensor)] = UninitializedBuffer(**like)  # type: ignore[arg-type]  # torch's types are wrong
-                elif not is_lazy(tensor) and (not tensor.is_leaf or tensor.is_inference()):
-                    plain = tensor.detach().clone()
-                    is_weight = isinstance(tensor, nn.Parameter)
-                    memo[id(tensor)] = nn.Parameter(plain, tensor.requires_grad) if is_weight else plain
-            inner = unwrapped(part)
-            if inner is not part:
-                memo[id(part)] = copy.deepcopy(inner, memo)
-        copy_of_all = copy.deepcopy(module, memo)
-        for part in copy_of_all.modules():
+        whole = copy.deepcopy(module, _replacements(module))
+        for part in whole.modules():
             original = _compiled(part)
             if original is not None:
                 kind = type(part)
                 vars(part).pop("forward", None)
                 part.__class__ = type(kind.__name__, (kind,), {"forward": original, "__module__": kind.__module__})
-        return copy_of_all
+        return whole
     except Exception as error:  # the user's own code: it may raise anything
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise ModelError(f"{type(module).__name__} cannot be copied ({reason}); build it without that") from error
+
+
+def _replacements(module: nn.Module) -> dict[int, object]:
+    """What stands in a copy for tensors and parts that must not or cannot be copied as they are, by identity."""
+    found: dict[int, object] = {}
+    for part in reversed(list(module.modules())):
+        for tensor in _tensors(list(vars(part).values())):
+            if isinstance(tensor, UninitializedBuffer):
+                like = {"device": tensor.device, "dtype": tensor.dtype}
+                found[id(tensor)] = UninitializedBuffer(**like)  # type: ignore[arg-type]  # torch's types are wrong
+            elif not is_lazy(tensor) and (not tensor.is_leaf or tensor.is_inference()):
+                plain = tensor.detach().clone()
+                is_weight = isinstance(tensor, nn.Parameter)
+                found[id(tensor)] = nn.Parameter(plain, tensor.requires_grad) if is_weight else plain
+        inner = unwrapped(part)
+        if inner is not part:
+            found[id(part)] = copy.deepcopy(inner, found)
+    return found
 
 
 def unwrapped(module: nn.Module) -> nn.Module:
