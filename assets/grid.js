@@ -89,7 +89,8 @@
   }
 
   function paint(grid, data) {
-    data.sprites.forEach((url, number) => {
+    data.sprites.forEach((plain, number) => {
+      const url = lurk.inChannels(plain);
       const name = `--sprite-${number}`;
       const value = `url("${url}")`;
       if (grid.style.getPropertyValue(name) === value) return;
@@ -97,7 +98,7 @@
       image.src = url;
       image.decode().then(
         () => {
-          if (lurk.drawn && lurk.drawn.sprites[number] === url) grid.style.setProperty(name, value);
+          if (lurk.drawn && lurk.inChannels(lurk.drawn.sprites[number]) === url) grid.style.setProperty(name, value);
         },
         () => {
           /* a newer checkpoint has replaced this sprite; its own address comes with the next data */

@@ -24,6 +24,10 @@
     Object.assign(look, changes);
     lurk.keep("lurk-map", look);
     lurk.syncMaps();
+    lurk.redrawMaps();
+  };
+
+  lurk.redrawMaps = function () {
     for (const entry of entries.values()) entry.slots.forEach((slot) => render(entry, slot));
     lurk.redrawCloseup();
   };

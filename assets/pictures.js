@@ -147,7 +147,8 @@
     tell();
   }
 
-  function put(tile, url) {
+  function put(tile, plain) {
+    const url = plain && lurk.inChannels(plain);
     let cover = tile.firstElementChild;
     if (!cover) {
       cover = lurk.make("span", { class: "cover" });

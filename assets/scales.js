@@ -33,7 +33,7 @@
   };
 
   lurk.scaleBar = function (result, look, isShort = false) {
-    const [low, high] = (result.scales || {})[look.mode] || [null, null];
+    const [low, high] = lurk.scalesOf(result)[look.mode] || [null, null];
     const isBoosted = look.boost !== "0" && low !== null;
     const isEven = isShort && isSigned(look.mode) && high === -low;
     const values = isEven ? ["", `±${lurk.number(high, 2)}`] : [lurk.number(low, 2), lurk.number(high, 2)];
@@ -50,7 +50,7 @@
   };
 
   lurk.mapUrl = (result, look) =>
-    result.url.replace("{mode}", look.mode).replace("{boost}", look.boost).replace("{gamma}", look.gamma);
+    lurk.inChannels(result.url.replace("{mode}", look.mode).replace("{boost}", look.boost).replace("{gamma}", look.gamma));
 
   /* A map as it is looked at: alone, or laid over its image. */
 

@@ -235,7 +235,7 @@
   function drawing(mine, result) {
     const { image, thumbs: row } = mine.parts;
     const one = result ? result.pictures[mine.number] : null;
-    const url = one ? one.url : mine.ask && mine.ask.preview;
+    const url = one ? lurk.inChannels(one.url) : mine.ask && mine.ask.preview;
     if (url) lurk.swap(image, url);
     else if (!mine.refusal || !url) {
       delete image.dataset.wanted;
@@ -260,7 +260,7 @@
             type: "button", "aria-label": `Picture ${number + 1} of ${result.pictures.length}`,
             "aria-pressed": String(number === mine.number), onclick: () => choose(mine, number),
           },
-          lurk.make("img", { src: one.url, alt: "" }),
+          lurk.make("img", { src: lurk.inChannels(one.url), alt: "" }),
         ),
       ),
     );
@@ -308,6 +308,12 @@
     const note = one.opacity_url ? lurk.make("p", { text: "Faded where the picture did not matter." }) : null;
     return [lurk.make("p", { text: verdict(one) }), table, note].filter(Boolean);
   }
+
+  lurk.redrawWants = function () {
+    if (!shown || !shown.body) return;
+    shown.painted = null;
+    render(shown);
+  };
 
   lurk.syncWants = function () {
     const room = document.querySelector(".unit-modal .wants-room");

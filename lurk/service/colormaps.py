@@ -6,6 +6,7 @@ rest.
 """
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Literal, get_args
 
@@ -52,6 +53,11 @@ def colour_map(values: Floats, mode: Mode, boost: float = 0.0, gamma: float = 1.
     if mode != "overlay":
         return picture
     return np.dstack([picture, np.clip(np.rint(255 * share), 0, 255).astype(np.uint8)])
+
+
+def in_channels(values: Floats, channels: Sequence[int], mode: Mode) -> Floats:
+    """The channels of a map, float32 (c, h, w), that are drawn: a single one alone; three as colours, else all."""
+    return values[list(channels)] if len(channels) == 1 or (channels and mode == "raw") else values
 
 
 def scale(values: Floats, mode: Mode) -> tuple[float, float]:

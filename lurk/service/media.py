@@ -5,17 +5,29 @@ from functools import lru_cache, partial
 
 from lurk.errors import IndexFormatError
 from lurk.records import Box
-from lurk.service.colormaps import Mode, colour_map
+from lurk.service.colormaps import Mode, colour_map, in_channels
 from lurk.service.grid_view import COLUMNS, TILE, sprite_boxes, sprite_content
 from lurk.service.method_results import stored_map
 from lurk.service.urls import Media
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
 from lurk.storage.results import read_result
-from lurk.storage.webp import View, decode_view, encode_patch, encode_picture, encode_sprite, patch, thumbnail
+from lurk.storage.webp import (
+    View,
+    decode_view,
+    encode_patch,
+    encode_picture,
+    encode_sprite,
+    encode_view,
+    is_sheet,
+    patch,
+    shown,
+    thumbnail,
+)
 
 LONGEST_SIDE = 8192
 VIEWS_KEPT = 256
+Channels = tuple[int, ...]
 
 
 def draw(index: Index, media: Media, renders: Renders) -> bytes | None:
@@ -33,30 +45,39 @@ def draw(index: Index, media: Media, renders: Renders) -> bytes | None:
         "view": _view,
         "patch": _patch,
         "sprite": partial(_sprite, renders=renders),
-        "picture": partial(_picture, "picture"),
+        "picture": _picture,
         "tile": _picture_tile,
-        "opacity": partial(_picture, "opacity"),
+        "opacity": _opacity,
         "map": _map,
     }
     try:
-        return drawers[media.kind](index, *media.parts)
+        return drawers[media.kind](index, media.channels, *media.parts)
     except (OSError, ValueError, IndexFormatError):
         return None
 
 
-def _view(index: Index, image: str) -> bytes:
-    return index.view_file(int(image)).read_bytes()
+def _view(index: Index, channels: Channels, image: str) -> bytes:
+    return _in_channels(index, index.view_file(int(image)).read_bytes(), channels)
 
 
-def _patch(index: Index, image: str, *sides: str) -> bytes | None:
+def _in_channels(index: Index, data: bytes, channels: Channels) -> bytes:
+    """A view's file as it is, if that can be shown, else another one with the channels that are shown."""
+    if not channels and not is_sheet(data):
+        return data
+    return encode_view(shown(decode_view(data, index.manifest.input_shape[0]), channels))
+
+
+def _patch(index: Index, channels: Channels, image: str, *sides: str) -> bytes | None:
     row0, col0, row1, col1 = (int(side) for side in sides)
     if not (0 < row1 - row0 <= LONGEST_SIDE and 0 < col1 - col0 <= LONGEST_SIDE):
         return None
-    return encode_patch(patch(_decoded_view(index, int(image)), (row0, col0, row1, col1)))
+    return encode_patch(patch(_decoded_view(index, channels, int(image)), (row0, col0, row1, col1)))
 
 
-def _sprite(index: Index, number: str, page: str, content: str, *, renders: Renders) -> bytes | None:
-    key = f"{index.key}/sprite/{number}/{page}/{content}"
+def _sprite(
+    index: Index, channels: Channels, number: str, page: str, content: str, *, renders: Renders
+) -> bytes | None:
+    key = "/".join([index.key, "sprite", number, page, content, *map(str, channels)])
     kept = renders.get(key)
     if kept is not None:
         return kept
@@ -65,7 +86,7 @@ def _sprite(index: Index, number: str, page: str, content: str, *, renders: Rend
     layer = index.layers[int(number)].name
     if sprite_content(index, layer, int(page)) != content:
         return None
-    view = lru_cache(VIEWS_KEPT)(partial(_decoded_view, index))
+    view = lru_cache(VIEWS_KEPT)(partial(_decoded_view, index, channels))
     tiles = [None if best is None else _tile(view, *best) for best in sprite_boxes(index, layer, int(page))]
     if not tiles:
         return None
@@ -74,19 +95,32 @@ def _sprite(index: Index, number: str, page: str, content: str, *, renders: Rend
     return data
 
 
-def _picture(kind: str, index: Index, key: str, number: str) -> bytes | None:
+def _picture(index: Index, channels: Channels, key: str, number: str) -> bytes | None:
+    data = _stored(index, key, f"picture-{int(number)}.webp")
+    return None if data is None else _in_channels(index, data, channels)
+
+
+def _opacity(index: Index, _channels: Channels, key: str, number: str) -> bytes | None:
+    return _stored(index, key, f"opacity-{int(number)}.webp")
+
+
+def _stored(index: Index, key: str, file: str) -> bytes | None:
     found = read_result(index.folder, key)
-    return None if found is None else found.read(f"{kind}-{int(number)}.webp")
+    return None if found is None else found.read(file)
 
 
-def _picture_tile(index: Index, key: str, number: str) -> bytes | None:
-    data = _picture("picture", index, key, number)
-    return None if data is None else encode_picture(thumbnail(decode_view(data, index.manifest.input_shape[0]), TILE))
+def _picture_tile(index: Index, channels: Channels, key: str, number: str) -> bytes | None:
+    data = _stored(index, key, f"picture-{int(number)}.webp")
+    if data is None:
+        return None
+    return encode_picture(thumbnail(shown(decode_view(data, index.manifest.input_shape[0]), channels), TILE))
 
 
-def _map(index: Index, key: str, mode: Mode, boost: str, gamma: str) -> bytes | None:
+def _map(index: Index, channels: Channels, key: str, mode: Mode, boost: str, gamma: str) -> bytes | None:
     found = read_result(index.folder, key)
-    return None if found is None else encode_picture(colour_map(stored_map(found), mode, float(boost), float(gamma)))
+    if found is None:
+        return None
+    return encode_picture(colour_map(in_channels(stored_map(found), channels, mode), mode, float(boost), float(gamma)))
 
 
 def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:
@@ -96,5 +130,5 @@ def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:
         return None
 
 
-def _decoded_view(index: Index, image: int) -> View:
-    return decode_view(index.view_file(image).read_bytes(), index.manifest.input_shape[0])
+def _decoded_view(index: Index, channels: Channels, image: int) -> View:
+    return shown(decode_view(index.view_file(image).read_bytes(), index.manifest.input_shape[0]), channels)

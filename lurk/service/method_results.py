@@ -11,6 +11,7 @@ from lurk.storage.histogram import share_below
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
 from lurk.storage.results import Result, read_offers, read_result
+from lurk.storage.webp import COLOURS
 
 
 def result_view(index: Index, request: MethodRequest) -> dict[str, Any] | None:
@@ -66,15 +67,26 @@ def _map(index: Index, key: str, found: Result) -> dict[str, Any]:
     try:
         values = stored_map(found)
         scales = {mode: list(scale(values, mode)) for mode in MODES}
+        alone = _channel_scales(values)
     except (OSError, ValueError):
-        scales = {}
+        scales, alone = {}, []
     return {
         "url": map_url(index.key, key),
         "modes": list(MODES),
         "scales": scales,
+        "channel_scales": alone,
         "silent": not found.figures["scale"],
         **{name: found.figures[name] for name in ("value", "where", "row", "col", "label", "label_name")},
     }
+
+
+def _channel_scales(values: Floats) -> list[dict[str, list[float]]]:
+    """Scales of each channel alone, by mode; none for colours and for grey, which are not shown one by one."""
+    if len(values) in COLOURS:
+        return []
+    return [
+        {mode: list(scale(values[channel : channel + 1], mode)) for mode in MODES} for channel in range(len(values))
+    ]
 
 
 def stored_map(found: Result) -> Floats:

@@ -37,6 +37,7 @@ class StudyView:
         swept: When the index was last written, in seconds since 1970; None before its first checkpoint.
         preprocessing: What is done to an image.
         weight_hash: SHA-256 of the weights.
+        channels: Number of channels of an image as it is shown, 3 for colours; 0 before its sweep has begun.
         notes: What was understood of what the user gave, a sentence each.
         strip: Address of a sprite whose first row stands for the study; empty before the first checkpoint.
         strip_units: Number of units in that row.
@@ -59,6 +60,7 @@ class StudyView:
     weight_hash: str = ""
     strip: Address = NO_ADDRESS
     strip_units: int = 0
+    channels: int = 0
     notes: tuple[str, ...] = ()
 
 
@@ -113,6 +115,7 @@ def _facts(index: Index) -> dict[str, Any]:
         "swept": _written(index),
         "preprocessing": provenance.preprocessing,
         "weight_hash": provenance.weight_hash,
+        "channels": manifest.channels,
         "notes": manifest.notes,
         "strip": strip,
         "strip_units": strip_units,

@@ -8,7 +8,7 @@ import numpy as np
 
 from lurk.records import Floats, Hit, LayerInfo, UnitRecord
 from lurk.service.unit_words import unit_name
-from lurk.service.urls import patch_url, view_url
+from lurk.service.urls import in_channels, patch_url, view_url
 from lurk.storage.histogram import histogram
 from lurk.storage.index import Index
 from lurk.storage.webp import shown_box
@@ -17,7 +17,13 @@ BARS = 20
 
 
 class UnitView:
-    """A unit, as its modal shows it; `name` is what it is called, `unit 3` or `class tench`."""
+    """A unit, as its modal shows it.
+
+    `name` is what it is called, `unit 3` or `class tench`. `channels` says which channels of its images are shown, such
+    as `3-2-1` or `4`; empty for the usual ones.
+    """
+
+    channels = ""
 
     def __init__(self, index: Index, layer: str, unit: int) -> None:
         self.record: UnitRecord = index.unit(layer, unit)
@@ -60,8 +66,8 @@ class UnitView:
             "row": hit.row,
             "col": hit.col,
             "box": hit.box,
-            "view_url": view_url(self._index.key, hit.image),
-            "patch_url": patch_url(self._index.key, hit.image, hit.box),
+            "view_url": in_channels(view_url(self._index.key, hit.image), self.channels),
+            "patch_url": in_channels(patch_url(self._index.key, hit.image, hit.box), self.channels),
             "outline": [left / width, top / height, (right - left) / width, (bottom - top) / height],
             "whole": box[2] - box[0] >= height and box[3] - box[1] >= width,
         }

@@ -6,6 +6,7 @@
     /media/<index>/picture/<result>/<number>                  a drawn picture; with `/tile` as small as a tile
     /media/<index>/opacity/<result>/<number>                  how much each pixel of that picture matters
     /media/<index>/map/<result>/<mode>/<boost>/<gamma>        a map in a display mode
+    …/c/<channels>                                            the same in other channels: three numbers, or one in grey
     /preview/<result>?<version>                               a picture that is still being drawn
 
 They are paths of the application; the web package puts its path prefix before each `Address`.
@@ -22,6 +23,7 @@ from lurk.service.colormaps import BOOSTS, GAMMAS, MODES
 
 MEDIA, PREVIEW = "/media/", "/preview/"
 
+CHANNELS = re.compile(r"\d{1,2}(?:-\d{1,2}-\d{1,2})?")
 _RESULT = r"([0-9a-f]{32})"
 _PATTERNS = {
     "view": re.compile(r"view/(\d{1,10})"),
@@ -51,21 +53,32 @@ class Media:
         index: Key of the index.
         kind: `view`, `patch`, `sprite`, `picture`, `tile`, `opacity` or `map`.
         parts: The rest of the address, in its order.
+        channels: Three channels to be shown as colours, or one in grey; empty for the usual ones.
     """
 
     index: str
     kind: str
     parts: tuple[str, ...]
+    channels: tuple[int, ...] = ()
 
 
 def read_media(key: str) -> Media | None:
     """Read a media address without its `/media/`; returns None if it has none of the forms above."""
-    index, _, rest = key.partition("/")
+    address, in_channels, chosen = key.partition("/c/")
+    index, _, rest = address.partition("/")
+    if in_channels and not CHANNELS.fullmatch(chosen):
+        return None
+    channels = tuple(int(channel) for channel in chosen.split("-") if chosen)
     for kind, pattern in _PATTERNS.items():
         match = pattern.fullmatch(rest)
         if match and index.isalnum():
-            return Media(index, kind, match.groups())
+            return Media(index, kind, match.groups(), channels)
     return None
+
+
+def in_channels(address: Address, channels: str) -> Address:
+    """Address of the same image in other channels, such as `3-2-1` or `4`; the same address for none."""
+    return Address(f"{address}/c/{channels}") if channels else address
 
 
 def view_url(index: str, image: int) -> Address:

@@ -75,6 +75,7 @@ class Manifest:
         done: Images dealt with, skipped ones included.
         complete: Whether the sweep has ended.
         skipped: (image, path, reason) of every image that could not be used.
+        channels: Number of channels of a view, 3 for colours.
         outputs: Names of the network's outputs, None if they are not known.
         notes: What was understood of what the user gave, a sentence each.
         shards: Number of unfinished shards that an unfinished index was merged from; 1 for the index of one worker.
@@ -94,6 +95,7 @@ class Manifest:
     complete: bool = False
     skipped: tuple[tuple[int, str, str], ...] = ()
     shards: int = 1
+    channels: int = 3
     outputs: tuple[str, ...] | None = None
     notes: tuple[str, ...] = ()
 

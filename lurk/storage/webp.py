@@ -1,9 +1,13 @@
 """Images as the page shows them, in WebP. Torch-free.
 
-A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, 3), or (h, w, 1) for a network with one channel.
+A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, s), with s = 3 for colours and 1 for grey. A view with
+another number of samples, such as the bands of a satellite, is kept as a sheet of grey planes, side by side in rows;
+its file says how many there are. Three of them are shown as red, green and blue, or one in grey.
 """
 
 import io
+import math
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -15,44 +19,95 @@ from lurk.records import Box
 View = np.ndarray[Any, np.dtype[np.uint8]]
 PADDING_GREY = 128
 FORMAT, MIMETYPE = "WEBP", "image/webp"
+COLOURS = (1, 3)
 
 
 def to_view(picture: np.ndarray[Any, np.dtype[np.float32]]) -> View:
-    """Turn a picture into 8-bit samples.
+    """Turn a picture, float32 (s, h, w) in [0, 1], into 8-bit samples: uint8 (h, w, s)."""
+    view: View = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    return view
+
+
+def shown(view: View, channels: Sequence[int] = ()) -> View:
+    """The channels of a view that are shown.
 
     Args:
-        picture: float32 (s, h, w), in [0, 1].
+        view: uint8 (h, w, s).
+        channels: Three numbers of channels, shown as red, green and blue, or one, shown in grey; by default the first
+            three, or the first if there are fewer.
 
     Returns:
-        uint8 (h, w, 3), or (h, w, 1) for fewer than three samples a pixel; of more than three the first three.
+        uint8 (h, w, 3) or (h, w, 1).
+
+    Raises:
+        ValueError: The view has no such channel.
     """
-    samples = picture[: 3 if len(picture) >= 3 else 1]
-    view: View = np.clip(np.rint(samples * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
-    return view
+    count = view.shape[2]
+    if any(channel >= count for channel in channels):
+        raise ValueError(f"a view of {count} channels has no channels {channels}")
+    if not channels and count in COLOURS:
+        return view
+    return view[:, :, list(channels or (0, 1, 2)[: 3 if count >= 3 else 1])]
+
+
+def is_sheet(data: bytes) -> bool:
+    """Whether a view is kept as a sheet of planes, so that it has to be made into something to look at."""
+    with Image.open(io.BytesIO(data), formats=[FORMAT]) as picture:
+        return _planes(picture) is not None
+
+
+def sheet(view: View) -> View:
+    """The channels of a view in grey, side by side in rows: uint8 (rows * h, columns * w, 1)."""
+    height, width, count = view.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    planes = np.zeros((rows * columns, height, width), np.uint8)
+    planes[:count] = view.transpose(2, 0, 1)
+    laid = planes.reshape(rows, columns, height, width).transpose(0, 2, 1, 3)
+    return laid.reshape(rows * height, columns * width, 1)
+
+
+def _cut(laid: View, count: int) -> View:
+    """The view, uint8 (h, w, count), that a sheet, uint8 (rows * h, columns * w), was made of."""
+    columns = math.ceil(math.sqrt(count))
+    rows = -(-count // columns)
+    height, width = laid.shape[0] // rows, laid.shape[1] // columns
+    planes = laid.reshape(rows, height, columns, width).transpose(0, 2, 1, 3).reshape(-1, height, width)
+    return planes[:count].transpose(1, 2, 0)
+
+
+def _planes(picture: Image.Image) -> int | None:
+    """Number of planes of a sheet; None if the picture is none."""
+    found = re.fullmatch(rb"planes=(\d{1,3})", picture.info.get("xmp", b""))
+    return int(found[1]) if found else None
 
 
 def encode_view(view: View) -> bytes:
     """Write a view as WebP, without loss."""
-    return _encode(_picture(view), lossless=True, quality=20, method=0)
+    count = view.shape[2]
+    if count in COLOURS:
+        return _encode(_picture(view), lossless=True, quality=20, method=0)
+    return _encode(_picture(sheet(view)), lossless=True, quality=20, method=0, xmp=b"planes=%d" % count)
 
 
 def encode_picture(picture: View) -> bytes:
     """Write a picture as WebP with slight loss: uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4)."""
-    return _encode(_picture(picture), quality=90, method=2)
+    return _encode(Image.fromarray(picture) if picture.shape[2] == 4 else _picture(picture), quality=90, method=2)
 
 
 def encode_png(picture: View) -> bytes:
-    """Write a picture as PNG, without loss, for other programs."""
+    """Write a picture as PNG, without loss, for other programs; with other than 1 or 3 channels as a `sheet`."""
     out = io.BytesIO()
-    _picture(picture).save(out, "PNG")
+    _picture(picture if picture.shape[2] in COLOURS else sheet(picture)).save(out, "PNG")
     return out.getvalue()
 
 
 def decode_view(data: bytes, channels: int) -> View:
-    """Read a view back; `channels` is that of the network."""
+    """Read a view back, all its channels; `channels` is the network's number of them, grey below 3."""
     with Image.open(io.BytesIO(data), formats=[FORMAT]) as picture:
-        view: View = np.asarray(picture.convert("RGB" if channels >= 3 else "L"))
-    return view.reshape(*view.shape[:2], -1)
+        planes = _planes(picture)
+        view: View = np.asarray(picture.convert("RGB" if channels >= 3 and planes is None else "L"))
+    return view.reshape(*view.shape[:2], -1) if planes is None else _cut(view, planes)
 
 
 def patch(view: View, box: Box) -> View:
@@ -133,6 +188,7 @@ def encode_sprite(tiles: Sequence[View | None], side: int, columns: int) -> byte
 
 
 def _picture(view: View) -> Image.Image:
+    view = shown(view)
     return Image.fromarray(np.repeat(view, 3, axis=2) if view.shape[2] == 1 else view)
 
 

@@ -134,6 +134,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         input_shape=plan.input_shape,
         top=options.top,
         notice="; ".join(part for part in (model.notice, images.notice, _left_out(plan)) if part),
+        channels=model.normalisation.samples,
         outputs=model.classes,
         notes=(*model.notes, *images.notes),
     )

@@ -5,7 +5,7 @@ import pytest
 from plotly.colors import sample_colorscale
 from scipy.ndimage import gaussian_filter
 
-from lurk.service.colormaps import BOOSTS, GAMMAS, MODES, boosted, colour_map, scale
+from lurk.service.colormaps import BOOSTS, GAMMAS, MODES, boosted, colour_map, in_channels, scale
 
 
 def colour(name: str, share: float) -> np.ndarray:
@@ -97,3 +97,11 @@ def test_a_map_of_nothing_is_drawn_as_nothing(mode):
     picture = colour_map(np.zeros((3, 8, 8), np.float32), mode)
     assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) == 1
     assert scale(np.zeros((3, 8, 8), np.float32), mode) in ((0.0, 0.0), (-0.0, 0.0))
+
+
+def test_one_channel_of_a_map_is_drawn_alone_and_three_only_as_colours():
+    values = np.arange(6, dtype=np.float32)[:, None, None] * np.ones((6, 2, 2), np.float32)
+    assert in_channels(values, (4,), "norm").tolist() == values[4:5].tolist()
+    assert in_channels(values, (5, 0, 2), "raw")[:, 0, 0].tolist() == [5, 0, 2]
+    assert in_channels(values, (5, 0, 2), "norm") is values
+    assert in_channels(values, (), "raw") is values

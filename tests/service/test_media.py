@@ -1,3 +1,4 @@
+import dataclasses
 import io
 
 import numpy as np
@@ -8,8 +9,13 @@ from lurk.service import media
 from lurk.service.grid_view import grid
 from lurk.service.unit_view import UnitView
 from lurk.service.urls import MEDIA, read_media
+from lurk.storage.index import Index
+from lurk.storage.index_writer import write_index
 from lurk.storage.render_store import open_renders
-from lurk.storage.webp import decode_view
+from lurk.storage.webp import decode_view, encode_view
+from tests.conftest import make_manifest, make_statistics
+
+IMAGES = [(f"{number}.png", number % 2) for number in range(6)]
 
 
 @pytest.fixture
@@ -66,3 +72,46 @@ def test_a_sprite_shows_the_best_image_of_each_unit(toy_index, renders):
 )
 def test_what_is_not_there_is_none(toy_index, renders, key):
     assert drawn(toy_index, key, renders) is None
+
+
+@pytest.fixture
+def bands(tmp_path):
+    """An index of images with six channels: channel c of image i is 40 * c + i everywhere."""
+    with write_index(tmp_path / "bands", make_manifest(input_shape=(6, 8, 8), channels=6), IMAGES) as writer:
+        statistics, _ = make_statistics()
+        for image in range(6):
+            writer.put_view(image, encode_view(np.full((8, 8, 6), 40 * np.arange(6) + image, np.uint8)))
+        writer.finish(statistics.state(), done=6, skipped=())
+        return Index(writer.folder)
+
+
+def colour(body):
+    with Image.open(io.BytesIO(body)) as picture:
+        return np.asarray(picture)[picture.height // 2, picture.width // 2].tolist()
+
+
+def test_of_many_channels_the_chosen_ones_are_shown(bands, renders):
+    assert colour(drawn(bands, "view/2", renders)) == [2, 42, 82]
+    assert colour(drawn(bands, "view/2/c/5-0-3", renders)) == [202, 2, 122]
+    assert colour(drawn(bands, "view/2/c/4", renders)) == [162, 162, 162]
+    assert colour(drawn(bands, "patch/2/0_0_3_3/c/4", renders)) == pytest.approx([162] * 3, abs=4)
+
+
+def test_the_tiles_of_the_grid_are_in_the_chosen_channels_and_each_choice_is_kept_for_itself(bands, renders):
+    plain = read_media(grid(bands, "fc")["sprites"][0].removeprefix(MEDIA))
+    chosen = [dataclasses.replace(plain, channels=channels) for channels in ((), (5,), (1,), ())]
+    greys = [np.asarray(Image.open(io.BytesIO(media.draw(bands, one, renders))))[32, 32] for one in chosen]
+    best = int(bands.best("fc").image[0])
+    assert greys[1].tolist() == pytest.approx([200 + best] * 3, abs=4)
+    assert greys[2].tolist() == pytest.approx([40 + best] * 3, abs=4)
+    assert np.array_equal(greys[0], greys[3])
+
+
+@pytest.mark.parametrize("url", ["view/2/c/6", "view/2/c/0-1-6", "patch/2/0_0_3_3/c/9"])
+def test_channels_that_an_image_does_not_have_show_nothing(bands, renders, url):
+    assert drawn(bands, url, renders) is None
+
+
+def test_a_colour_image_too_shows_a_channel_alone(toy_index, renders):
+    assert drawn(toy_index, "view/2/c/1", renders) is not None
+    assert drawn(toy_index, "view/2/c/3", renders) is None

@@ -5,6 +5,7 @@ import pytest
 from lurk.service.urls import (
     MEDIA,
     Media,
+    in_channels,
     map_url,
     opacity_url,
     patch_url,
@@ -60,3 +61,15 @@ def test_what_has_no_such_form_is_no_address(key):
 
 def test_a_preview_has_an_address_of_its_own_that_changes_with_its_step():
     assert preview_url(RESULT, "step=40") == f"/preview/{RESULT}?step=40" != preview_url(RESULT, "step=41")
+
+
+def test_an_address_in_other_channels_is_read_back_with_them():
+    url = in_channels(view_url(INDEX, 12), "3-2-11")
+    assert read_media(url.removeprefix(MEDIA)) == Media(INDEX, "view", ("12",), (3, 2, 11))
+    assert read_media(in_channels(tile_url(INDEX, RESULT), "4").removeprefix(MEDIA)).channels == (4,)
+    assert in_channels(view_url(INDEX, 12), "") == view_url(INDEX, 12)
+
+
+@pytest.mark.parametrize("chosen", ["", "a", "1-2", "1-2-3-4", "-1", "100", "1-2-x", "1/c/2", "1-2-3/"])
+def test_channels_that_are_none_name_no_image(chosen):
+    assert read_media(f"{INDEX}/view/12/c/{chosen}") is None

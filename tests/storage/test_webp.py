@@ -8,9 +8,12 @@ from lurk.storage.webp import (
     PADDING_GREY,
     decode_view,
     encode_patch,
+    encode_png,
     encode_sprite,
     encode_view,
+    is_sheet,
     patch,
+    shown,
     shown_box,
     thumbnail,
     to_view,
@@ -27,10 +30,43 @@ def test_samples_become_8_bits_and_what_is_beyond_is_cut():
     assert to_view(np.array([[[-2.0, 0.5, 2.0]]], np.float32)).ravel().tolist() == [0, 128, 255]
 
 
-def test_of_two_channels_the_first_is_shown_and_of_five_the_first_three():
+def test_all_channels_are_kept_and_by_default_the_first_or_the_first_three_are_shown():
     samples = np.arange(5, dtype=np.float32).reshape(5, 1, 1) / 255
-    assert to_view(samples[:2]).tolist() == [[[0]]]
-    assert to_view(samples).tolist() == [[[0, 1, 2]]]
+    assert to_view(samples).tolist() == [[[0, 1, 2, 3, 4]]]
+    assert shown(to_view(samples[:2])).tolist() == [[[0]]]
+    assert shown(to_view(samples)).tolist() == [[[0, 1, 2]]]
+    assert shown(to_view(samples), (4, 0, 4)).tolist() == [[[4, 0, 4]]]
+    assert shown(to_view(samples), (3,)).tolist() == [[[3]]]
+    for absent in ((5,), (0, 1, 9)):
+        with pytest.raises(ValueError, match="has no channels"):
+            shown(to_view(samples), absent)
+
+
+@pytest.mark.parametrize("channels", range(1, 25))
+def test_a_view_of_any_number_of_channels_is_read_back_to_the_bit(channels):
+    view = np.random.default_rng(channels).integers(0, 256, (5, 7, channels), np.uint8)
+    data = encode_view(view)
+    assert np.array_equal(decode_view(data, channels), view)
+    assert is_sheet(data) is (channels not in (1, 3))
+
+
+def test_four_channels_are_not_taken_for_colours_with_opacity():
+    view = np.zeros((4, 4, 4), np.uint8)
+    view[..., :3] = 200
+    for data in (encode_patch(view), encode_view(shown(view))):
+        with Image.open(io.BytesIO(data)) as picture:
+            assert picture.mode == "RGB"
+            assert abs(np.asarray(picture).astype(int) - 200).max() <= 3
+
+
+def test_other_programs_get_the_channels_side_by_side():
+    view = np.arange(2 * 3 * 5, dtype=np.uint8).reshape(2, 3, 5)
+    with Image.open(io.BytesIO(encode_png(view))) as picture:
+        found = np.asarray(picture.convert("L"))
+    assert found.shape == (2 * 2, 3 * 3)  # two rows of three planes, the last place empty
+    assert np.array_equal(found[:2, 3:6], view[..., 1])
+    assert np.array_equal(found[2:, 3:6], view[..., 4])
+    assert not found[2:, 6:].any()
 
 
 @pytest.mark.parametrize("channels", [1, 3])

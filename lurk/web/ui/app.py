@@ -19,6 +19,7 @@ from lurk.web.ui.clientside import bind
 from lurk.web.ui.page_addresses import read
 from lurk.web.ui.panels import (
     PANELS,
+    channels,
     grid,
     header,
     layers,
@@ -136,10 +137,11 @@ def layout(service: Service) -> Component:
         *(dcc.Store(id=store) for store in empty),
         dcc.Store(id=ids.KIND, data="max"),
         dcc.Store(id=ids.READY, data=False),
+        dcc.Store(id=ids.CHANNELS, data=""),
         dcc.Store(id=ids.SERIAL, data=0),
         dcc.Store(id=ids.TICK, data=0),
     ]
-    left = html.Div([layers.layout(), notes.layout()], className="left")
+    left = html.Div([layers.layout(), channels.layout(), notes.layout()], className="left")
     study = html.Div([left, grid.layout()], id=ids.STUDY_PAGE, className="study", hidden=True)
     main = html.Main(
         [

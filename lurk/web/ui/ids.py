@@ -15,6 +15,8 @@ TICK = "tick"
 LAYERS = "layers"
 GRID_DATA = "grid-data"
 CHECK = "check"
+CHANNELS = "channels"
+CHANNELS_ROOM = "channels-room"
 
 MESSAGE = "message"
 HOME = "home"

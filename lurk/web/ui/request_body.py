@@ -11,6 +11,7 @@ from flask import request
 from werkzeug.exceptions import BadRequest
 
 from lurk.jobs.method_request import MOST_UNITS
+from lurk.service.urls import CHANNELS
 
 LONGEST_NAME = 1000
 LARGEST_NUMBER = 10**9
@@ -79,6 +80,13 @@ def name(value: object) -> str:
     if not isinstance(value, str) or len(value) > LONGEST_NAME:
         raise BadRequest("a name was expected")
     return value
+
+
+def channels(value: object) -> str:
+    """The channels that are shown, such as `3-2-1` or `4`, empty for the usual ones; BadRequest for anything else."""
+    if value is not None and value != "" and not (isinstance(value, str) and CHANNELS.fullmatch(value)):
+        raise BadRequest("channels are one number, or three with '-' between them")
+    return value if isinstance(value, str) else ""
 
 
 def number(value: object) -> int:

@@ -90,7 +90,19 @@ def me(_service: Service) -> Response:
 def study_json(service: Service, view: StudyView) -> dict[str, Any]:
     """A study with the state of its sweep."""
     status = service.status(view.name)
-    parts = ("name", "title", "model", "images", "layers", "units", "swept", "preprocessing", "weight_hash", "notes")
+    parts = (
+        "name",
+        "title",
+        "model",
+        "images",
+        "layers",
+        "units",
+        "swept",
+        "preprocessing",
+        "weight_hash",
+        "channels",
+        "notes",
+    )
     return {
         **{part: getattr(view, part) for part in parts},
         **status,

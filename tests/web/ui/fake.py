@@ -15,7 +15,7 @@ from lurk.service.grid_view import SORTS
 from lurk.service.person import OWNER, Person
 from lurk.service.study_view import StudyView
 from lurk.service.unit_words import tile_words, unit_name
-from lurk.service.urls import Address, patch_url, sprite_url, view_url
+from lurk.service.urls import Address, in_channels, patch_url, sprite_url, view_url
 from tests.web.ui import made_up_methods
 from tests.web.ui.fake_asks import FakeAsks
 from tests.web.ui.made_up import CLASSES, IMAGES, LAYERS, VIEW, picture, webp
@@ -38,6 +38,7 @@ class FakeUnit:
     total: int
     no_classes: str
     name: str = ""
+    channels: str = ""
 
     def hits(self, kind: str) -> list[dict[str, Any]]:
         found = self.record.hits_max if kind == "max" else self.record.hits_mean
@@ -49,8 +50,8 @@ class FakeUnit:
                 asdict(hit)
                 | {
                     "class": "" if hit.label is None else CLASSES[hit.label],
-                    "view_url": view_url("fake", hit.image),
-                    "patch_url": patch_url("fake", hit.image, hit.box),
+                    "view_url": in_channels(view_url("fake", hit.image), self.channels),
+                    "patch_url": in_channels(patch_url("fake", hit.image, hit.box), self.channels),
                     "outline": [left / VIEW, top / VIEW, (right - left) / VIEW, (bottom - top) / VIEW],
                     "whole": row1 - row0 >= VIEW,
                 }
@@ -102,9 +103,11 @@ class FakeService:
     message: str = ""
     stale: str = ""
     notes: tuple[str, ...] = ()
+    channels: int = 3
     label: str = ""
     rate: float | None = None
     workers: int = 1
+    shown_in: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
     asks: FakeAsks = field(default_factory=FakeAsks)
 
@@ -123,6 +126,7 @@ class FakeService:
                 *((self.total, len(LAYERS), 1234, 1764000000.0) if self.is_ready else ()),
                 *(("shorter side to 256, mean (0.4980392156862745)", "ab" * 32) if self.is_ready else ()),
                 *((sprite_url("fake", 0, 0, "1"), 16) if self.is_ready else ()),
+                channels=self.channels,
                 notes=self.notes,
             )
             for name in self.names
@@ -323,6 +327,8 @@ class FakeService:
         return self.asks.cancel(key) or self.job(key)
 
     def media(self, key: str) -> tuple[bytes, str] | None:
+        key, _, chosen = key.partition("/c/")
+        self.shown_in.add(chosen)
         parts = key.split("/")
         if parts[:2] == ["fake", "view"]:
             return webp(picture(int(parts[2]))), "image/webp"

@@ -94,4 +94,5 @@ def register(app: Dash, service: Service) -> None:
         Input(ids.GRID_DATA, "data"),
         Input(ids.LAYER, "data"),
         Input(ids.UNIT, "data"),
+        Input(ids.CHANNELS, "data"),
     )

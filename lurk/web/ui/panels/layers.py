@@ -64,8 +64,9 @@ def layout() -> Component:
 
 def layer_list(service: Service, study: object, _ready: object) -> dict[str, Any]:
     """Each layer for the scripts: name, units, positions, and what its units are called if not by their numbers."""
-    if study is None or service.study(name(study)) is None:
-        return {"study": None, "layers": []}
+    view = service.study(name(study)) if study is not None else None
+    if view is None:
+        return {"study": None, "layers": [], "channels": 0}
     found = [
         {
             "name": layer.name,
@@ -75,7 +76,7 @@ def layer_list(service: Service, study: object, _ready: object) -> dict[str, Any
         }
         for layer in service.layers(name(study))
     ]
-    return {"study": study, "layers": found}
+    return {"study": study, "layers": found, "channels": view.channels}
 
 
 def options(service: Service, study: object, _ready: object) -> list[dict[str, Any]]:

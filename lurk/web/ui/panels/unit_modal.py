@@ -14,7 +14,7 @@ from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.page_addresses import find_unit
 from lurk.web.ui.panels import PANELS, sections
-from lurk.web.ui.request_body import name, number
+from lurk.web.ui.request_body import channels, name, number
 
 
 def layout() -> Component:
@@ -88,7 +88,7 @@ def title(service: Service, place: object, serial: object) -> list[Component]:
     return parts
 
 
-def body(service: Service, place: object, kind: object, _serial: object) -> Component | None:
+def body(service: Service, place: object, kind: object, shown_in: object, _serial: object) -> Component | None:
     """The modal's three columns for a unit, or why there are none."""
     if not isinstance(place, dict):
         return None
@@ -99,6 +99,7 @@ def body(service: Service, place: object, kind: object, _serial: object) -> Comp
         view = find_unit(service, study, layer, unit)
     except LurkError as error:
         return html.P(str(error)[:1].upper() + str(error)[1:] + ".", className="why")
+    view.channels = channels(shown_in)
     columns = [
         html.Div([section.build(view, kind) for section in sections(column)], className=f"column {column}")
         for column in ("wants", "saw", "answers")
@@ -111,7 +112,9 @@ def register(app: Dash, service: Service) -> None:
     """Bind the panel to an app."""
     place, serial = Input(ids.UNIT, "data"), Input(ids.SERIAL, "data")
     app.callback(Output(ids.UNIT_TITLE, "children"), place, serial)(partial(title, service))
-    app.callback(Output(ids.UNIT_BODY, "children"), place, Input(ids.KIND, "data"), serial)(partial(body, service))
+    app.callback(
+        Output(ids.UNIT_BODY, "children"), place, Input(ids.KIND, "data"), Input(ids.CHANNELS, "data"), serial
+    )(partial(body, service))
     bind(
         app,
         "openUnit",

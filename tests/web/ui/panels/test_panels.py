@@ -57,7 +57,18 @@ def figure(component) -> dict:
 
 
 def test_the_tables_hold_every_panel():
-    assert set(PANELS) == {"grid", "header", "jobs", "layers", "missing", "notes", "skipped", "studies", "unit"}
+    assert set(PANELS) == {
+        "channels",
+        "grid",
+        "header",
+        "jobs",
+        "layers",
+        "missing",
+        "notes",
+        "skipped",
+        "studies",
+        "unit",
+    }
     assert set(SECTIONS) == {"bars", "distribution", "hits", "wants"}
 
 
@@ -166,7 +177,7 @@ def test_tokens_apart_from_the_positions_are_named_in_words(monkeypatch):
 
 
 def test_a_unit_has_three_parts_wants_saw_answers():
-    (columns,) = [unit_modal.body(FakeService(), {**HERE, "unit": 3}, "max", 1)]
+    (columns,) = [unit_modal.body(FakeService(), {**HERE, "unit": 3}, "max", "", 1)]
     assert [column.className for column in columns.children] == ["column wants", "column saw", "column answers"]
 
 
@@ -190,10 +201,10 @@ def test_a_unit_half_way_says_from_how_many_images():
 
 
 def test_a_unit_that_is_not_there_is_told_and_a_closed_modal_is_empty():
-    assert "has units 0 to 63, not 64" in words(unit_modal.body(FakeService(), {**HERE, "unit": 64}, "max", 1))
-    assert unit_modal.body(FakeService(), None, "max", 1) is None
+    assert "has units 0 to 63, not 64" in words(unit_modal.body(FakeService(), {**HERE, "unit": 64}, "max", "", 1))
+    assert unit_modal.body(FakeService(), None, "max", "", 1) is None
     with pytest.raises(BadRequest):
-        unit_modal.body(FakeService(), {**HERE, "unit": 3}, "median", 1)
+        unit_modal.body(FakeService(), {**HERE, "unit": 3}, "median", "", 1)
 
 
 def test_layers_are_told_with_type_units_output_and_field():
@@ -203,7 +214,7 @@ def test_layers_are_told_with_type_units_output_and_field():
     assert "Conv2d · 64 units · 64 × 112 × 112" in words(option["label"])
     assert "19 × 19 pixels, every 4" in words(layers.facts(service, HERE, True))
     assert layers.field(LAYERS[-1]) == "the whole image"
-    assert layers.layer_list(service, None, True) == {"study": None, "layers": []}
+    assert layers.layer_list(service, None, True) == {"study": None, "layers": [], "channels": 0}
 
 
 def test_a_layer_that_was_not_traced_says_raw():
