@@ -105,8 +105,8 @@ def _by_order(
 
 
 def _by_name(wanted: Mapping[int, str], names: Sequence[str]) -> dict[int, int]:
-    """By the whole name, else the first synonym, else any synonym; a class that fits two outputs alike fits none."""
-    tables: tuple[dict[str, set[int]], ...] = ({}, {}, {})
+    """By the name, else its first synonym, else any synonym; a class that fits two outputs alike fits none."""
+    tables: tuple[dict[str, set[int]], ...] = ({}, {}, {}, {})
     for output, name in enumerate(names):
         for table, forms in zip(tables, _forms(name), strict=True):
             for form in forms:
@@ -122,13 +122,13 @@ def _by_name(wanted: Mapping[int, str], names: Sequence[str]) -> dict[int, int]:
     return found
 
 
-def _forms(name: str) -> tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]:
-    """A name as it is compared: whole, also without a leading number; its first synonym; all its synonyms."""
+def _forms(name: str) -> tuple[tuple[str, ...], ...]:
+    """A name as it is compared: as it is; without case and signs, with and without a leading number; its synonyms."""
     bare = LEADING.sub("", name, count=1) if LEADING.match(name) else name
     synonyms = [_plain(part) for part in re.split("[,;/|]", bare)]
     synonyms = [part for part in synonyms if part]
     whole = tuple(part for part in dict.fromkeys((_plain(name), _plain(bare))) if part)
-    return whole, tuple(synonyms[:1]), tuple(synonyms)
+    return (f"={name}",), whole, tuple(synonyms[:1]), tuple(synonyms)
 
 
 def _plain(name: str) -> str:
@@ -149,4 +149,6 @@ def _note(how: str, wanted: Mapping[int, str], found: Mapping[int, int], names: 
     if how.startswith("number"):
         number, output = next(iter(found.items()))
         words += f": class {wanted[number]} is output {output}" + (f", {names[output]}" if names else "")
+        if list(wanted.values()) != sorted(wanted.values()):
+            words += " (ImageFolder counts 10 before 2: a network trained with it needs its class names)"
     return words + (f"; not matched: {listed}" if missing else "")

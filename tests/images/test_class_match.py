@@ -46,6 +46,19 @@ def test_a_name_of_two_outputs_is_not_guessed():
     assert match(("crane",), ("crane", "hoist, crane")).outputs == (0,)
 
 
+def test_names_of_signs_alone_are_matched_as_they_are():
+    assert match(("C++", "C#", "+"), ("+", "C#", "C++")).outputs == (2, 1, 0)
+    assert match(("c", "C++"), ("C#", "C++")).outputs == (None, 1)
+
+
+def test_the_order_of_image_folder_is_named_where_it_differs():
+    numbers = tuple(str(number) for number in range(1, 13))
+    assert "ImageFolder counts 10 before 2" in match(numbers, None, 12).note
+    assert "ImageFolder" not in match(numbers[:9], None, 9).note
+    trained = sorted(numbers)  # the names that such a network is given: class_to_idx
+    assert match(numbers, trained).outputs == (0, 4, 5, 6, 7, 8, 9, 10, 11, 1, 2, 3)
+
+
 def test_numbers_count_from_0_or_from_1():
     zero = match(("0", "1", "2"), ("a", "b", "c"))
     assert (zero.outputs, zero.how) == ((0, 1, 2), "number")
