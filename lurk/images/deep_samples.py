@@ -140,8 +140,8 @@ def _colours(samples: Samples) -> Samples:
 
 
 def _scaled(samples: Samples, chosen: SampleRange) -> np.ndarray[tuple[int, ...], np.dtype[np.uint8]]:
-    scale = 255 / ((chosen.high - chosen.low) or 1)
-    scaled = np.nan_to_num((samples.astype(np.float64) - chosen.low) * scale, nan=0.0, posinf=255.0, neginf=0.0)
+    spread = (samples.astype(np.float64) - chosen.low) * 255 / ((chosen.high - chosen.low) or 1)
+    scaled = np.nan_to_num(spread, nan=0.0, posinf=255.0, neginf=0.0)
     return np.clip(np.rint(scaled), 0, 255).astype(np.uint8)
 
 

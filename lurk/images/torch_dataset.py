@@ -2,7 +2,7 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Mapping, Sequence, Sized
+from collections.abc import Mapping, Sequence, Sized
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol, cast
@@ -10,13 +10,16 @@ from typing import Any, Protocol, cast
 import numpy as np
 from PIL import Image
 
-from lurk.errors import ImagesError
+from lurk.errors import ImagesError, ModelError
+from lurk.images.class_names import name_outputs
 from lurk.images.decoding import DAMAGE, Header, samples_of, to_rgb
 from lurk.images.deep_samples import SampleRange, Samples, shown
 from lurk.images.image_files import stamp
-from lurk.images.image_set import ImageSet, Labels
+from lurk.images.image_set import ImageSet
+from lurk.images.labels import Labels, number_labels
 
 IMAGE_KEYS, LABEL_KEYS = ("image", "img", "pixel_values"), ("label", "labels", "target", "fine_label")
+NAME_ATTRIBUTES = ("classes", "class_to_idx", "class_names", "idx_to_class")
 LABEL_ATTRIBUTES = ("targets", "labels", "_labels", "y")
 PROBES = 16
 MOST_HEADERS = 100
@@ -53,7 +56,6 @@ def from_dataset(source: object, name: str = "") -> ImageSet:
     if not count:
         raise ImagesError(f"the data set {type(source).__name__} is empty")
     labels = _labels(dataset, count)
-    classes = _classes(source, labels)
     width = len(str(count - 1))
     files = _files(source, count)
     paths = [path for path, _ in files] if files else [f"{number:0{width}}" for number in range(count)]
@@ -61,12 +63,13 @@ def from_dataset(source: object, name: str = "") -> ImageSet:
     return ImageSet(
         name or type(source).__name__,
         tuple(paths),
-        labels if classes is not None else (None,) * count,
-        classes,
+        labels.numbers,
+        labels.names,
         DatasetReader(dataset),
         stamps,
         tuple(range(count)),
-        UNLABELLED if classes is None else "",
+        UNLABELLED if labels.names is None else "",
+        labels.notes,
         root=_root(source).absolute() if files else None,
     )
 
@@ -152,43 +155,63 @@ def _checked(value: object) -> object:
 
 
 def _labels(dataset: object, count: int) -> Labels:
-    """Class numbers, from the data set's table of labels; without one, from its items."""
+    """Labels by number: whole numbers as they are, texts by the data set's class names, else in sorted order."""
+    raw = _raw_labels(dataset, count)
+    texts = [_text(value) for value in raw]
+    names = _given_names(dataset) or _given_names(getattr(dataset, "dataset", None))
+    known = set(texts) - {""}
+    is_name = any(isinstance(value, str) for value in raw)
+    if is_name and known <= set(names) and len(set(names)) == len(names):
+        place = {name: number for number, name in enumerate(names)}
+        return Labels(tuple(place.get(text) for text in texts), names)
+    labels = number_labels(texts)
+    is_numbered = labels.names is not None and all(name.isdecimal() for name in labels.names)
+    if labels.names is not None and is_numbered and len(names) >= len(labels.names):
+        return replace(labels, names=names)
+    return labels
+
+
+def _raw_labels(dataset: object, count: int) -> Sequence[object]:
+    """Labels as the data set has them, from its table of labels; without one, from its items."""
     for attribute in LABEL_ATTRIBUTES:
         table: Any = getattr(dataset, attribute, None)
         table = table.tolist() if hasattr(table, "tolist") else table
-        if isinstance(table, Sequence) and len(table) == count:
-            return tuple(_number(value) for value in table)
+        if isinstance(table, Sequence) and not isinstance(table, str) and len(table) == count:
+            return table
     whole, chosen = getattr(dataset, "dataset", None), getattr(dataset, "indices", None)
     if isinstance(whole, Sized) and isinstance(chosen, (Sequence, np.ndarray)):
-        inner = _labels(whole, len(whole))
-        return tuple(inner[int(number)] for number in chosen)
-    return tuple(_label(cast(Dataset, dataset), number) for number in range(count))
+        inner = _raw_labels(whole, len(whole))
+        return [inner[int(number)] for number in chosen]
+    return [_label(cast(Dataset, dataset), number) for number in range(count)]
 
 
-def _label(dataset: Dataset, number: int) -> int | None:
+def _label(dataset: Dataset, number: int) -> object:
     try:
-        return _number(_item(dataset, number)[1])
+        return _item(dataset, number)[1]
     except DAMAGE:
         return None
 
 
-def _number(value: object) -> int | None:
-    """A class number; None if the value is not one."""
-    single: Callable[[], object] | None = getattr(value, "item", None)
-    if single is not None and getattr(value, "ndim", 0) == 0:
-        value = single()
-    return value if isinstance(value, int) and value >= 0 else None
+def _text(value: object) -> str:
+    """A label as text; empty if it is none: a number below -1, or neither a number, a text nor one-hot."""
+    plain: Any = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(plain, (list, tuple)):
+        plain = plain.index(1) if sorted(plain) == [0] * (len(plain) - 1) + [1] else None
+    if isinstance(plain, (int, float)):
+        return str(int(plain) if float(plain).is_integer() else plain) if plain >= -1 else ""
+    return plain if isinstance(plain, str) else ""
 
 
-def _classes(dataset: object, labels: Labels) -> tuple[str, ...] | None:
-    """Class names: the data set's own if it has one for each number, else the numbers."""
-    top = max((label for label in labels if label is not None), default=-1)
-    if top < 0:
-        return None
-    names = getattr(dataset, "classes", None) or getattr(getattr(dataset, "dataset", None), "classes", None)
-    if isinstance(names, (list, tuple)) and len(names) > top:
-        return tuple(", ".join(name) if isinstance(name, tuple) else str(name) for name in names)
-    return tuple(str(number) for number in range(top + 1))
+def _given_names(dataset: object) -> tuple[str, ...]:
+    """The class names that a data set has; empty if it has none that can be read."""
+    for attribute in NAME_ATTRIBUTES:
+        names: object = getattr(dataset, attribute, None)
+        if isinstance(names, (Mapping, list, tuple)) and names:
+            try:
+                return name_outputs(names, attribute)[0]
+            except ModelError:
+                continue
+    return ()
 
 
 def _files(dataset: object, count: int) -> list[tuple[str, str]]:

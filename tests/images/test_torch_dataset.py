@@ -119,3 +119,40 @@ def test_a_data_set_that_is_not_there_is_not_downloaded(tmp_path):
 def test_the_public_function_is_this_one():
     assert lurk.load_images is load_images
     assert len(FakeData(3)) == 3
+
+
+class Labelled:
+    def __init__(self, labels, **more):
+        self.labels_of_items = labels
+        for name, value in more.items():
+            setattr(self, name, value)
+
+    def __len__(self):
+        return len(self.labels_of_items)
+
+    def __getitem__(self, number):
+        return np.zeros((2, 2, 3), np.uint8), self.labels_of_items[number]
+
+
+@pytest.mark.parametrize(
+    ("labels", "more", "numbers", "names"),
+    [
+        (["dog", "cat"], {}, (1, 0), ("cat", "dog")),
+        (["dog", "cat"], {"classes": ["dog", "cat", "cow"]}, (0, 1), ("dog", "cat", "cow")),
+        ([1.0, 0.0], {}, (1, 0), ("0", "1")),
+        ([np.float32(10), np.int64(2)], {"classes": list("abcdefghijk")}, (10, 2), tuple("abcdefghijk")),
+        ([-1, 0, -100, 1], {}, (None, 0, None, 1), ("0", "1")),
+        ([np.array([0, 0, 1]), np.array([1, 0, 0])], {}, (2, 0), ("0", "1", "2")),
+        ([np.array([1, 0, 1]), np.array([1, 0, 0])], {}, (None, 0), ("0",)),
+        ([1, 0], {"class_to_idx": {"dog": 1, "cat": 0}}, (1, 0), ("cat", "dog")),
+        ([1, 0], {"classes": {1: "dog", 0: "cat"}}, (1, 0), ("cat", "dog")),
+        ([3, 0], {"classes": ["cat", "dog"]}, (3, 0), ("0", "1", "2", "3")),
+        ([1, 2], {"classes": ["1", "10", "2"]}, (1, 2), ("1", "10", "2")),
+        (["2", "10"], {"classes": ["1", "10", "2"]}, (2, 1), ("1", "10", "2")),
+        ([None, None], {}, (None, None), None),
+        ([True, False], {}, (1, 0), ("0", "1")),
+    ],
+)
+def test_labels_of_any_kind_are_classes(labels, more, numbers, names):
+    images = load_images(Labelled(labels, **more))
+    assert (images.labels, images.classes) == (numbers, names)
