@@ -7,13 +7,16 @@ import datetime
 import enum
 import functools
 import json
+import logging
 import pathlib
 import pickle
+import re
 import uuid
 from collections import defaultdict, namedtuple
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
+from typing import Optional
 
 import numpy as np
 import torch
@@ -125,7 +128,7 @@ def odd_company(state: State) -> dict[str, object]:
         "when": datetime.datetime(2024, 5, 1, tzinfo=datetime.UTC),
         "took": datetime.timedelta(hours=3),
         "day": datetime.date(2024, 5, 1),
-        "log": defaultdict(list, {"loss": [1.0, 0.5]}),
+        "losses_by_name": defaultdict(list, {"loss": [1.0, 0.5]}),
         "nested": defaultdict(functools.partial(defaultdict, list)),
         "losses": collections.deque([1.0], maxlen=5),
         "counts": collections.Counter("abc"),
@@ -158,6 +161,18 @@ def odd_company(state: State) -> dict[str, object]:
         "id": uuid.UUID(int=3),
         "decimal": Decimal("1.5"),
         "big": 2**70,
+        "error": ValueError("no"),
+        "nothing": type(None),
+        "hint": list[int],
+        "optional": Optional[int],  # noqa: UP045 - it is pickled in another way than int | None
+        "either": int | None,
+        "log": logging.getLogger("lurk.test"),
+        "pattern": re.compile("a"),
+        "slice": slice(1, 2),
+        "sparse": torch.eye(3).to_sparse(),
+        "half_float": torch.zeros(3).to(torch.float8_e4m3fn),
+        "ints": torch.zeros(3, dtype=torch.complex64),
+        "storage": torch.storage.UntypedStorage(4),
         "none": None,
     }
 
@@ -276,6 +291,22 @@ def frozen(state: State) -> nn.Module:
     return module.requires_grad_(False)
 
 
+class Holder:
+    """An object that holds weights and gives them to pickle in a way of its own."""
+
+    def __init__(self, state):
+        self.held = state
+
+    def __getstate__(self):
+        return ("version 1", self.held)
+
+
+def table_beside(state: State) -> dict[str, object]:
+    import pandas
+
+    return {"history": pandas.DataFrame({"epoch": [1, 2], "note": ["a", "b"]}), "model": state}
+
+
 LEGACY = {"_use_new_zipfile_serialization": False}
 FITTING: dict[str, tuple[str, Writer]] = {
     "plain": ("a.pth", saved(dict)),
@@ -324,6 +355,14 @@ FITTING: dict[str, tuple[str, Writer]] = {
     "averaging counter": ("a.pth", saved(lambda s: AveragedModel(net(s)).state_dict())),
     "sharded safetensors": ("model.safetensors.index.json", lambda s, file: shards(s, file, "model")),
     "sharded bin": ("pytorch_model.bin.index.json", lambda s, file: shards(s, file, "pytorch_model")),
+    "pandas beside": ("a.pth", saved(table_beside)),
+    "an object of one's own": ("a.pth", saved(lambda s: {"trainer": Holder(s)})),
+    "BasicSR": ("a.pth", saved(lambda s: {"params": other(s), "params_ema": s})),
+    "MMEngine": ("a.pth", saved(lambda s: {"meta": {}, "state_dict": prefixed(other(s), "backbone."), "ema_state_dict": prefixed(s, "module.backbone.") | {"steps": torch.tensor(3)}})),
+    "masked autoencoder": ("a.pth", saved(lambda s: {"model": prefixed(s, "encoder.") | {"mask_token": torch.ones(1), "decoder.0.weight": torch.ones(3)}})),
+    "networks by name": ("a.pth", saved(lambda s: {"nets": {"G": net(s), "D": nn.Linear(3, 2)}})),
+    "arrays of the other byte order": ("a.pkl", pickled(lambda s: {n: v.numpy().astype(v.numpy().dtype.newbyteorder(">")) for n, v in s.items()}, 2)),
+    "arrays in Fortran's order": ("a.pkl", pickled(lambda s: {n: np.asfortranarray(v.numpy()) for n, v in s.items()}, 5)),
     "double precision": ("a.pth", saved(lambda s: {n: v.double() if v.is_floating_point() else v for n, v in s.items()})),
     "a head that the network lacks": ("a.pth", saved(lambda s: prefixed(s, "model.") | {"projector.0.weight": torch.ones(3)})),
 }  # fmt: skip

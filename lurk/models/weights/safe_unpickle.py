@@ -17,24 +17,27 @@ Maker = Callable[..., object]
 
 PLAIN_CALLS = {
     "_codecs": ("encode",),
+    "_operator": ("getitem",),
     "argparse": ("Namespace",),
     "array": ("array", "_array_reconstructor"),
-    "builtins": ("bytes", "bytearray", "complex", "frozenset", "list", "object", "range", "slice", "tuple"),
+    "builtins": ("bytes", "bytearray", "complex", "frozenset", "list", "object", "range", "slice", "tuple", "type"),
     "collections": ("ChainMap", "UserDict", "UserList", "deque"),
     "copyreg": ("_reconstructor",),
     "datetime": ("date", "datetime", "time", "timedelta", "timezone"),
     "decimal": ("Decimal",),
     "fractions": ("Fraction",),
-    "functools": ("partial",),
+    "functools": ("partial", "reduce"),
+    "logging": ("getLogger",),
     "numpy": ("dtype", "ndarray"),
     "numpy._core.multiarray": ("scalar",),
     "numpy.core.multiarray": ("scalar",),
     "pathlib": ("Path", "PosixPath", "PurePath", "PurePosixPath", "PureWindowsPath", "WindowsPath"),
     "pathlib._local": ("PosixPath", "WindowsPath"),
+    "pyarrow.lib": ("py_buffer", "type_for_alias"),
     "random": ("Random",),
     "re": ("_compile",),
     "torch": ("device", "dtype", "finfo", "iinfo"),
-    "types": ("MappingProxyType", "SimpleNamespace"),
+    "types": ("GenericAlias", "MappingProxyType", "SimpleNamespace"),
     "uuid": ("UUID",),
     "zoneinfo": ("ZoneInfo",),
     "zoneinfo.ZoneInfo": ("_unpickle",),
@@ -177,8 +180,10 @@ class InertUnpickler(pickle._Unpickler):
 def _is_plain_call(name: str) -> bool:
     """Whether a call only makes a value: it is in the list, or of a class or a private function of another package."""
     module, _, last = name.rpartition(".")
+    if last in PLAIN_CALLS.get(module, ()) or (module == "builtins" and last[:1].isupper()):  # an exception
+        return True
     is_foreign = module.partition(".")[0] not in sys.stdlib_module_names
-    return last in PLAIN_CALLS.get(module, ()) or (is_foreign and (last[:1].isupper() or last.startswith("_")))
+    return is_foreign and (last[:1].isupper() or last.startswith("_"))
 
 
 def _get_attribute(owner: object, attribute: object, *_default: object) -> Name:
@@ -191,6 +196,11 @@ def _rebuilt(function: Name, _kind: object, arguments: tuple[object, ...], _stat
 
 def _first(value: object, *_rest: object) -> object:
     return value
+
+
+def _sparse(_layout: object, parts: tuple[object, ...]) -> SavedTensor:
+    """The parts are indices, values and the shape, then flags."""
+    return of_form("sparse", next(part for part in reversed(parts) if isinstance(part, tuple)))
 
 
 def _encoded(text: str, _encoding: str = "latin1") -> bytes:
@@ -228,7 +238,7 @@ KNOWN: dict[str, Maker] = {
     "torch._tensor._rebuild_from_type_v2": _rebuilt,
     "torch._tensor._rebuild_from_type": _rebuilt,
     "torch._utils._rebuild_qtensor": lambda _storage, _offset, shape, *_: of_form("quantised", shape),
-    "torch._utils._rebuild_sparse_tensor": lambda _layout, parts: of_form("sparse", parts[2] if len(parts) > 2 else ()),
+    "torch._utils._rebuild_sparse_tensor": _sparse,
     "torch._utils._rebuild_meta_tensor_no_storage": lambda _dtype, shape, *_: of_form("without values", shape),
     **dict.fromkeys(
         ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
