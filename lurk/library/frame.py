@@ -39,7 +39,8 @@ def _columns(layer: Layer, paths: "_Paths") -> dict[str, Any]:
     """The columns of a layer's units; every one has a value a unit."""
     images = layer.images()[:, :1]
     best = images[:, 0].tolist() if images.shape[1] else [-1] * layer.units
-    scores = layer.scores()[:, 0] if images.shape[1] else np.full(layer.units, np.nan)
+    none = np.full((layer.units, 1), np.nan)
+    scores, before = ((part if images.shape[1] else none)[:, 0] for part in (layer.scores(), layer.before()))
     strongest, strongest_mean = _strongest(layer)
     return {
         "layer": layer.name,
@@ -50,6 +51,7 @@ def _columns(layer: Layer, paths: "_Paths") -> dict[str, Any]:
         "std": layer.stds,
         "fraction_positive": layer.fraction_positive,
         "best_score": scores,
+        "best_before": before,
         "best_image": best,
         "best_path": [paths.path(image) for image in best],
         "best_class": [paths.class_of(image) for image in best],

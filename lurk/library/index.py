@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from lurk.errors import ImagesError, ModelError
-from lurk.images.image_set import ImageSet
-from lurk.images.readable_hit import readable
+from lurk.images.image_set import ImageSet, readable
 from lurk.library.copies import copied
 from lurk.library.layer import Layer
 from lurk.library.unit import Unit

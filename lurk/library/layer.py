@@ -42,6 +42,10 @@ class Layer(LayerInfo):
         """Scores of the top lists, float64 (u, k), best first; NaN where a list is shorter."""
         return self._hits(kind, "score", np.nan)
 
+    def before(self, kind: "Kind" = "max") -> Floats:
+        """Values that enter the activation function of the top lists, float64 (u, k); NaN where none follows."""
+        return self._hits(kind, "before", np.nan)
+
     def positions(self, kind: "Kind" = "max") -> Ints:
         """Row and column of the maximum in each image of the top lists, int64 (u, k, 2); -1 where a list is shorter."""
         flat = self._hits(kind, "position", -1).astype(np.int64)

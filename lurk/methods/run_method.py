@@ -17,9 +17,8 @@ from lurk.graph.device import choose_device, device_of, moved_to
 from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.images.decoding import decode
-from lurk.images.image_set import ImageSet
+from lurk.images.image_set import ImageSet, read_hit
 from lurk.images.load_images import load_images
-from lurk.images.readable_hit import read_hit
 from lurk.method_spec import MethodSpec
 from lurk.methods import (
     METHODS,

@@ -10,8 +10,7 @@ from torch import Tensor
 from lurk.errors import ImagesError
 from lurk.graph.device import device_of
 from lurk.graph.hooks import tapped
-from lurk.images.image_set import ImageSet
-from lurk.images.readable_hit import is_of
+from lurk.images.image_set import ImageSet, is_of
 from lurk.models.model import Model
 from lurk.records import Hit, UnitRef
 from lurk.storage.index import Index

@@ -1,3 +1,4 @@
+import math
 import sys
 
 import pytest
@@ -14,6 +15,8 @@ def test_each_unit_has_a_row_with_the_values_of_its_record(index):
         assert (row.state, row.mean, row.std) == (unit.state, unit.mean, pytest.approx(unit.std))
         assert row.fraction_positive == unit.fraction_positive
         assert (row.best_score, row.best_image) == (unit.hits_max[0].score, unit.hits_max[0].image)
+        assert row.best_before == unit.hits_max[0].before or math.isnan(row.best_before)
+        assert math.isnan(row.best_before) == (row.layer == "fc")
         assert row.best_path == unit.hits_max[0].path
         assert row.best_class == index.classes[unit.hits_max[0].label]
         label = unit.class_max.argmax()

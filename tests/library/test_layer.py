@@ -30,6 +30,8 @@ def test_scores_images_and_positions_are_those_of_a_full_sort(index, activations
         np.testing.assert_allclose(layer.scores()[unit], highest[order, unit], rtol=1e-6)
         for n, (row, col) in zip(order, layer.positions()[unit], strict=True):
             assert values[n, unit, row, col] == highest[n, unit]
+        assert layer.before()[unit].tolist() == layer.scores()[unit].tolist()  # above 0 the rectifier changes nothing
+    assert (layer.before()[3] < -90).all()
     means = values.mean((2, 3))
     np.testing.assert_allclose(layer.scores("mean")[0], np.sort(means[:, 0])[::-1][:5], rtol=1e-5)
 

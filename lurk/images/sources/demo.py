@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from lurk.errors import CacheError
-from lurk.images.demo_photographs import FILES, photograph
-from lurk.images.demo_stimuli import FIELDS, stimulus
+from lurk.images.demo.photographs import FILES, photograph
+from lurk.images.demo.stimuli import FIELDS, stimulus
 from lurk.images.image_files import list_folder
 from lurk.images.image_set import ImageSet
 from lurk.images.sources import SOURCES

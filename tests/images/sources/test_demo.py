@@ -87,7 +87,7 @@ def test_a_place_that_cannot_be_written_is_told_in_one_line(tmp_path):
 
 
 def test_the_pictures_vary_within_a_class_and_use_the_whole_range():
-    from lurk.images.demo_stimuli import FIELDS, stimulus
+    from lurk.images.demo.stimuli import FIELDS, stimulus
 
     assert len(FIELDS) == 18
     for name in FIELDS:
