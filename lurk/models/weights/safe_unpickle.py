@@ -17,6 +17,7 @@ Maker = Callable[..., object]
 
 PLAIN_CALLS = {
     "_codecs": ("encode",),
+    "_functools": ("partial", "reduce"),
     "_operator": ("getitem",),
     "argparse": ("Namespace",),
     "array": ("array", "_array_reconstructor"),
