@@ -133,7 +133,7 @@
     const now = entry.ask;
     const result = now && now.state === "done" ? now.result : null;
     if (!result) return waiting(entry, slot, now);
-    if (result.silent) return silent(slot);
+    if (result.silent) return silent(slot, result);
     const frame = frameOf(slot, "done");
     const words = `${lurk.mapOffer()?.label || entry.body.method} map of ${slot.dataset.words}, for ${lurk.target(result, entry.body)}`;
     frame.type = "button";
@@ -147,9 +147,9 @@
     return undefined;
   }
 
-  function silent(slot) {
-    const frame = frameOf(slot, "silent");
-    if (!frame.firstChild) frame.append(lurk.make("p", { text: "Zero everywhere" }));
+  function silent(slot, result) {
+    const words = `Zero everywhere: ${result.why_silent}`;
+    frameOf(slot, "silent").replaceChildren(lurk.make("p", { text: words, title: words }));
   }
 
   function waiting(entry, slot, now) {

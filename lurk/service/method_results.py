@@ -76,8 +76,20 @@ def _map(index: Index, key: str, found: Result) -> dict[str, Any]:
         "scales": scales,
         "channel_scales": alone,
         "silent": not found.figures["scale"],
+        "why_silent": _why_silent(found),
         **{name: found.figures[name] for name in ("value", "where", "row", "col", "label", "label_name")},
     }
+
+
+def _why_silent(found: Result) -> str:
+    """Why a map is zero everywhere; empty if it is not."""
+    if found.figures["scale"]:
+        return ""
+    if found.figures.get("note"):
+        return str(found.figures["note"])
+    if found.figures["value"] == 0:
+        return "what it explains is 0 on this image"
+    return "by this method, no pixel changes what it explains"
 
 
 def _channel_scales(values: Floats) -> list[dict[str, list[float]]]:

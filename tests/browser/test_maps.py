@@ -142,9 +142,9 @@ def test_a_map_that_is_zero_everywhere_says_so(serve, open_page, monkeypatch):
     from tests.web.ui import fake_asks
 
     made = fake_asks.map_result
-    monkeypatch.setattr(fake_asks, "map_result", lambda body: made(body) | {"silent": True})
+    monkeypatch.setattr(fake_asks, "map_result", lambda body: made(body) | {"silent": True, "why_silent": "it is off"})
     _, watched = opened(serve, open_page)
-    words_are(watched.page, ".map-slot p", "Zero everywhere")
+    words_are(watched.page, ".map-slot p", "Zero everywhere: it is off")
 
 
 def test_a_sanity_check_shows_the_randomised_map_the_figures_and_the_warning(serve, open_page):

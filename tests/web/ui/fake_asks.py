@@ -162,6 +162,8 @@ def map_result(body: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
         "label_name": "tree frog" if body["target"] == "class" else "",
         "where": body["target"],
         "silent": False,
+        "why_silent": "",
+        "channel_scales": [],
         "method": body["method"],
         "seconds": 0.21,
         "provenance": {},
