@@ -53,8 +53,8 @@ class Hostile(FakeService):
         text = PAYLOADS[self.names.index(study)]
         return super().status(study) | {"message": text, "state": "failed", "notice": text, "weights": text}
 
-    def _hit(self, info, unit, rank, score):
-        hit = super()._hit(info, unit, rank, score)
+    def _hit(self, info, unit, rank, score, before=None):
+        hit = super()._hit(info, unit, rank, score, before)
         return fake.Hit(**{**vars(hit), "path": PAYLOADS[rank % len(PAYLOADS)], "label": rank % len(PAYLOADS)})
 
     def skipped(self, study):
