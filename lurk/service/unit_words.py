@@ -127,7 +127,7 @@ def score_words(hit: Mapping[str, Any], info: LayerInfo) -> str:
 
     >>> relu6 = LayerInfo("a", "Conv2d", 8, (8, 1, 1), None, None, "post", bound=6.0, rectified=True)
     >>> [score_words({"score": score, "before": before}, relu6) for score, before in ((6, 9.31), (3, 3), (0, -0.8))]
-    ['6, at its bound; 9.31 before it', '3', '0, not active; −0.8 before it']
+    ['6, at its bound; 9.31 before it', '3', '0, inactive; −0.8 before it']
 
     Args:
         hit: A hit with `score` and `before`, as `UnitView.hits` gives it.
@@ -145,7 +145,7 @@ def before_words(hit: Mapping[str, Any], info: LayerInfo) -> str:
     if before is None:
         return ""
     if info.rectified and not score:
-        return f"not active; {number(before, 3)} before it"
+        return f"inactive; {number(before, 3)} before it"
     return f"at its bound; {number(before, 3)} before it" if is_at_bound(score, info) else ""
 
 
@@ -162,7 +162,8 @@ def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo) -
         Name, highest score and state.
     """
     if state == "constant":
-        return f"{name}, the same value on all images"
+        value = "" if math.isnan(top["score"]) else f" {number(top['score'])}"
+        return f"{name}, always{value or ' the same'} on these images"
     if math.isnan(top["score"]):
         return f"{name}, no image yet"
     if state == "dead":

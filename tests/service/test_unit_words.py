@@ -49,7 +49,7 @@ def test_the_examples_of_the_docstrings_are_right():
     [
         (RELU6, 6.0, 9.31, "6, at its bound; 9.31 before it"),
         (RELU6, 5.999, 5.999, "5.999"),
-        (RELU6, 0.0, -0.8, "0, not active; −0.8 before it"),
+        (RELU6, 0.0, -0.8, "0, inactive; −0.8 before it"),
         (TANH, 1.0, 9.5, "1, at its bound; 9.5 before it"),
         (TANH, -1.0, -9.5, "−1, at its bound; −9.5 before it"),
         (TANH, -0.5, -0.549, "−0.5"),
@@ -138,7 +138,8 @@ def test_an_active_unit_is_drawn_at_once_and_its_list_is_called_what_it_is():
         ("always_on", hit(2.0, 2.0), "unit 3, highest 2, always on"),
         ("dead", hit(0.0, -0.8), "unit 3, never active on these images, nearest −0.8"),
         ("dead", hit(0.0), "unit 3, never active on these images"),
-        ("constant", hit(float("nan")), "unit 3, the same value on all images"),
+        ("constant", hit(0.37), "unit 3, always 0.37 on these images"),
+        ("constant", hit(float("nan")), "unit 3, always the same on these images"),
         ("ok", hit(float("nan")), "unit 3, no image yet"),
     ],
 )
