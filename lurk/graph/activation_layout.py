@@ -1,6 +1,6 @@
 """Which axes of an activation are its images, channels and positions, and what its positions see."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import prod
@@ -9,8 +9,9 @@ import torch
 from torch import Tensor
 
 from lurk.graph.receptive_field import IMAGES, coordinate, core, image_axis, images_first, is_coordinate, is_global
+from lurk.graph.tokens import Grid, Positions
 
-Grid = tuple[int, int]
+Guess = Callable[[int, Positions | None], Positions | None]
 Pair = tuple[float, float]
 
 
@@ -21,16 +22,15 @@ class Layout:
     Args:
         order: Its axes as images, channels, then positions.
         grid: (rows, columns) of positions.
-        first: The first position that counts: 1 where a class token is kept apart.
-        last: The position after the last that counts; None if all count.
         shape: Shape of one image's raw output.
+        entries: Which entries the positions are, row by row; None if they are all, in order. Tokens without a position
+            are kept apart, and windows are put together.
     """
 
     order: tuple[int, ...]
     grid: Grid
     shape: tuple[int, ...]
-    first: int = 0
-    last: int | None = None
+    entries: range | tuple[int, ...] | None = None
 
     @property
     def units(self) -> int:
@@ -50,8 +50,10 @@ class Layout:
         if value.dim() < len(self.order):
             value = value.reshape(images, -1, *value.shape[1:])
         value = value.permute(self.order)
-        if self.last is not None:
-            value = value[:, :, self.first : self.last]
+        if isinstance(self.entries, range):
+            value = value.flatten(2)[:, :, self.entries.start : self.entries.stop]
+        elif self.entries is not None:
+            value = value.flatten(2)[:, :, torch.tensor(self.entries, device=value.device)]
         return value.reshape(value.shape[0], value.shape[1], *self.grid)
 
 
@@ -63,17 +65,18 @@ class Axes:
     channels: int
 
 
-def arrange(shape: Sequence[int], axes: Axes, images: int, grids: Sequence[Grid]) -> list[Layout]:
-    """Find the layouts of an activation: that of its positions, and that of its class token if it has one.
+def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None, guess: Guess) -> list[Layout]:
+    """Find the layouts of an activation: that of its positions, and one for each token that has no position.
 
     Args:
         shape: Shape of the raw output for a batch.
         axes: Which axis is what.
         images: Number of images in the batch.
-        grids: (rows, columns) of the maps that came before, latest last.
+        own: The positions that the activation's coordinates tell; None if they do not.
+        guess: From the number of tokens of a sequence, and these, to its positions; None if they are not known.
 
     Returns:
-        One layout, or two if a class token stands before the positions; none if images cannot be told apart.
+        The layouts, that of the positions first; none if images cannot be told apart.
     """
     shape = list(shape)
     if shape[axes.images] != images:
@@ -85,19 +88,19 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, grids: Sequence[Grid]
     order = (axes.images, axes.channels, *rest)
     alone = tuple(size for i, size in enumerate(shape) if i != axes.images)
     sizes = [shape[i] for i in rest]
-    if len(sizes) != 1:
-        grid = (prod(sizes[:-1]), sizes[-1]) if sizes else (1, 1)
+    own = own if own is not None and own.count == prod(sizes) else None
+    found = guess(sizes[0], own) if len(sizes) == 1 else own
+    if found is None:
+        grid = (prod(sizes[:-1]), sizes[-1]) if len(sizes) > 1 else (sizes[0], 1) if sizes else (1, 1)
         return [Layout(order, grid, alone)]
-    return _tokens(order, sizes[0], alone, grids)
+    body = Layout(order, found.grid, alone, _as_range(found.index, found.count))
+    return [body, *(Layout(order, (1, 1), alone, range(at, at + 1)) for at in found.extras)]
 
 
-def _tokens(order: tuple[int, ...], count: int, alone: tuple[int, ...], grids: Sequence[Grid]) -> list[Layout]:
-    for extra in (0, 1):
-        grid = next((g for g in reversed(grids) if g[0] * g[1] == count - extra and count > extra), None)
-        if grid is not None:
-            body = Layout(order, grid, alone, extra, count)
-            return [body, Layout(order, (1, 1), alone, 0, 1)] if extra else [body]
-    return [Layout(order, (count, 1), alone)]
+def _as_range(index: tuple[int, ...], count: int) -> range | tuple[int, ...] | None:
+    """Entries as a range if they follow one another, None if they are all and in order."""
+    whole = range(index[0], index[0] + len(index))
+    return index if index != tuple(whole) else whole if len(index) < count else None
 
 
 def axes_of(field: Tensor, default: Axes) -> Axes:

@@ -1,9 +1,12 @@
 """Watching a model while it runs. Only this module registers hooks, and it always removes them."""
 
+import copy
+import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
@@ -46,9 +49,12 @@ def frozen(module: nn.Module) -> Iterator[None]:
 
 @contextmanager
 def undisturbed(module: nn.Module) -> Iterator[None]:
-    """Put a module into evaluation mode and undo what its code stores on itself: attributes, hooks and buffers."""
+    """Put a module into evaluation mode and undo what its code stores on itself: attributes, caches, hooks, buffers."""
     tables = ("_parameters", "_buffers", "_modules", "_forward_hooks", "_forward_pre_hooks")
     kept = [(part, dict(part.__dict__), {t: dict(part.__dict__[t]) for t in tables}) for part in module.modules()]
+    caches = [
+        (cache, copy.copy(cache)) for part in module.modules() for cache in vars(part).values() if _is_plain(cache)
+    ]
     buffers = [(buffer, buffer.detach().clone()) for buffer in module.buffers()]
     with evaluating(module):
         try:
@@ -58,12 +64,30 @@ def undisturbed(module: nn.Module) -> Iterator[None]:
                 part.__dict__.clear()
                 part.__dict__.update(attributes)
                 for name, entries in inner.items():
-                    if list(attributes[name].items()) != list(entries.items()):
-                        attributes[name].clear()
-                        attributes[name].update(entries)
+                    _refill(attributes[name], entries)
+            for cache, entries in caches:
+                _refill(cache, entries)
             for buffer, value in buffers:
                 if buffer._version:
                     buffer.detach().copy_(value)
+
+
+def _is_plain(value: object) -> bool:
+    return type(value) in (dict, list)
+
+
+def _is_same(one: Any, two: Any) -> bool:
+    return all(map(operator.is_, one, two)) if type(one) is tuple is type(two) and len(one) == len(two) else one is two
+
+
+def _refill(container: Any, entries: Any) -> None:
+    """Give a dict or a list the entries that it had; comparing them could ask the user's objects for their truth."""
+    now = list(container.items()) if isinstance(container, dict) else container
+    was = list(entries.items()) if isinstance(container, dict) else entries
+    if len(now) == len(was) and all(map(_is_same, now, was)):
+        return
+    container.clear()
+    (container.update if isinstance(container, dict) else container.extend)(entries)
 
 
 @contextmanager
@@ -88,6 +112,15 @@ def watching(module: nn.Module, names: set[str], see: Callable[[str, object], ob
         for name, part in module.named_modules():
             if name in names:
                 stack.callback(part.register_forward_hook(partial(seen, name)).remove)
+        yield
+
+
+@contextmanager
+def watching_inputs(module: nn.Module, see: Callable[[object], object]) -> Iterator[None]:
+    """Call `see` with what each part of a module is given, a tuple, as it begins."""
+    with ExitStack() as stack:
+        for part in module.modules():
+            stack.callback(part.register_forward_pre_hook(lambda _part, given: see(given) and None).remove)
         yield
 
 

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
 
@@ -10,17 +10,19 @@ import torch
 from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
-from lurk.graph.activation_layout import Axes, Grid, Layout, arrange, axes_of, grid_of, located
+from lurk.graph.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import agree, check, three_images
 from lurk.graph.class_scores import find_class_scores
 from lurk.graph.device import device_of, dtype_of
-from lurk.graph.hooks import tapped, undisturbed, watching
+from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
+from lurk.graph.token_names import kinds_of, name_tokens
+from lurk.graph.tokens import Grid, Sequences, positions_by_coordinates
 from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
@@ -30,10 +32,11 @@ IMAGES = 2
 
 @dataclass(frozen=True)
 class _Found:
-    """A layer, and whether it is shown unless the user chooses."""
+    """A layer, the call and the module that it is of, and whether it is shown unless the user chooses."""
 
     info: LayerInfo
     tap: Tap
+    name: str
     path: str
     default: bool
 
@@ -75,7 +78,8 @@ def find_layers(
 def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan | None:
     """The plan by the module's graph; None if it cannot be traced, or if the graph does not give what it gives."""
     coordinates = CoordinateTensor(image_coordinates(images.shape[1:]), images.dtype, images.device)
-    trace = trace_module(module, coordinates, Recorder())
+    with undisturbed(module):  # the module may keep a stand-in for a tensor in a cache of its own
+        trace = trace_module(module, coordinates, Recorder())
     if trace is None:
         return None
     own = tensors_in(_run(module, images[:1].clone()))
@@ -147,7 +151,7 @@ def _compiled(expression: str | None) -> re.Pattern[str] | None:
 def _is_wanted(item: _Found, wanted: re.Pattern[str] | None) -> bool:
     if wanted is None:
         return item.default
-    names = (item.info.name, item.info.name.removesuffix(":class"))
+    names = (item.info.name, item.name)
     if item.default and any(wanted.search(name) for name in names):
         return True
     return any(wanted.fullmatch(name) for name in (*names, item.path))
@@ -185,7 +189,7 @@ def _run(module: nn.Module, batch: Tensor) -> object:
 def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_default: bool) -> list[_Found]:
     follower, image = Follower(module, trace), (images.shape[2], images.shape[3])
     activations = LayerActivations(module, trace, follower, images)
-    maps = cache(partial(_grids, trace))
+    maps, sequences = cache(partial(_grids, trace)), Sequences()
     calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
     calls.sort(key=lambda call: follower.order[call.output] if call.output else 0)
     found: list[_Found] = []
@@ -199,28 +203,26 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         if value.field is None or value.shape is None or not value.floating:
             continue
         axes = axes_of(value.field, _usual(part, len(value.shape)))
-        known = []
-        if len(value.shape) == 3 or (len(value.shape) == 2 and value.shape[0] != COORDINATES):
-            own_grid = grid_of(value.field)
-            known = [grid for at, grid in maps() if at <= follower.order[node]]
-            known += [] if own_grid is None else [own_grid]
-        layouts = arrange(value.shape, axes, COORDINATES, known)
+        positions = positions_by_coordinates(value.field, axes.channels)
+        guess = partial(sequences.find, grids=partial(_grids_before, maps, follower.order[node]))
+        layouts = arrange(value.shape, axes, COORDINATES, positions, guess)
+        extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
         own = (trace.values[call.output].shape or ())[1:]
         bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
         whole, before = activations.described(bare, node, function, axes.channels)
-        for info, layout in zip(_described(whole, layouts), layouts, strict=True):
+        for info, layout in zip(_described(whole, layouts, extras), layouts, strict=True):
             size = located(value.field, layout, image)
             if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
                 info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
                 info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
-            found.append(_Found(info, Tap(node.name, layout, before), call.path, default))
+            found.append(_Found(info, Tap(node.name, layout, before), call.name, call.path, default))
     return found
 
 
-def _described(info: LayerInfo, layouts: Sequence[Layout]) -> list[LayerInfo]:
-    """Complete a layer by what its layout says; a second layout is that of its class token."""
-    names = (info.name, f"{info.name}:class")
+def _described(info: LayerInfo, layouts: Sequence[Layout], extras: Sequence[str]) -> list[LayerInfo]:
+    """Complete a layer by what its layouts say; those after the first are of tokens without a position."""
+    names = (info.name, *(f"{info.name}:{extra}" for extra in extras))
     return [
         replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
         for name, layout in zip(names, layouts, strict=False)
@@ -237,22 +239,41 @@ def _grids(trace: Trace) -> list[tuple[int, Grid]]:
     ]
 
 
+def _grids_before(maps: Callable[[], Sequence[tuple[int, Grid]]], place: int) -> list[Grid]:
+    return [grid for at, grid in maps() if at <= place]
+
+
 def _usual(part: nn.Module, rank: int) -> Axes:
     last = isinstance(part, nn.Linear) or rank == 3
     return Axes(0, rank - 1 if last and not isinstance(part, CONVOLUTIONS) else 1)
 
 
-def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
+def _watched(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, tuple[int, ...]]], dict[int, list[int]]]:
+    """Run a module: the shape of each call's output, and the constant tokens of sequences by their length."""
     seen: list[tuple[str, tuple[int, ...]]] = []
+    constant: dict[int, list[int]] = {}
+
+    def see_tokens(given: object) -> None:
+        for value in tensors_in(given):
+            if value.dim() == 3 and len(value) == IMAGES:
+                constant[value.shape[1]] = constant.get(value.shape[1]) or _constant_tokens(value)
 
     def see(name: str, output: object) -> None:
         if isinstance(output, Tensor):
             seen.append((name, tuple(output.shape)))
+            see_tokens(output)
 
-    with watching(module, {name for name, _ in module.named_modules() if name}, see):
+    names = {name for name, _ in module.named_modules() if name}
+    with watching(module, names, see), watching_inputs(module, see_tokens):
         _run(module, images[:IMAGES].clone())
+    return seen, constant
+
+
+def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
+    seen, constant = _watched(module, images)
     found: list[_Found] = []
     grids: list[Grid] = []
+    sequences = Sequences()
     for name, shape in seen:
         path = name.partition(":")[0]
         part = module.get_submodule(path)
@@ -261,7 +282,17 @@ def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
         if len(shape) < 2:
             continue
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear))
-        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, grids)
-        infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts)
-        found += [_Found(i, Tap(name, layout), path, default) for i, layout in zip(infos, layouts, strict=True)]
+        guess = partial(sequences.find, grids=lambda: grids, constant=constant)
+        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, None, guess)
+        extras = name_tokens([None] * (len(layouts) - 1))
+        infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
+        found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]
     return found
+
+
+def _constant_tokens(output: Tensor) -> list[int]:
+    """The tokens of a sequence (n, tokens, c), at its ends, that are the same for all images; none if all are."""
+    varies = (output != output[:1]).any(2).any(0).nonzero().flatten().tolist()
+    if not varies:
+        return []
+    return [*range(varies[0]), *range(varies[-1] + 1, output.shape[1])]

@@ -166,6 +166,17 @@ def _windowed(op: Operation, x: Tensor, kernel: list[int], *, transposed: bool) 
     return x
 
 
+@rule("im2col")
+def _unfold(op: Operation) -> Tensor:
+    windows = [op.per_axis(name, 2, 1) for name in ("kernel_size", "dilation", "padding", "stride")]
+    x = op.data[0].amax(1, keepdim=True)
+    for i, (kernel, dilation, padding, stride) in enumerate(zip(*windows, strict=True)):
+        span = (kernel - 1) * dilation
+        count = (x.shape[2 + i] + 2 * padding - span - 1) // stride + 1
+        x = slid(x, 2 + i, count, (stride, -padding, span - padding))
+    return x.flatten(2).expand(op.shape)
+
+
 @rule("constant_pad_nd")
 def _pad(op: Operation) -> Tensor:
     x, pads = op.data[0], op.numbers("pad")

@@ -226,7 +226,7 @@ def plan_with(model: Model, layer: str) -> Plan:
     if not layer or any(info.name == layer for info in plan.layers):
         return plan
     with suppress(LayerError):
-        wider = model.plan(re.escape(layer.removesuffix(":class").partition(":")[0]))
+        wider = model.plan(re.escape(layer.partition(":")[0]))
         if any(info.name == layer for info in wider.layers):
             return wider
     return plan

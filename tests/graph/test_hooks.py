@@ -240,3 +240,28 @@ def test_gradients_flow_through_the_tapped_pass() -> None:
     seen[1].sum().backward()
     assert image.grad is not None
     assert image.grad.abs().sum() > 0
+
+
+class Caching(nn.Module):
+    """Keeps what it has computed, as LeViT keeps its attention biases."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.cache, self.shapes = nn.Conv2d(1, 2, 1), {"always": torch.ones(2, 2)}, []
+
+    def forward(self, x: Tensor) -> Tensor:
+        self.shapes.append(tuple(x.shape))
+        if "bias" not in self.cache:
+            self.cache["bias"] = self.conv.bias * 2
+        return self.conv(x) + self.cache["bias"].view(1, -1, 1, 1)
+
+
+def test_what_a_network_keeps_in_a_cache_is_undone():
+    module = Caching()
+    kept, list_of_its_own, tensor = module.cache, module.shapes, module.cache["always"]
+    assert find_layers(module, (1, 4, 4)).graph is not None
+    assert module.cache is kept
+    assert list(kept) == ["always"]
+    assert kept["always"] is tensor
+    assert module.shapes is list_of_its_own
+    assert list_of_its_own == []

@@ -323,11 +323,18 @@ GLOBAL = {
     "circular padding": (nn.Conv2d(3, 4, 3, padding=1, padding_mode="circular"), ""),
     "a slice written in place": (Written(), "last"),
     "attention": (Attending(), "last"),
-    "a view across an uneven cut": (Cut(), "last"),
-    "rolled": (Rolled(), "last"),
+    "rolled and filtered": (nn.Sequential(Rolled(), nn.Conv2d(2, 2, 3)), "1"),
     "summed up": (nn.Sequential(Summed(), nn.Conv2d(3, 4, 3)), "1"),
     "mixed with its mirror image": (Mirrored(), "last"),
 }
+
+
+@pytest.mark.parametrize("name", ["a view across an uneven cut", "rolled", "unfolded"])
+def test_box_is_exact_where_pixels_are_put_into_another_order(name: str) -> None:
+    unfolded = nn.Sequential(nn.Unfold((4, 3), stride=(4, 3)), nn.Conv1d(36, 2, 1))
+    module = {"a view across an uneven cut": Cut(), "rolled": Rolled(), "unfolded": unfolded}[name]
+    for layer, box, seen in supports(find_layers(open_up(module), (3, 24, 36))):
+        assert agree(box, seen, 24, 36), layer
 
 
 @pytest.mark.parametrize("name", list(GLOBAL))

@@ -1,6 +1,7 @@
 import builtins
 import sys
 import threading
+from collections import deque
 
 import pytest
 import torch
@@ -95,7 +96,7 @@ class Elsewhere(nn.Module):
     def __init__(self, fails: bool) -> None:
         super().__init__()
         self.conv, self.fails = nn.Conv2d(1, 2, 1), fails
-        self.seen: list[object] = []
+        self.seen: deque[object] = deque()  # no list: what a network keeps in one is undone
 
     def forward(self, x: Tensor) -> Tensor:
         def look() -> None:
