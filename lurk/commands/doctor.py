@@ -23,9 +23,10 @@ from lurk.errors import LurkError
 from lurk.jobs.open_queue import open_queue
 from lurk.records import UnitRef
 from lurk.storage.cache_dir import prepare_cache
+from lurk.storage.diagnosis import read_diagnosis
 from lurk.storage.filesystem import file_system, is_shared
 from lurk.storage.index import Index
-from lurk.storage.manifest import study_index
+from lurk.storage.manifest import read_manifest, study_index
 from lurk.web.auth.access import check_open
 from lurk.web.server.listen import ANY, listen
 
@@ -82,6 +83,7 @@ def _findings(settings: Settings, units: int | None) -> Iterator[Finding]:
     yield from _cache(settings)
     for study in studies:
         yield _study(study)
+        yield from _preprocessing(study)
         if units is not None:
             yield from _verify(study, units)
 
@@ -137,6 +139,17 @@ def _study(settings: Settings) -> Finding:
         return "study", "", str(error)
     state = "complete" if manifest.complete else f"{manifest.done} of {manifest.images} images"
     return "study", f"{settings.study}: {state}, {len(manifest.skipped)} skipped", ""
+
+
+def _preprocessing(settings: Settings) -> Iterator[Finding]:
+    """What the doctor of the preprocessing found before the sweep."""
+    folder = study_index(Path(settings.cache), settings.study)
+    if folder is None:
+        return
+    with suppress(LurkError):
+        warnings = read_diagnosis(folder, read_manifest(folder).provenance)
+        if warnings is not None:
+            yield "preprocessing", "looks wrong" if warnings else "nothing looks wrong", "; ".join(warnings)
 
 
 def _verify(settings: Settings, units: int) -> Iterator[Finding]:

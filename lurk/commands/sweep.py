@@ -52,6 +52,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
     """Sweep in this process."""
     from lurk.sweeps.sweep import describe, run_sweep
     from lurk.sweeps.sweep_options import SweepOptions
+    from lurk.worker.doctor_task import examine_study
     from lurk.worker.model_cache import cached_model, image_set
 
     made = made_with(settings)
@@ -66,6 +67,13 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
         def progress(done: int, _total: int, _rate: float) -> None:
             bar.update(done - bar.n)
 
+        def begin(folder: Path) -> None:
+            show_in_study(cache, settings.study, folder, made)
+            bar.set_postfix_str("checking the preprocessing")
+            for warning in examine_study(model, images, settings, folder, lambda _done, _total: None):
+                bar.write(f"lurk: {warning}", file=sys.stderr)
+            bar.set_postfix_str("")
+
         options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
         return run_sweep(
             model,
@@ -73,7 +81,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
             cache=cache,
             options=options,
             progress=progress,
-            began=lambda folder: show_in_study(cache, settings.study, folder, made),
+            began=begin,
         )
 
 

@@ -8,7 +8,8 @@ from lurk.images.labels import describe_classes, sort_names
 
 Parts = tuple[str, ...]
 SPLIT = re.compile(
-    r"(train|training|val|valid|validation|test|testing|dev|eval)([_ -]?(set|images|imgs|data|split))?[_ -]?\d*", re.I
+    r"(train|training|val|valid|validation|test|testing|dev|eval|fold)([_ -]?(set|images|imgs|data|split))?[_ -]?\d*",
+    re.I,
 )
 NO_CLASSES = frozenset(
     (

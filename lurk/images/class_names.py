@@ -12,6 +12,7 @@ from pathlib import Path
 from lurk.errors import ImagesError, ModelError
 
 SHOWN = 3
+WORDNET_LINE = re.compile(r"(\d+[\s,;]+)?(?P<id>n\d{8})[\s,;]+(\d+[\s,;]+)?(?P<name>.+)")
 WORDNET_ID = re.compile(r"n\d{8}")
 
 
@@ -84,6 +85,11 @@ class ClassNames:
         names, first, last = self.by_number, min(wanted), max(wanted)
         shift = 1 if first > 0 and 0 in names and last == len(names) == max(names) + 1 else 0
         is_list = names == dict(enumerate(self.in_order))
+        if is_list and 0 < first <= last < len(names):
+            raise ImagesError(
+                f"--classes {self.file}: its {len(names)} names may count from 0 or from 1, as no class is 0 or "
+                f"{len(names)}; write a line for each, such as '{first} NAME'"
+            )
         if not any(number - shift in names for number in wanted) or (is_list and last - shift > max(names)):
             raise ImagesError(
                 f"--classes {self.file}: has names for {min(names)} to {max(names)}, and the classes are {first} to "
@@ -234,7 +240,9 @@ def _pair(line: str) -> tuple[str, str]:
 
     A comma after a space belongs to the class name: in `n01440764 tench, Tinca tinca` the folder is the first word.
     """
-    for separator in ("\t", r"\s*[,;]\s*", r"\s+"):
+    if (wordnet := WORDNET_LINE.fullmatch(line)) is not None:
+        return wordnet["id"], wordnet["name"].strip("\"'")
+    for separator in ("\t", r"(?<=^\d):\s+|(?<=\d\d):\s+", r"\s*[,;]\s*", r"\s+"):
         key, *rest = re.split(separator, line, maxsplit=1)
         if rest and (separator != r"\s*[,;]\s*" or " " not in key.strip()):
             return key.strip().strip("\"'"), rest[0].strip().strip("\"'")

@@ -9,7 +9,7 @@ from typing import Any
 
 from lurk.errors import ImagesError
 from lurk.images.class_names import ClassNames
-from lurk.images.decoding import decode
+from lurk.images.decoding import decode, read_header
 from lurk.images.deep_samples import SampleRange
 from lurk.records import Hit
 
@@ -194,6 +194,8 @@ def read_hit(hit: Hit, images: ImageSet | None) -> Any:
     images = images or getattr(hit, "_images", None)
     if images is None:
         if Path(hit.path).is_absolute():
+            if read_header(hit.path).is_deep:
+                raise ImagesError(f"{hit.path[:200]!r} has more than 8 bits, which its image set scales; give images=")
             return decode(hit.path)
         raise ImagesError(f"the path of this hit, {hit.path[:200]!r}, is below its image set's folder; give images=")
     if not is_of(hit, images):

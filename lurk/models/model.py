@@ -3,16 +3,20 @@
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
-from lurk.graph.device import device_of, dtype_of
+from lurk.graph.device import choose_device, device_of, dtype_of, moved_to
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
 from lurk.models.normalisation import Normalisation
 from lurk.models.preprocess import Transform
 from lurk.records import LayerInfo
+
+if TYPE_CHECKING:
+    from lurk.models.doctor.diagnosis import Diagnosis
 
 
 @dataclass(eq=False)
@@ -97,6 +101,24 @@ class Model:
             float (..., s, h, w), in [0, 1].
         """
         return self.normalisation.inverse(images).clamp(0, 1)
+
+    def doctor(self, images: object = None, *, device: str = "auto") -> "Diagnosis":
+        """Find out whether the preprocessing and the class names are those that the network was trained with.
+
+        Args:
+            images: What `load_images` returns, or what it takes; images with classes that the network knows tell most.
+                None for the photographs of the demo set, which tell gross mistakes only.
+            device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+
+        Returns:
+            What was found out; `warnings` is empty if nothing looks wrong.
+        """
+        from lurk.images.load_images import load_images
+        from lurk.models.doctor.examine import examine_model
+
+        chosen = load_images("demo" if images is None else images)
+        with moved_to(self.module, choose_device(device)):
+            return examine_model(self, chosen)
 
     @cached_property
     def layers(self) -> list[LayerInfo]:

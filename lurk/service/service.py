@@ -22,6 +22,7 @@ from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
 from lurk.service.unit_words import unit_name
 from lurk.service.urls import Address, read_media
+from lurk.storage.diagnosis import read_diagnosis
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
@@ -99,8 +100,9 @@ class Service:
         return self._study_views.view(name, settings, index, self._notice(index))
 
     def _notice(self, index: Index | None) -> str:
-        """Warnings of the study, of the store of images and of the disk."""
-        parts = (index.manifest.notice if index else "", self._renders.notice, self._space.notice)
+        """Warnings of the study, of the doctor, of the store of images and of the disk."""
+        found = read_diagnosis(index.folder, index.manifest.provenance) if index else None
+        parts = (index.manifest.notice if index else "", *(found or ()), self._renders.notice, self._space.notice)
         return "; ".join(part for part in parts if part)
 
     def _settings(self, study: str) -> Settings:

@@ -22,6 +22,7 @@ from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import run_sweep
 from lurk.sweeps.sweep_options import SweepOptions
 from lurk.sweeps.verify import verify
+from lurk.worker.doctor_task import examine_study
 from lurk.worker.loaded_study import Context, Result, Study, open_study
 from lurk.worker.map_tasks import draw_map, draw_sanity
 from lurk.worker.model_cache import cached_model, image_set
@@ -61,9 +62,14 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         context.report(done, total, "", rate)
         context.give_way()
 
+    def examined(done: int, total: int) -> None:
+        context.report(0, 0, f"checking the preprocessing on image {done} of {total}")
+        context.give_way()
+
     def show(folder: Path) -> None:
         publish_offers(folder, method_specs(model.plan(settings.layers)))
         show_in_study(context.cache, spec.study, folder, made)
+        examine_study(model, images, settings, folder, examined)
 
     options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
     if settings.shards > 1 and context.queue is not None:

@@ -81,6 +81,17 @@ LAYOUTS = {
     "training_set and test_set": Layout(
         {"training_set/cats/1.png": "cats", "test_set/dogs/1.png": "dogs"}, ("cats", "dogs"), "parts of the set"
     ),
+    "folds": Layout(
+        {"fold1/cat/1.png": "cat", "fold2/dog/1.png": "dog"}, ("cat", "dog"), "fold1, fold2 are taken as parts"
+    ),
+    "ImageNet as it is unpacked": Layout(
+        {"Data/CLS-LOC/train/n01/1.png": "n01", "Data/CLS-LOC/train/n02/1.png": "n02", "Data/CLS-LOC/val/1.png": None},
+        ("n01", "n02"),
+        "the folders of 'Data/CLS-LOC/train' as classes",
+    ),
+    "ages": Layout(
+        {"0-9/1.png": "0-9", "100+/1.png": "100+", "20-29/1.png": "20-29"}, ("0-9", "20-29", "100+"), "3 classes: 0-9"
+    ),
     "train as a vehicle": Layout(
         {"train/1.png": "train", "bus/1.png": "bus"}, ("bus", "train"), "2 classes: bus, train"
     ),

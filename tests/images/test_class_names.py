@@ -109,7 +109,11 @@ def numbered(tmp_path, numbers):
     [
         (range(1, 13), "\n".join(TWELVE), TWELVE, "by number, counted from 1, so 1 is a"),
         (range(12), "\n".join(TWELVE), TWELVE, "by number, counted from 0, so 0 is a"),
-        ((1, 2, 10), "\n".join(TWELVE), ("b", "c", "k"), "counted from 0, so 1 is b"),
+        ((0, 2, 10), "\n".join(TWELVE), ("a", "c", "k"), "counted from 0, so 0 is a"),
+        ((0, 1), "0: great cat\n1: dog\n", ("great cat", "dog"), "so 0 is great cat"),
+        ((9, 10), "names:\n  9: cat\n  10: dog\n", ("cat", "dog"), "so 9 is cat"),
+        (("n02119789", "n02100735"), "n02119789 1 kit_fox\nn02100735 2 setter\n", ("setter", "kit_fox"), "by name"),
+        (("n02119789", "n02100735"), "0\tn02119789\tkit fox\n1\tn02100735\tsetter\n", ("setter", "kit fox"), "by name"),
         (("01", "02", "12"), "\n".join(TWELVE), ("a", "b", "l"), "counted from 1"),
         (range(1, 13), json.dumps(dict(enumerate(TWELVE))), TWELVE, "counted from 1"),
         (range(1, 13), json.dumps({k + 1: name for k, name in enumerate(TWELVE)}), TWELVE, "as the file has it"),
@@ -140,6 +144,7 @@ def test_labels_of_a_list_are_named_by_number(tmp_path):
     ("folders", "text"),
     [
         ((1, 2, 14), "\n".join(TWELVE)),
+        ((1, 2), "\n".join(TWELVE)),
         (("cat", "bird"), "cat\nhorse"),
         (("class9", "class10"), "cat\ndog"),
     ],

@@ -2,6 +2,7 @@ import pickle
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -153,3 +154,14 @@ def test_a_hit_of_a_data_set_without_files_is_read_by_its_number():
 def test_what_a_data_set_has_preprocessed_is_not_preprocessed_again():
     data = load_images([(torch.full((3, 4, 4), float(n)), 0) for n in range(3)])
     assert readable(Hit(1, "1", 0, 1.0, 0, 0, (0, 0, 1, 1)), data).read().max() == 1
+
+
+def test_a_file_of_more_than_8_bits_needs_the_range_of_its_set(tmp_path):
+    for name, samples in (("a", [[0, 1000]]), ("b", [[0, 4000]])):
+        Image.fromarray(np.array(samples, np.uint16)).save(tmp_path / f"{name}.png")
+    images = load_images(tmp_path)
+    hit = readable(Hit(0, "a.png", None, 1.0, 0, 0, (0, 0, 1, 1)), images)
+    assert hit.read().getpixel((1, 0)) == (62, 62, 62)  # 1000 / 4095 of 255
+    with pytest.raises(ImagesError, match="has more than 8 bits, which its image set scales; give images="):
+        pickle.loads(pickle.dumps(hit)).read()
+    assert read_hit(pickle.loads(pickle.dumps(hit)), images).getpixel((1, 0)) == (62, 62, 62)
