@@ -9,6 +9,7 @@ from lurk.methods.attribution.backsignal import refuse_unclear_rectifiers, signa
 
 
 @map_method(
+    version=2,
     label="Deconvnet",
     paper="Zeiler, Fergus: Visualizing and Understanding Convolutional Networks, 2014, arXiv 1311.2901",
     caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292), and "

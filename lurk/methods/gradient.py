@@ -5,6 +5,7 @@ from lurk.methods.attribution.backsignal import signal_map
 
 
 @map_method(
+    version=2,
     label="Gradient",
     paper="Simonyan, Vedaldi, Zisserman: Deep Inside Convolutional Networks, 2013, arXiv 1312.6034",
     caution="It is noisy, it tells what would change the value and not what made it, and it is blank where the unit is "

@@ -9,6 +9,7 @@ from lurk.methods.attribution.backsignal import signal_map
 
 
 @map_method(
+    version=2,
     label="Gradient × input",
     paper="Shrikumar, Greenside, Shcherbina, Kundaje: Not Just a Black Box, 2016, arXiv 1605.01713",
     caution="A pixel of the mean colour gets nothing, whatever it shows; it is noisy, and blank where the unit is not "

@@ -9,6 +9,7 @@ from lurk.methods.attribution.backsignal import refuse_unclear_rectifiers, signa
 
 
 @map_method(
+    version=2,
     label="Guided backprop",
     paper="Springenberg, Dosovitskiy, Brox, Riedmiller: Striving for Simplicity, 2015, arXiv 1412.6806",
     caution="It draws edges that hardly depend on the trained weights (Adebayo et al., 2018, arXiv 1810.03292): sharp "

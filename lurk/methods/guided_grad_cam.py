@@ -9,6 +9,7 @@ from lurk.methods.attribution.cam import CAM_LAYER, average, weighted_map
 
 
 @map_method(
+    version=2,
     label="Guided Grad-CAM",
     paper="Selvaraju et al., Grad-CAM: Visual Explanations from Deep Networks via Gradient-based Localization, 2017, "
     "arXiv 1610.02391",

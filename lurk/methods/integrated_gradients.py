@@ -19,6 +19,7 @@ BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
 
 @map_method(
+    version=2,
     label="Integrated gradients",
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, arXiv 1703.01365",
     caution="A pixel that has the colour of the baseline gets nothing, whatever it shows.",

@@ -11,6 +11,7 @@ from lurk.methods.attribution.cam import CAM_LAYER, weighted_map
 
 
 @map_method(
+    version=2,
     label="LayerCAM",
     paper="Jiang et al., LayerCAM: Exploring Hierarchical Class Activation Maps for Localization, 2021, "
     "doi 10.1109/TIP.2021.3089943",

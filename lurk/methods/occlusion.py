@@ -30,6 +30,7 @@ Corners = list[tuple[int, int]]  # (top, left) of each place of the square in pi
 
 
 @map_method(
+    version=2,
     label="Occlusion",
     paper="Zeiler & Fergus, Visualizing and Understanding Convolutional Networks, 2014, arXiv 1311.2901, figure 7",
     caution="A covered image is no natural one: the square's edges excite units, and what stands twice in the image is "

@@ -22,6 +22,7 @@ CHANNELS = Option(
 
 
 @map_method(
+    version=2,
     label="Score-CAM",
     paper="Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks, 2020, "
     "arXiv 1910.01279",

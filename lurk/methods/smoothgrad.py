@@ -15,6 +15,7 @@ BATCH = 8
 
 
 @map_method(
+    version=2,
     label="SmoothGrad",
     paper="Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017, arXiv 1706.03825",
     caution="The noise makes images that the network never saw; another noise level gives another map.",

@@ -47,6 +47,7 @@ def _picture(index: Index, request: MethodRequest, key: str, found: Result) -> d
     best = {
         "best_real_max": record.hits_max[0].score if record.hits_max else None,
         "best_real_mean": record.hits_mean[0].score if record.hits_mean else None,
+        "best_real_before": record.hits_max[0].before if record.hits_max else None,
     }
     has_opacity = found.figures["has_opacity"]
     return {

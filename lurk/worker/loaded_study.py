@@ -74,10 +74,12 @@ class Study:
         return preprocess_image(self.model, self.images.read(number))
 
     def best_image(self, layer: str, unit: int) -> Tensor:
-        """The image with a unit's highest value so far, from which its picture may start."""
+        """The image that excites a unit most so far, from which its picture may start."""
         hits = self.index.unit(layer, unit).hits_max
         if not hits:
-            raise ImagesError("no image has been through this unit yet; start from noise")
+            raise ImagesError(
+                "no image excites this unit: it is constant, or no image has been read yet; start from noise"
+            )
         return self.image(hits[0].image)
 
 

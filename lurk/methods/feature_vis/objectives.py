@@ -1,6 +1,8 @@
 """What a picture is drawn to make large: objectives, which can be added and weighted.
 
-An objective gives one number for each picture of a batch: picture i has its own unit. Axes: f pictures, u units.
+An objective gives one number for each picture of a batch: picture i has its own unit. A unit is raised by the value
+that enters its monotone activation function, if it has one: at a bound of that function, such as ReLU6's 6, the unit
+itself has no derivative. Axes: f pictures, u units.
 """
 
 from collections.abc import Callable
@@ -48,12 +50,12 @@ class Objective:
 
 
 def channel(layer: str, units: tuple[int, ...]) -> Objective:
-    """The mean of a unit over its map; `units` holds the channel of each picture."""
-    return Objective(lambda reached: _unit_maps(reached, layer, units).mean((1, 2)), (layer,))
+    """The mean over its map of what enters a unit's activation function; `units` holds the channel of each picture."""
+    return Objective(lambda reached: _unit_maps(reached.before(layer), layer, units).mean((1, 2)), (layer,))
 
 
 def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> Objective:
-    """A unit at one position.
+    """What enters a unit's activation function at one position.
 
     Args:
         layer: Name of the layer.
@@ -66,7 +68,7 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
     """
 
     def value(reached: Activations) -> Tensor:
-        values = _unit_maps(reached, layer, units)
+        values = _unit_maps(reached.before(layer), layer, units)
         rows, cols = values.shape[1:]
         at = rows // 2 if row == -1 else row, cols // 2 if col == -1 else col
         if not (0 <= at[0] < rows and 0 <= at[1] < cols):
@@ -79,9 +81,19 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
     return Objective(value, (layer,))
 
 
-def class_score(classes: tuple[int, ...]) -> Objective:
-    """The network's score of a class, before any softmax; `classes` holds the class number of each picture."""
-    return Objective(lambda reached: pick_channels(reached.class_scores, classes, "class"), to_the_end=True)
+def class_score(classes: tuple[int, ...], layer: str = "") -> Objective:
+    """The network's score of a class, before a softmax or sigmoid that makes it a probability.
+
+    Args:
+        classes: The class number of each picture.
+        layer: The layer whose units are the class scores; empty if none is known, for what the network gives.
+
+    Returns:
+        The objective.
+    """
+    if not layer:
+        return Objective(lambda reached: pick_channels(reached.class_scores, classes, "class"), to_the_end=True)
+    return Objective(lambda reached: pick_channels(reached.before(layer), classes, "class").mean((1, 2)), (layer,))
 
 
 def energy(layer: str, units: tuple[int, ...] = ()) -> Objective:
@@ -92,12 +104,15 @@ def energy(layer: str, units: tuple[int, ...] = ()) -> Objective:
         units: The channel of each picture; empty for the whole layer.
 
     Returns:
-        The objective. Its derivative is each activation, divided by their number.
+        The objective. Its derivative by what enters a monotone activation function is each activation, divided by their
+        number, so that it does not end at a bound.
     """
 
     def value(reached: Activations) -> Tensor:
-        values = _unit_maps(reached, layer, units) if units else reached[layer]
-        return values.square().flatten(1).mean(1) / 2
+        scores, entering = (_unit_maps(part, layer, units) for part in (reached[layer], reached.before(layer)))
+        if not reached.has_before(layer):
+            return scores.square().flatten(1).mean(1) / 2
+        return (scores.detach() * entering).flatten(1).mean(1)
 
     return Objective(value, (layer,))
 
@@ -165,5 +180,6 @@ def pick_channels(values: Tensor, numbers: tuple[int, ...], words: str) -> Tenso
     return values[torch.arange(len(numbers), device=values.device), torch.tensor(numbers, device=values.device)]
 
 
-def _unit_maps(reached: Activations, layer: str, units: tuple[int, ...]) -> Tensor:
-    return pick_channels(reached[layer], units, f"layer {layer}: unit")
+def _unit_maps(values: Tensor, layer: str, units: tuple[int, ...]) -> Tensor:
+    """Pick the unit of each picture; everything if no units are named."""
+    return pick_channels(values, units, f"layer {layer}: unit") if units else values

@@ -1,5 +1,6 @@
 """How much a drawn picture excites a unit: measured on the picture alone, and after small shifts of it."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -31,6 +32,8 @@ class PictureEvaluation:
         after_jitter_max: The largest value again, averaged likewise.
         probability: Of a class, its softmax probability; None for a unit.
         after_jitter_probability: The probability again, averaged likewise; None for a unit.
+        before_mean: Mean over the map of what enters the unit's monotone activation function; None without one.
+        before_max: Largest such value; None without one.
     """
 
     reached_mean: float
@@ -39,6 +42,8 @@ class PictureEvaluation:
     after_jitter_max: float
     probability: float | None = None
     after_jitter_probability: float | None = None
+    before_mean: float | None = None
+    before_max: float | None = None
 
 
 def evaluate_pictures(
@@ -73,10 +78,14 @@ def evaluate_pictures(
             found.append(torch.stack([_measure(reach(_shift(inputs, *shift)), layer, numbers) for shift in shifts]))
     values = torch.cat(found, 1).cpu()
     clean, shifted = values[0].tolist(), values[1:].mean(0).tolist()
-    return [
-        PictureEvaluation(one[0], one[1], two[0], two[1], *((None, None) if layer else (one[2], two[2])))
-        for one, two in zip(clean, shifted, strict=True)
-    ]
+    return [_evaluation(one, two, is_class=not layer) for one, two in zip(clean, shifted, strict=True)]
+
+
+def _evaluation(clean: Sequence[float], shifted: Sequence[float], *, is_class: bool) -> PictureEvaluation:
+    """The evaluation of a picture from what `_measure` gave for it, and on average for its shifts."""
+    odds = (clean[2], shifted[2]) if is_class else (None, None)
+    before = (None, None) if math.isnan(clean[3]) else (clean[3], clean[4])
+    return PictureEvaluation(clean[0], clean[1], shifted[0], shifted[1], *odds, *before)
 
 
 def _shifts(size: tuple[int, int], seed: int) -> list[tuple[int, int]]:
@@ -116,13 +125,14 @@ def _shift(inputs: Tensor, down: int, across: int) -> Tensor:
 
 
 def _measure(reached: Activations, layer: str, numbers: tuple[int, ...]) -> Tensor:
-    """Mean, maximum and probability for each picture, float (f, 3)."""
+    """Mean, maximum, probability, and mean and maximum before the activation function, float (f, 5)."""
     values = reached[layer].float() if layer else reached.class_scores.float()
     words = f"layer {layer}: unit" if layer else "class"
     flat = (pick_channels(values, numbers, words) if numbers else values).reshape(len(values), -1)
-    odds = (
-        flat.new_zeros(len(values))
-        if layer or not numbers
-        else pick_channels(reached.class_probabilities.float(), numbers, words)
-    )
-    return torch.stack([flat.mean(1), flat.amax(1), odds], 1)
+    odds, before = flat.new_zeros(len(values)), flat.new_full((len(values), 1), torch.nan)
+    if not layer and numbers:
+        odds = pick_channels(reached.class_probabilities.float(), numbers, words)
+    if layer and reached.has_before(layer):
+        entering = reached.before(layer).float()
+        before = (pick_channels(entering, numbers, words) if numbers else entering).reshape(len(values), -1)
+    return torch.stack([flat.mean(1), flat.amax(1), odds, before.mean(1), before.amax(1)], 1)

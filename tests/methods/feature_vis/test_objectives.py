@@ -2,8 +2,11 @@
 
 import pytest
 import torch
+from torch import nn
 
 from lurk.errors import LurkError
+from lurk.graph.layers import find_layers
+from lurk.graph.partial_forward import partial_forward
 from lurk.methods.feature_vis.objectives import channel, class_score, diverse, energy, likeness, neuron
 
 
@@ -14,6 +17,12 @@ class Given:
         self._values, self.class_scores = values, logits
 
     def __getitem__(self, layer):
+        return self._values[layer]
+
+    def has_before(self, layer):
+        return False
+
+    def before(self, layer):
         return self._values[layer]
 
 
@@ -80,3 +89,61 @@ def test_diversity_does_not_depend_on_the_scale_of_activations():
 def test_what_is_not_there_is_named(objective, words):
     with pytest.raises(LurkError, match=words):
         objective.value(GIVEN)
+
+
+class Scaled(nn.Module):
+    """A layer that gives its image times 2 plus a shift, through an activation function in place; then class scores."""
+
+    def __init__(self, act: nn.Module, shift: float) -> None:
+        super().__init__()
+        self.conv, self.act, self.fc = nn.Conv2d(1, 1, 1), act, nn.Linear(1, 2)
+        self.conv.weight.data.fill_(2.0)
+        self.conv.bias.data.fill_(shift)
+        self.fc.weight.data = torch.tensor([[3.0], [-3.0]])
+        self.fc.bias.data = torch.tensor([40.0, -40.0])
+
+    def forward(self, x):
+        return self.fc(self.act(self.conv(x)).mean((2, 3))).sigmoid()
+
+
+IMAGE = torch.tensor([[[[0.5, -1.0], [2.0, 0.25]]]])
+
+
+def reached_value_and_gradient(module, objective):
+    image = IMAGE.clone().requires_grad_()
+    with partial_forward(find_layers(module.eval(), (1, 2, 2)), objective.layers) as reach:
+        value = objective.value(reach(image))
+        return value.item(), torch.autograd.grad(value.sum(), image)[0].flatten().tolist()
+
+
+@pytest.mark.parametrize("shift", [-90.0, 0.0, 90.0])
+@pytest.mark.parametrize("act", [nn.ReLU6(inplace=True), nn.Tanh(), nn.Sigmoid(), nn.Hardtanh(inplace=True)])
+def test_a_unit_is_raised_by_what_enters_its_activation_function(act, shift):
+    value, slope = reached_value_and_gradient(Scaled(act, shift), channel("conv", (0,)))
+    assert value == pytest.approx(2 * IMAGE.mean().item() + shift)
+    assert slope == [0.5] * 4
+    value, slope = reached_value_and_gradient(Scaled(act, shift), neuron("conv", (0,), 1, 0))
+    assert (value, slope) == (4.0 + shift, [0, 0, 2, 0])
+
+
+def test_a_unit_behind_a_function_that_falls_is_raised_by_itself():
+    value, slope = reached_value_and_gradient(Scaled(nn.SiLU(), 0.0), neuron("conv", (0,), 1, 0))
+    entering = torch.tensor(4.0)
+    assert value == pytest.approx((entering * entering.sigmoid()).item())
+    derivative = entering.sigmoid() * (1 + entering * (1 - entering.sigmoid()))
+    assert slope == pytest.approx([0, 0, 2 * derivative.item(), 0])
+
+
+@pytest.mark.parametrize(("shift", "activations"), [(90.0, [6, 6, 6, 6]), (0.0, [1, 0, 4, 0.5]), (-90.0, [0] * 4)])
+def test_energy_pushes_each_position_by_its_activation_beyond_the_bound_too(shift, activations):
+    _, slope = reached_value_and_gradient(Scaled(nn.ReLU6(), shift), energy("conv", (0,)))
+    assert slope == pytest.approx([2 * one / 4 for one in activations])
+
+
+def test_a_class_is_raised_by_its_score_before_the_sigmoid():
+    module = Scaled(nn.Identity(), 0.0)
+    assert [layer.class_scores for layer in find_layers(module, (1, 2, 2)).layers] == [False, True]
+    value, slope = reached_value_and_gradient(module, class_score((0,), "fc"))
+    assert value == pytest.approx(3 * 2 * IMAGE.mean().item() + 40)
+    assert slope == [1.5] * 4
+    assert reached_value_and_gradient(module, class_score((1,), "fc"))[1] == [-1.5] * 4

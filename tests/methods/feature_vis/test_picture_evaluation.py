@@ -104,3 +104,20 @@ def test_relative_distance_is_zero_for_the_image_itself():
     assert same == pytest.approx(0, abs=1e-6)
     apart = model.normalised(torch.zeros(3, 32, 32)) - image
     assert black == pytest.approx(float(apart.norm() / image.norm()), rel=1e-4)
+
+
+def test_the_value_before_the_activation_function_stands_beside_the_unit():
+    conv = nn.Conv2d(3, 2, 1, bias=False)
+    conv.weight.data = torch.tensor([[10.0, 0, 0], [-4.0, 0, 0]]).view(2, 3, 1, 1)
+    model = lurk.load_model(nn.Sequential(conv, nn.ReLU6()), preprocess=lambda image: torch.zeros(3, 12, 12))
+    picture = torch.full((1, 3, 12, 12), 0.5)
+    picture[0, 0, :6] = 0.9
+    given = model.normalised(picture)[0, 0]
+    for unit, factor in enumerate((10.0, -4.0)):
+        (one,) = evaluate_pictures(model, model.plan(), "0", [unit], picture)
+        entering = factor * given
+        assert one.before_mean == pytest.approx(entering.mean().item(), rel=1e-5)
+        assert one.before_max == pytest.approx(entering.max().item(), rel=1e-5)
+        assert one.reached_max == pytest.approx(entering.clamp(0, 6).max().item(), rel=1e-5)
+    (score,) = evaluate_pictures(model, model.plan(".*"), "1", [0], picture)
+    assert score.before_max == pytest.approx((10 * given).max().item(), rel=1e-5)
