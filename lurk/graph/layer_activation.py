@@ -28,8 +28,6 @@ class LayerActivations:
     def __init__(self, module: nn.Module, trace: Trace, follower: Follower, probe: Tensor) -> None:
         self._module, self._trace, self._follower, self._probe = module, trace, follower, probe
         self._whole = Plan(module, (0, 0, 0), (), (), trace.graph, trace.constants)
-        outputs = trace.graph.output_node().all_input_nodes
-        self._outputs = {node for node in outputs if node in trace.values}
 
     def described(
         self, info: LayerInfo, node: fx.Node, function: Function | None, channels: int
@@ -70,12 +68,13 @@ class LayerActivations:
         """Whether a value is an output of the model but for pooling, resizing, flattening and softmax."""
         values = self._trace.values
         units = (values[node].shape or ())[channels]
-        while node not in self._outputs:
-            users = self._follower.users(node)
-            if len(users) != 1 or users[0] not in values or not FINISHING.issuperset(values[users[0]].operations):
-                return False
+        while len(users := self._follower.users(node)) == 1:
+            if users[0].op == "output":
+                return units in ((values[node].shape or ())[1:] or (1,))
+            if users[0] not in values or not FINISHING.issuperset(values[users[0]].operations):
+                break
             (node,) = users
-        return units in ((values[node].shape or ())[1:] or (1,))
+        return False
 
 
 def with_class_scores(plan: Plan, probe: Tensor, scores: ClassScores) -> Plan:

@@ -74,6 +74,20 @@ def test_changed_weights_images_and_missing_files_are_named(folder, tmp_path):
     assert any("image set has changed" in check.note for check in verify(make_model(), fewer, index, [UnitRef("0", 1)]))
 
 
+def test_another_value_before_the_activation_is_named(folder, tmp_path):
+    model, images = make_model(), lurk.load_images(folder)
+    with torch.no_grad():
+        model.module[0].bias[1] = -50
+    index = lurk.sweep(model, images, cache=tmp_path / "cache")
+    assert index.unit("0", 1).state == "dead"
+    assert all(check.agrees for check in verify(model, images, index, [UnitRef("0", 1)]))
+    with torch.no_grad():
+        model.module[0].bias[1] = -51
+    checks = list(verify(model, images, index, [UnitRef("0", 1)]))
+    assert not any(check.agrees for check in checks)
+    assert all("before the activation function" in check.note for check in checks)
+
+
 def test_a_worker_sweeps_and_verifies_by_job(folder, tmp_path):
     from lurk.worker import tasks
 

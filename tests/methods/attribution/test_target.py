@@ -45,6 +45,22 @@ def test_the_maximum_of_equal_values_is_the_first_row_by_row_and_takes_the_whole
     assert gradient.flatten().tolist() == [0, 1, 0, 0, 0, 0]
 
 
+@pytest.mark.parametrize(("shift", "score"), [(10.0, 6.0), (-30.0, 0.0)])
+def test_the_maximum_of_a_unit_at_a_bound_is_where_what_enters_its_activation_function_is_highest(shift, score):
+    conv = nn.Conv2d(1, 1, 1)
+    conv.weight.data.fill_(1.0)
+    conv.bias.data.fill_(shift)
+    made = find_layers(nn.Sequential(conv, nn.ReLU6(inplace=True)).eval(), (1, 2, 3))
+    image = torch.tensor([[[1.0, 5.0, 2.0], [6.0, -7.0, 0.0]]])
+    assert locate_maximum(made, Target("0", 0), image) == Target("0", 0, "position", row=1, col=0)
+    with forward_to(made, Target("0", 0)) as forward:
+        batch = image[None].clone().requires_grad_()
+        value, _ = forward(batch)
+        assert float(value) == score
+        (gradient,) = torch.autograd.grad(value.sum(), batch)
+    assert gradient.flatten().tolist() == [0, 0, 0, 1.0 if shift > 0 else 0.0, 0, 0]
+
+
 @pytest.mark.parametrize("where", ["position", "map", "class"])
 def test_a_target_that_does_not_depend_on_the_image_stays_as_it_is(where):
     target = Target("0", 0, where, 1, 1, 1)
