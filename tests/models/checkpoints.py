@@ -391,6 +391,7 @@ OTHER: dict[str, tuple[str, Writer, str]] = {
     "a weight missing": ("a.pth", saved(lambda s: changed(s, **{"fc.bias": None})), r"it lacks fc\.bias"),
     "a weight too many": ("a.pth", saved(lambda s: changed(s, extra=torch.ones(1))), "has extra too many"),
     "a deeper network": ("a.pth", saved(deeper), r"has layer1\.3\.weight, layer1\.3\.bias too many"),
+    "a branch inside a part": ("a.pth", saved(lambda s: s | {"layer1.momentum.weight": torch.ones(5)}), r"has layer1\.momentum\.weight too many"),
     "another network": ("a.pth", saved(lambda s: {"blocks.0.attn.qkv.weight": torch.zeros(9, 3)}), "none of its 1 tensors"),
     "other classes": ("a.pth", saved(lambda s: Net(7).state_dict()), "trained for 7 classes, the model has 4"),
     "other channels": ("a.pth", saved(lambda s: changed(s, **{"conv.weight": torch.zeros(5, 1, 3, 3)})), r"conv\.weight is \(5, 1, 3, 3\), not \(5, 3, 3, 3\)"),

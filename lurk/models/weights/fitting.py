@@ -61,7 +61,7 @@ class Fitting:
         for name, rest in self._unused(candidate):
             first, dot, _ = rest.partition(".")
             is_inside = not dot or first in parts or (first.isdigit() and any(part.isdigit() for part in parts))
-            if is_inside and not DERIVED.search(rest) and not BESIDE.search(rest):
+            if is_inside and not DERIVED.search(rest) and not BESIDE.search(first):
                 yield name
 
     def _unused(self, candidate: Candidate) -> Iterator[tuple[str, str]]:
@@ -198,8 +198,8 @@ class Fitting:
 
     def unknown_parts(self, candidate: Candidate) -> list[str]:
         """Parts beside the taken weights that the network does not have and that are no tool of the training."""
-        rests = [rest for _, rest in self._unused(candidate) if not DERIVED.search(rest) and not BESIDE.search(rest)]
-        return list(dict.fromkeys(rest.partition(".")[0] for rest in rests))
+        rests = [rest for _, rest in self._unused(candidate) if not DERIVED.search(rest)]
+        return [part for part in dict.fromkeys(rest.partition(".")[0] for rest in rests) if not BESIDE.search(part)]
 
 
 def _group(name: str, place: str) -> str:
