@@ -3,6 +3,7 @@
 Axes: n images, y classes.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -35,6 +36,16 @@ class Scores:
     right: np.ndarray[tuple[int, ...], np.dtype[np.bool_]]
     log_probability: Floats
     standardised: Floats
+
+
+def joined(parts: Sequence[Scores]) -> Scores:
+    """The scores of several images, one after the other."""
+    return Scores(
+        np.concatenate([part.targets for part in parts]),
+        np.concatenate([part.right for part in parts]),
+        np.concatenate([part.log_probability for part in parts]),
+        np.concatenate([part.standardised for part in parts]),
+    )
 
 
 def run(model: Model, reach: PartialForward, inputs: list[Tensor]) -> Floats:

@@ -6,13 +6,12 @@ Variants that are no better on the first images are dropped.
 import time
 from collections.abc import Callable, Iterator, Sequence
 
-import numpy as np
 from PIL import Image
 
 from lurk.graph.partial_forward import PartialForward
 from lurk.models.doctor.diagnosis import Trial
 from lurk.models.doctor.paired_test import sign_test, signed_rank
-from lurk.models.doctor.scores import Floats, Scores, run, score
+from lurk.models.doctor.scores import Scores, joined, run, score
 from lurk.models.doctor.variants import Variant, prepare
 from lurk.models.model import Model
 
@@ -46,17 +45,17 @@ def try_all(
         What was found of each variant, the best first.
     """
     began, alive = time.process_time(), list(range(len(chosen)))
-    logits: list[list[Floats]] = [[] for _ in chosen]
+    found: list[list[Scores]] = [[] for _ in chosen]  # of one picture each: all logits would fill the memory
     for number, picture in enumerate(pictures):
         answers = run(model, reach, prepare([chosen[at] for at in alive], picture))
         for at, answer in zip(alive, answers, strict=True):
-            logits[at].append(answer)
+            found[at].append(score(answer[None], own.targets[number : number + 1]))
         report(number + 1, len(own.right))
         if number + 1 in DROPPED:
-            alive = [at for at in alive if _chance(own, _scores(logits[at], own)) <= DROPPED[number + 1]]
+            alive = [at for at in alive if _chance(own, joined(found[at])) <= DROPPED[number + 1]]
         if not alive or (number + 1 >= LEAST_IMAGES and time.process_time() - began > BUDGET_S):
             break
-    kept = [(one, _scores(found, own)) for one, found in zip(chosen, logits, strict=True) if found]
+    kept = [(one, joined(scores)) for one, scores in zip(chosen, found, strict=True) if scores]
     trials = [_trial(one, other, own, len(chosen)) for one, other in kept]
     return sorted(trials, key=lambda trial: (trial.p, -trial.gain))
 
@@ -81,10 +80,6 @@ def _trial(variant: Variant, other: Scores, own: Scores, tried: int) -> Trial:
         float((other.log_probability - own.log_probability[:count]).mean()),
         min(1.0, TESTS * tried * _chance(own, other)),
     )
-
-
-def _scores(logits: list[Floats], own: Scores) -> Scores:
-    return score(np.array(logits), own.targets[: len(logits)])
 
 
 def clearly_better(trials: Sequence[Trial]) -> Trial | None:
