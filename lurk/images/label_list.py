@@ -7,8 +7,8 @@ from pathlib import Path, PurePath
 from lurk.errors import ImagesError
 from lurk.images.image_files import FileReader, stamp
 from lurk.images.image_set import ImageSet
-from lurk.images.labels import NO_CLASS, NUMBER, Labels, describe_classes, number_labels
-from lurk.images.list_columns import TRUE, Columns, choose_label, is_combination, one_hot, read_columns
+from lurk.images.labels import NO_CLASS, NUMBER, Labels, describe_classes, is_combination, number_labels
+from lurk.images.list_columns import TRUE, Columns, choose_label, one_hot, read_columns
 from lurk.images.list_files import FileFinder
 from lurk.images.list_text import Row, path_texts, read_lines, split_lines, spread
 

@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -90,3 +91,15 @@ def describe_classes(names: Sequence[str]) -> str:
     if len(names) <= SHOWN:
         return f"{len(names)} class{'' if len(names) == 1 else 'es'}: {', '.join(names)}"
     return f"{len(names)} classes, first three: {', '.join(names[:SHOWN])}"
+
+
+def is_combination(texts: Sequence[str]) -> str:
+    """The sign that joins several labels in a cell, such as `|`; empty if the cells hold one label each."""
+    known = set(texts)
+    for sign in ("|", ";", ",", " "):
+        joined = [text for text in known if sign in text]
+        parts = Counter(part.strip() for text in joined for part in text.split(sign))
+        is_plain = sign != " " or all(map(NUMBER.fullmatch, parts))
+        if joined and is_plain and any(parts[part] > 1 or part in known for part in parts):
+            return sign
+    return ""

@@ -2,7 +2,6 @@
 
 import os
 import re
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -95,12 +94,13 @@ def read_columns(file: Path, rows: Sequence[Row], finder: FileFinder) -> Columns
     titles = rows[count - 1].cells if count else ("",) * len(rows[0].cells)
     longer = next((row for row in rows[count:] if row.cells[-1]), None)
     if count and longer and not titles[-1]:
-        if path or _words(titles[0]) & PATH_WORDS:
+        is_counted = path == 1 and _is_count([row.cells[0] for row in rows[count:]])
+        if not is_counted and (path or _words(titles[0]) & PATH_WORDS):
             raise ImagesError(
                 f"--data {str(file)!r}: line {longer.number} has more cells than there are titles on line "
                 f"{rows[count - 1].number}; put cells that hold the separator into quotes"
             )
-        titles = ("", *titles[:-1])  # the column of paths has no title
+        titles = ("", *titles[:-1])  # the column of paths, or of counts, has no title
     kept = tuple(row for row in rows[count:] if not any(titles) or row.cells != rows[count - 1].cells)
     return Columns(kept, tuple(titles), path, file)
 
@@ -129,11 +129,11 @@ def _is_title(rows: Sequence[Row], place: int, path: int, finder: FileFinder) ->
     """Whether a row holds titles: its path is no file and unlike the others, and no cell is a value of its column."""
     row, below = rows[place], rows[place + 1 :]
     cell = row.cells[path]
-    if finder.find(cell):
+    if finder.is_exact(cell) or (finder.find(cell) and _joined(cell) not in PATH_WORDS):
         return False
-    others = [other.cells[path] for other in below[:SAMPLE]]
-    if _words(cell) & PATH_WORDS and not re.search(r"[./\\]", cell):
+    if _words(cell) & PATH_WORDS and not re.search(r"[./\\\d]", cell):
         return True
+    others = [other.cells[path] for other in below[:SAMPLE]]
     suffix = os.path.splitext(cell)[1].lower()  # noqa: PTH122 - the text need be no path
     if suffix and suffix in {os.path.splitext(other)[1].lower() for other in others}:  # noqa: PTH122 - as above
         return False
@@ -213,9 +213,13 @@ def _is_usable(columns: Columns, column: int) -> bool:
         return column != columns.path and bool(cells)
     if _words(title) & SPLIT_WORDS or {cell.lower() for cell in cells} <= SPLITS:
         return False
-    is_count = cells[0] in ("0", "1") and cells == [str(int(cells[0]) + n) for n in range(len(columns.rows))]
     is_counting = column < columns.path or bool(_words(title) & COUNT_WORDS) or (not title and any(columns.titles))
-    return not (is_count and is_counting)
+    return not (is_counting and len(cells) == len(columns.rows) and _is_count(cells))
+
+
+def _is_count(cells: Sequence[str]) -> bool:
+    """Whether cells count the lines, from 0 or 1."""
+    return cells[0] in ("0", "1") and list(cells) == [str(int(cells[0]) + n) for n in range(len(cells))]
 
 
 def _is_repeated(columns: Columns, column: int) -> bool:
@@ -269,18 +273,6 @@ def one_hot(columns: Columns) -> list[int] | None:
                 f"line {row.number} has {count} of them; choose one with --label-column NAME"
             )
     return found
-
-
-def is_combination(texts: Sequence[str]) -> str:
-    """The sign that joins several labels in a cell, such as `|`; empty if the cells hold one label each."""
-    known = set(texts)
-    for sign in ("|", ";", ",", " "):
-        joined = [text for text in known if sign in text]
-        parts = Counter(part.strip() for text in joined for part in text.split(sign))
-        is_plain = sign != " " or all(map(NUMBER.fullmatch, parts))
-        if joined and is_plain and any(parts[part] > 1 or part in known for part in parts):
-            return sign
-    return ""
 
 
 def _words(title: str) -> set[str]:

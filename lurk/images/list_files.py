@@ -58,8 +58,9 @@ class FileFinder:
         """
         sample = list(lines)
         best = (0, NEAREST, self._leading)
-        reaches = range(NEAREST, len(self._rings) + 1)
-        for way in ((reach, leading) for leading in ((), *_leading_folders(sample)) for reach in reaches):
+        near, far = range(NEAREST, BELOW + 1), range(BELOW + 1, len(self._rings) + 1)
+        beginnings = ((), *_leading_folders(sample))
+        for way in ((reach, leading) for reaches in (near, far) for leading in beginnings for reach in reaches):
             self._reach, self._leading = way
             count = sum(any(map(self.find, texts)) for texts in sample)
             best = max(best, (count, *way), key=lambda found: found[0])
@@ -117,7 +118,8 @@ def _plain(text: str) -> str:
 
 def _leading_folders(sample: list[list[str]]) -> list[tuple[str, ...]]:
     """Beginnings that the texts of a sample with the most folders share, the shortest first."""
-    paths = [max((PurePosixPath(_plain(text)).parts for text in texts), key=len) for texts in sample[1:]]
+    parted = [[(PurePosixPath(_plain(text)).parts, -len(text)) for text in texts] for texts in sample[1:]]
+    paths = [max(found, key=lambda path: (len(path[0]), path[1]))[0] for found in parted]
     most = min((len(path) - 2 for path in paths), default=0)
     shared = list(takewhile(lambda parts: len(set(parts)) == 1, zip(*paths, strict=False)))
     return [tuple(parts[0] for parts in shared[:count]) for count in range(1, min(len(shared), most, MOST_LEADING) + 1)]

@@ -73,6 +73,8 @@ def _from_name(source: str, cache: Path) -> ImageSet:
                 return SOURCES[kind].load(source, cache)
     except OSError as error:
         raise ImagesError(f"--data {source[:200]!r} cannot be read: {error.strerror}") from error
+    if Path(source).expanduser().is_file():
+        raise ImagesError(f"--data {source!r} is neither a folder nor a list; a list is a .csv, .tsv or .txt file")
     known = sorted({name for kind in SOURCES for name in SOURCES[kind].names()})
     raise ImagesError(
         f"--data {source!r}: there is no such folder or list; it takes a folder, a .csv or .txt list, "

@@ -1,5 +1,8 @@
 """Lists as other people write them: what is expected is written by hand."""
 
+import csv
+import io
+import random
 from dataclasses import dataclass, field
 
 import pytest
@@ -241,6 +244,10 @@ CASES = {
         "gone.png,bird\nb.png,dog\nc.png,cat\n", {"b.png": "dog", "c.png": "cat", "gone.png": "bird"}
     ),
     "an image twice": Case("a.png,cat\nb.png,dog\n./a.png,cat\n", {"a.png": "cat", "b.png": "dog"}),
+    "a list without an extension": Case("a.png 3\nb.png 1\n", {"a.png": "3", "b.png": "1"}, name="val_list"),
+    "a title that is a file's name": Case(
+        "image,label\na,cat\nb,dog\nc,cat\n", ABC, files=(*FLAT, "image.png"), note="column 2 'label'"
+    ),
     "single quotes": Case("'a.png','cat'\n'b.png','dog'\n'c.png','cat'\n", ABC),
     "titles repeated, as in joined files": Case("image,label\na.png,cat\nb.png,dog\nimage,label\nc.png,cat\n", ABC),
     "boxes": Case(
@@ -335,6 +342,12 @@ WRONG = {
         "a.png Boeing 707\nb.png Cessna 172\n", {}, note="or put a class of several words into quotes"
     ),
     "fine and coarse": Case("path,fine,coarse\na.png,1,0\nb.png,2,0\n", {}, note="--label-column NAME or NUMBER"),
+    "a table of another kind": Case(
+        b"PK", {}, name="list.xlsx", note="is neither a folder nor a list; a list is a .csv"
+    ),
+    "several labels on several lines": Case(
+        "image,label\na.png,cat\na.png,dog\n", {}, note="line 3: 'a.png' is labelled 'dog', on line 2 'cat'"
+    ),
     "web addresses": Case(
         "https://x.org/a.png,cat\nhttps://x.org/b.png,dog\n", {}, note="not one of its 2 files is there"
     ),
@@ -349,6 +362,60 @@ def test_what_cannot_be_understood_is_told_in_one_line(tmp_path, case):
         load(tmp_path, case)
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 500
+
+
+LABELS = {  # as a list has them: what they are
+    "text": {"cat": "cat", "dog": "dog", "owl": "owl"},
+    "words": {"great cat": "great cat", "sea lion": "sea lion", "owl": "owl"},
+    "commas": {"tench, Tinca tinca": "tench, Tinca tinca", "owl": "owl"},
+    "numbers": {"0": "0", "3": "3", "12": "12"},
+    "floats": {"0.0": "0", "3.0": "3", "12.0": "12"},
+    "padded": {"000": "000", "003": "003", "012": "012"},
+}
+TITLES = (("image_id", "label"), ("imgpath", "diagnosis"), ("filename", "breed"), ("Image", "Id"), ("foto", "soort"))
+PATHS = {
+    "relative": lambda folder, path: path,
+    "name": lambda folder, path: path.rsplit("/", 1)[-1],
+    "absolute": lambda folder, path: f"{folder}/{path}",
+    "back-slashes": lambda folder, path: path.replace("/", "\\"),
+    "another machine": lambda folder, path: f"/home/ann/pets/{path}",
+}
+
+
+def random_list(folder, chance):
+    """Write a list of random form; return its file and the class of each image."""
+    place, suffix = chance.choice(("images", "data/train", "my images")), chance.choice((".jpg", ".JPG", ""))
+    paths = [f"{place}/IMG_{number:04}" for number in range(chance.randint(2, 20))]
+    kind, spell = LABELS[chance.choice(list(LABELS))], PATHS[chance.choice(list(PATHS))]
+    labels = [chance.choice(list(kind)) for _ in paths]
+    (folder / place).mkdir(parents=True)
+    for path in paths:
+        (folder / f"{path}{suffix or '.jpg'}").write_bytes(b"")
+    titles, has_titles, has_count = chance.choice(TITLES), chance.random() < 0.7, chance.random() < 0.3
+    is_label_first = not has_count and chance.random() < 0.3
+    rows = [titles] if has_titles else []
+    rows += [(spell(folder, path + suffix), label) for path, label in zip(paths, labels, strict=True)]
+    rows = [row[::-1] if is_label_first else row for row in rows]
+    if has_count and has_titles:
+        rows = [("" if number == 0 else str(number - 1), *row) for number, row in enumerate(rows)]
+    out = io.StringIO()
+    quoting, ends = chance.choice((csv.QUOTE_MINIMAL, csv.QUOTE_ALL)), chance.choice(("\n", "\r\n"))
+    csv.writer(out, delimiter=chance.choice("\t;,| "), quoting=quoting, lineterminator=ends).writerows(rows)
+    file = folder / f"list{chance.choice(('.csv', '.txt', '.tsv'))}"
+    file.write_bytes(out.getvalue().encode(chance.choice(("utf-8", "utf-8-sig", "utf-16"))))
+    return file, {f"{path}{suffix or '.jpg'}": kind[label] for path, label in zip(paths, labels, strict=True)}
+
+
+@pytest.mark.parametrize(
+    "seeds", [range(25), pytest.param(range(25, 400), marks=pytest.mark.slow)], ids=["few", "many"]
+)
+def test_lists_of_random_form_are_understood(tmp_path, seeds):
+    for seed in seeds:
+        (tmp_path / str(seed)).mkdir()
+        file, expected = random_list(tmp_path / str(seed), random.Random(seed))
+        images = load_images(file)
+        found = zip(images.paths, (images.classes[label] for label in images.labels), strict=True)
+        assert dict(found) == expected, (seed, file.read_text("utf-8", "replace")[:200])
 
 
 def test_a_label_column_is_for_lists(tmp_path):

@@ -14,8 +14,9 @@ class List:
     """A list by its path."""
 
     def accepts(self, source: str) -> bool:
-        """Whether `--data` is a list."""
-        return source.lower().endswith(SUFFIXES) and not Path(source).expanduser().is_dir()
+        """Whether `--data` is a list; a file without an extension is taken for one."""
+        path = Path(source).expanduser()
+        return (source.lower().endswith(SUFFIXES) and not path.is_dir()) or (not path.suffix and path.is_file())
 
     def names(self) -> Iterable[str]:
         """None: lists have paths."""
