@@ -13,6 +13,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Layout
 from lurk.graph.class_scores import ClassScores
 from lurk.graph.device import dtype_of
+from lurk.graph.gradients import GradientsOn
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.plan import Plan, Tap, result
 
@@ -183,6 +184,20 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     return forward
 
 
+@contextmanager
+def _gradients_on() -> Iterator[None]:
+    """Keep gradients on where they are; the network's own code may turn them off."""
+    if not torch.is_grad_enabled():
+        yield
+        return
+    try:
+        with GradientsOn():
+            yield
+    except RuntimeError as error:  # the user's own code, such as a way through NumPy
+        first = (str(error).splitlines() or [""])[0]
+        raise ModelError(f"the network does not run with gradients, which this method needs: {first}") from error
+
+
 class _EndOfPass(BaseException):  # no Exception, because a model might catch it
     """Ends a forward pass when the last wanted layer has run."""
 
@@ -201,8 +216,8 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForwar
                 raise _EndOfPass
             return kept[name].clone()
 
-        output = None
-        with suppress(_EndOfPass), watching(plan.module, {name.partition(":")[0] for name in wanted}, see):
+        output, names = None, {name.partition(":")[0] for name in wanted}
+        with suppress(_EndOfPass), watching(plan.module, names, see), _gradients_on():
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         layouts = {name: tap.layout for name, tap in taps.items()}

@@ -57,10 +57,12 @@ class Map:
     Args:
         values: float32 (c, h, w), or (1, h, w) if the method does not tell colours apart.
         more: Further arrays by name, such as occlusion's class probabilities.
+        note: Why the map is zero everywhere; empty if it is not.
     """
 
     values: Tensor
     more: Mapping[str, np.ndarray] = field(default_factory=dict)
+    note: str = ""
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """Runs a method on a model: the public `visualize` and `attribute`, and what the jobs call."""
 
+import logging
 import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
@@ -32,6 +33,7 @@ from lurk.methods import (
     Show,
     ignore_progress,
 )
+from lurk.methods.attribution.blank_map import CUT, why_blank
 from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
@@ -39,6 +41,7 @@ from lurk.models.model import Model
 from lurk.records import Hit
 
 BATCH = 16
+FORWARD_ONLY = ("activation_map", "netdissect_mask", "occlusion")
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 Picture = Tensor | np.ndarray[Any, Any] | Image.Image | str | PathLike[str] | Hit
 
@@ -162,7 +165,10 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
         explained = Target(layer, unit, where, row or 0, col or 0, label or 0)
         if where == "class" and label is None:
             explained = replace(explained, label=most_probable_class(plan, tensor))
-        found = run_map_method(chosen, MapRequest(model, plan, tensor, explained, values, quantiles, report)).values
+        drawn = run_map_method(chosen, MapRequest(model, plan, tensor, explained, values, quantiles, report))
+        found = drawn.values
+        if drawn.note:
+            logging.getLogger("lurk").warning("the map of %s is zero everywhere: %s", method, drawn.note)
         expanded: Floats = found.expand(len(tensor), -1, -1).cpu().numpy().copy()
     return expanded
 
@@ -202,7 +208,13 @@ def run_map_method(method: MapMethod, request: MapRequest) -> Map:
     """
     _check(method, request.plan)
     _check_unit(request.plan, request.target.layer, request.target.unit)
-    return method.run(request)
+    found = method.run(request)
+    if bool(found.values.any()):
+        return found
+    note = why_blank(request)
+    if note == CUT and method.spec.name not in FORWARD_ONLY:
+        raise LurkError(f"{method.spec.name}: {note}")
+    return replace(found, note=note)
 
 
 def _check(method: MapMethod | PictureMethod, plan: Plan) -> None:

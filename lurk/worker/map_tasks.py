@@ -37,7 +37,7 @@ def draw_map(request: MethodRequest, study: Study, context: Context) -> Result:
         drawn = run_map_method(method, of)
         more = {f"more-{name}.npy": to_npy(array) for name, array in drawn.more.items()}
         values = of.model.normalisation.in_order(drawn.values.detach().float().cpu().numpy())
-        return values, more, {}
+        return values, more, {"note": drawn.note}
 
     return _store_map(request, study, context, draw)
 

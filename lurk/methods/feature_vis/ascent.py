@@ -10,10 +10,12 @@ from functools import partial
 import torch
 from torch import Tensor
 
+from lurk.errors import LurkError
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods import Show
+from lurk.methods.attribution.blank_map import CUT
 from lurk.methods.attribution.rectifier_search import Gradients, Rectifier, find_rectifiers
 from lurk.methods.feature_vis.objectives import Objective
 from lurk.methods.feature_vis.parameterization import Parameterization
@@ -185,6 +187,8 @@ def _factor(settings: AscentSettings, gradient: Tensor, values: Tensor) -> Tenso
 
 
 def _gradients(total: Tensor, inputs: list[Tensor], *, keep: bool) -> list[Tensor]:
+    if total.grad_fn is None:
+        raise LurkError(f"nothing can be drawn: {CUT}")
     found = torch.autograd.grad(total, inputs, retain_graph=keep, allow_unused=True)
     return [torch.zeros_like(one) if some is None else some for one, some in zip(inputs, found, strict=True)]
 

@@ -1,0 +1,38 @@
+"""Why a map is zero everywhere: a blank map must not look as if the network looked nowhere."""
+
+import torch
+
+from lurk.methods import MapRequest
+from lurk.methods.attribution.target import forward_to, locate_maximum
+
+CUT = "no gradient comes back to the image: the network cuts it off (by detach, rounding or a step function)"
+
+
+def why_blank(request: MapRequest) -> str:
+    """Find out why the map of a request is zero everywhere.
+
+    Args:
+        request: The request.
+
+    Returns:
+        The reason in a line: the unit is not active, the value is the same for any image, or gradients are cut off.
+    """
+    target = locate_maximum(request.plan, request.target, request.image)
+    noise = torch.randn(request.image.shape, generator=torch.Generator().manual_seed(0))
+    others = [request.image.flip(2), request.image * 0.5, noise.to(request.image)]
+    with forward_to(request.plan, target, through_bound=False) as forward:
+        batch = request.image[None].detach().clone().requires_grad_()
+        number = forward(batch)[0][0]
+        value = float(number.detach())
+        found = None
+        if number.grad_fn is not None:
+            (found,) = torch.autograd.grad(number, batch, allow_unused=True)
+        with torch.no_grad():
+            varies = any(float(forward(other[None])[0][0]) != value for other in others)
+    if target.where != "class" and value == 0:
+        return f"unit {target.unit} of layer {target.layer} is 0 on this image: it is not active"
+    if not varies:
+        return "what is explained has the same value for any image"
+    if found is None or not bool(found.any()):
+        return CUT
+    return "by this method, no pixel speaks for what is explained"
