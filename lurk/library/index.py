@@ -134,7 +134,16 @@ class Index(StoredIndex):
         return self._profile(self._place(layer)[1])
 
     def frame(self) -> "pd.DataFrame":
-        """All units, a row each, as a pandas frame; see `docs/python.md` for its columns."""
+        """All units, a row each, as a pandas frame.
+
+        Returns:
+            Columns `layer`, `kind`, `unit`, `state`, `mean`, `std`, `fraction_positive`; of the image with the highest
+            value `best_score`, `best_before` (the activation), `best_image`, `best_path`, `best_class`; of the class
+            with the highest mean of that value `strongest_class`, `strongest_class_mean`; and `selectivity`.
+
+        Raises:
+            LurkError: pandas is not installed.
+        """
         from lurk.library.frame import frame
 
         return frame(self)

@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from html import escape
 from types import TracebackType
 from typing import Any, Self
 
@@ -46,6 +47,12 @@ class Server:
         if self._thread.is_alive():
             self._stop()
             self._thread.join()
+
+    def _repr_html_(self) -> str:
+        """A link to the page, for Jupyter; or that the server has stopped."""
+        if not self._thread.is_alive():
+            return f"{escape(self.url)} (stopped)"
+        return f'<a href="{escape(self.url)}" target="_blank" rel="noopener">{escape(self.url)}</a>'
 
     def __enter__(self) -> Self:
         return self

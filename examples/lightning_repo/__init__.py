@@ -1,0 +1,1 @@
+"""A small repository of somebody's own, whose network is trained with Lightning."""
