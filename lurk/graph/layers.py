@@ -18,11 +18,12 @@ from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.plan import Plan, Tap
+from lurk.graph.randomness import random_part
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
 from lurk.graph.token_names import kinds_of, name_tokens
-from lurk.graph.tokens import Grid, Sequences, positions_by_coordinates
+from lurk.graph.tokens import Grid, Sequences, constant_tokens, positions_by_coordinates
 from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
@@ -95,7 +96,10 @@ def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> P
 def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan:
     plan = _chosen(module, None, images, expression)
     checked = check(plan, images)
-    return plan if checked is None or checked.kept is None else _without_mixed(plan, checked.kept)
+    if checked is None or checked.kept is None:
+        return plan
+    random = random_part(module, images) if len(checked.kept) < len(plan.layers) else ""
+    return _without_mixed(plan, checked.kept, random)
 
 
 def _holds(plan: Plan, image: Tensor) -> bool:
@@ -131,13 +135,15 @@ def _found_layers(
     return _traced_layers(module, trace, images, only_default=only_default)
 
 
-def _without_mixed(plan: Plan, kept: list[int]) -> Plan:
+def _without_mixed(plan: Plan, kept: list[int], random: str = "") -> Plan:
     """Leave out the layers that mix the images of a batch or give them in another order."""
     mixed = tuple(layer.name for at, layer in enumerate(plan.layers) if at not in kept)
+    if not kept and random:
+        raise LayerError(f"the model answers differently each time, from {random} on: make it repeat itself")
     if not kept:
         raise LayerError(f"no layer keeps the images of a batch apart and in order: {', '.join(mixed[:SHOWN])}")
     layers, taps = tuple(plan.layers[at] for at in kept), tuple(plan.taps[at] for at in kept)
-    return replace(plan, layers=layers, taps=taps, left_out=mixed)
+    return replace(plan, layers=layers, taps=taps, left_out=mixed, random=random)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:
@@ -256,7 +262,7 @@ def _watched(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, tuple[i
     def see_tokens(given: object) -> None:
         for value in tensors_in(given):
             if value.dim() == 3 and len(value) == IMAGES:
-                constant[value.shape[1]] = constant.get(value.shape[1]) or _constant_tokens(value)
+                constant[value.shape[1]] = constant.get(value.shape[1]) or constant_tokens(value)
 
     def see(name: str, output: object) -> None:
         if isinstance(output, Tensor):
@@ -288,11 +294,3 @@ def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
         infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
         found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]
     return found
-
-
-def _constant_tokens(output: Tensor) -> list[int]:
-    """The tokens of a sequence (n, tokens, c), at its ends, that are the same for all images; none if all are."""
-    varies = (output != output[:1]).any(2).any(0).nonzero().flatten().tolist()
-    if not varies:
-        return []
-    return [*range(varies[0]), *range(varies[-1] + 1, output.shape[1])]

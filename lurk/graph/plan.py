@@ -40,6 +40,7 @@ class Plan:
         graph: The module's graph, or None if it cannot be traced.
         constants: Tensors that the graph reads but the module does not hold.
         left_out: Names of the layers that mix the images of a batch or give them in another order.
+        random: The first part that answers differently each time, if that is why layers are left out; else empty.
         scores: How the class scores are read from the model's output.
     """
 
@@ -50,6 +51,7 @@ class Plan:
     graph: fx.Graph | None = None
     constants: Mapping[str, Tensor] = field(default_factory=dict)
     left_out: tuple[str, ...] = ()
+    random: str = ""
     scores: ClassScores = NO_SCORES
 
     def attribute(self, target: str) -> object:

@@ -134,3 +134,11 @@ def _split(extras: Sequence[int], count: int) -> tuple[int, int]:
     """How many extra tokens come before the others, and how many after them."""
     first = next((at for at in range(count) if at not in extras), 0)
     return first, len(extras) - first
+
+
+def constant_tokens(output: Tensor) -> list[int]:
+    """Return the tokens of a sequence (n, tokens, c), at its ends, that are the same for all images; none if all are."""
+    varies = (output != output[:1]).any(2).any(0).nonzero().flatten().tolist()
+    if not varies:
+        return []
+    return [*range(varies[0]), *range(varies[-1] + 1, output.shape[1])]

@@ -148,4 +148,7 @@ def software() -> tuple[tuple[str, str], ...]:
 
 def _left_out(plan: Plan) -> str:
     names = ", ".join(plan.left_out[:5]) + (", …" if len(plan.left_out) > 5 else "")
-    return f"left out, as they do not keep the images of a batch apart: {names}" if names else ""
+    reason = "they do not keep the images of a batch apart"
+    if plan.random:
+        reason = f"the model answers differently each time, from {plan.random} on (random in evaluation mode)"
+    return f"left out, as {reason}: {names}" if names else ""
