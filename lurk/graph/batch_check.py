@@ -1,15 +1,16 @@
-"""Checks which layers give for an image in a batch what they give for it alone, and whether two outputs agree.
+"""Checks which layers give for an image in a batch what they give for it alone, each time, and whether outputs agree.
 
 The scores of a layer that mixes the images of a batch would go to the wrong images.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
-from lurk.graph.hooks import tapped
+from lurk.graph.hooks import tapped, watching
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 
@@ -96,3 +97,41 @@ def _agrees(one: Tensor, two: Tensor) -> bool:
     size = float(one.abs().max()) if one.numel() and one.is_floating_point() else 0.0
     tolerance = 1e-5 * size if size < float("inf") else 1e-5
     return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)
+
+
+def random_part(module: nn.Module, images: Tensor) -> str:
+    """Find the first part of a network whose output differs between two runs on the same images.
+
+    Args:
+        module: The network, in evaluation mode.
+        images: float (n, c, h, w).
+
+    Returns:
+        Its dotted name, `the network itself` if its own code is random; empty if the network answers alike.
+    """
+    runs: list[list[tuple[str, list[Tensor]]]] = []
+    for _ in range(2):
+        seen: list[tuple[str, list[Tensor]]] = []
+        names = {name for name, _ in module.named_modules() if name}
+        with (
+            torch.no_grad(),
+            watching(
+                module,
+                names,
+                partial(_keep, seen),
+            ),
+        ):
+            output = module(images.clone())
+        runs.append([*seen, ("the network itself", tensors_in(output))])
+    for (name, one), (_, two) in zip(runs[0], runs[1], strict=False):
+        if len(one) != len(two) or not all(map(_repeats, one, two)):
+            return name
+    return ""
+
+
+def _keep(seen: list[tuple[str, list[Tensor]]], name: str, output: object) -> None:
+    seen.append((name, [one.clone() for one in tensors_in(output)]))
+
+
+def _repeats(one: Tensor, two: Tensor) -> bool:
+    return one.shape == two.shape and torch.allclose(one, two, rtol=1e-3, atol=1e-6, equal_nan=True)

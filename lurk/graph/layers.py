@@ -12,13 +12,12 @@ from torch import Tensor, nn
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
-from lurk.graph.batch_check import agree, check, three_images
+from lurk.graph.batch_check import agree, check, random_part, three_images
 from lurk.graph.class_scores import find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.plan import Plan, Tap
-from lurk.graph.randomness import random_part
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in

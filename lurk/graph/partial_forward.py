@@ -1,6 +1,6 @@
 """One forward pass up to the layers whose activations are wanted, and the gradients of those activations."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import cast
@@ -8,12 +8,12 @@ from typing import cast
 import torch
 from torch import Tensor, fx
 from torch.fx.node import Argument
+from torch.overrides import TorchFunctionMode
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Layout
 from lurk.graph.class_scores import ClassScores
 from lurk.graph.device import dtype_of
-from lurk.graph.gradients import GradientsOn
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.plan import Plan, Tap, result
 
@@ -184,6 +184,31 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     return forward
 
 
+class GradientsOn(TorchFunctionMode):
+    """Keeps gradients on in this thread, whatever the code inside says; what is detached stays so.
+
+    >>> with GradientsOn(), torch.no_grad():
+    ...     y = torch.ones(1, requires_grad=True) * 2
+    >>> y.requires_grad
+    True
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., object],
+        types: object,
+        args: Sequence[object] = (),
+        kwargs: Mapping[str, object] | None = None,
+    ) -> object:
+        """Call a function of torch, unless it turns gradients off."""
+        if func is torch._C._set_grad_enabled and not args[0]:
+            return None
+        if torch.is_inference_mode_enabled():
+            with torch.inference_mode(False), torch.enable_grad():
+                return func(*args, **(kwargs or {}))
+        return func(*args, **(kwargs or {}))
+
+
 @contextmanager
 def _gradients_on() -> Iterator[None]:
     """Keep gradients on where they are; the network's own code may turn them off."""
@@ -194,6 +219,8 @@ def _gradients_on() -> Iterator[None]:
         with GradientsOn():
             yield
     except RuntimeError as error:  # the user's own code, such as a way through NumPy
+        if "grad" not in str(error):
+            raise
         first = (str(error).splitlines() or [""])[0]
         raise ModelError(f"the network does not run with gradients, which this method needs: {first}") from error
 

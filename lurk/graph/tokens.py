@@ -137,7 +137,7 @@ def _split(extras: Sequence[int], count: int) -> tuple[int, int]:
 
 
 def constant_tokens(output: Tensor) -> list[int]:
-    """Return the tokens of a sequence (n, tokens, c), at its ends, that are the same for all images; none if all are."""
+    """Return the tokens (n, tokens, c) at the ends that are the same for all images; none if all are."""
     varies = (output != output[:1]).any(2).any(0).nonzero().flatten().tolist()
     if not varies:
         return []

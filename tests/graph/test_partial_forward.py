@@ -11,7 +11,7 @@ import lurk
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
-from lurk.graph.partial_forward import partial_forward
+from lurk.graph.partial_forward import GradientsOn, partial_forward
 from lurk.methods.attribution.backsignal import target_signal
 from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, Functional, image_of, network, seeded, state_of
@@ -217,3 +217,20 @@ def test_a_model_that_is_loaded_inside_inference_mode_has_gradients_too():
     with torch.inference_mode():
         model = lurk.load_model("squeezenet1_1", weights="random")
     assert not any(weight.is_inference() for weight in model.module.parameters())
+
+
+@pytest.mark.parametrize("way", [torch.no_grad, torch.inference_mode, lambda: torch.set_grad_enabled(False)])
+def test_gradients_pass_through_code_that_turns_them_off(way):
+    x = torch.tensor([2.0, 3.0], requires_grad=True)
+    with GradientsOn(), way():
+        y = (x * x).sum() + nn.functional.relu(x).sum()
+    (found,) = torch.autograd.grad(y, x)
+    assert found.tolist() == [5.0, 7.0]
+    assert torch.is_grad_enabled()
+
+
+def test_what_is_detached_stays_detached():
+    x = torch.tensor([2.0], requires_grad=True)
+    with GradientsOn():
+        y = x * x.detach()
+    assert torch.autograd.grad(y, x)[0].tolist() == [2.0]

@@ -4,8 +4,8 @@ from torch import nn
 from torch.nn import functional
 
 from lurk.errors import LayerError
+from lurk.graph.batch_check import random_part
 from lurk.graph.layers import find_layers
-from lurk.graph.randomness import random_part
 
 
 class Dropping(nn.Module):
