@@ -22,6 +22,7 @@ WITHOUT_A_MODULE = {
     "test_typing.py": "checks a user's script with mypy",
     "test_extending.py": "adds the files that docs/extending.md shows",
     "test_layout.py": "reads the folders",
+    "test_architectures.py": "runs the benchmark of architectures",
     "test_load.py": "runs the load benchmark",
     "test_scale.py": "checks the commands and figures of docs/scale.md",
     "methods/test_contract.py": "runs every method on every small network",

@@ -55,8 +55,8 @@ class Settings:
 
     model: str = _option(
         "efficientnet_lite0",
-        "the model: efficientnet_lite0, a torchvision classification network, package.module:factory or "
-        "file.py:factory",
+        "the model: efficientnet_lite0, a torchvision classification network, timm/NAME, hf/FOLDER, "
+        "package.module:factory or file.py:factory",
         metavar="NAME",
     )
     weights: str | None = _option(

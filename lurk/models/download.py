@@ -41,6 +41,11 @@ def fetch(url: str, file: Path) -> None:
         ) from error
 
 
+def reach(url: str) -> None:
+    """Open an address and close it again; an OSError if it does not answer within 4 seconds."""
+    _open(url).close()
+
+
 def _open(url: str) -> IO[bytes]:
     """Connect in a thread, as the look-up of a host name has no time limit of its own."""
     outcome: list[IO[bytes] | OSError] = []

@@ -34,8 +34,9 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     """Load a model.
 
     Args:
-        source: `efficientnet_lite0`, a torchvision classification network, `package.module:factory`,
-            `path/file.py:factory`, the network itself, a function that makes it, or a model loaded before.
+        source: `efficientnet_lite0`, a torchvision classification network, `timm/NAME`, `hf/FOLDER`,
+            `package.module:factory`, `path/file.py:factory`, the network itself, a function that makes it, or a
+            model loaded before.
         weights: `DEFAULT`, a torchvision weights name, `random`, a file, or FILE:PART for one of several sets of
             weights in it; by default the pretrained weights, or random ones and a notice if those cannot be fetched.
         preprocess: Turns a PIL picture into a float32 (c, h, w) tensor; by default the model's own.
@@ -122,7 +123,11 @@ def _from_name(source: str, weights: str | None) -> Network:
         if close
         else f"known are: {', '.join(known[:6])} and {len(known) - 6} more,"
     )
-    more = "" if close else " torchvision's classification networks, package.module:factory and file.py:factory"
+    more = (
+        ""
+        if close
+        else " torchvision's classification networks, timm/NAME, hf/FOLDER, package.module:factory and file.py:factory"
+    )
     if Path(source).is_file():
         hint, more = "a file of weights goes with --weights, beside a --model", ""
     raise ModelError(f"no model is called {source!r}; {hint}{more}")
