@@ -9,60 +9,51 @@ python -m benchmarks.ties [--model efficientnet_lite0] [--data demo] [--layer _c
 
 import argparse
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
 import lurk
-from lurk.records import Hit, UnitRecord
 from lurk.storage.index import Index
+from lurk.storage.npy_file import Array
 
 SAMPLED = 107
 BARS = 5
 
 
-def equal_scores(hits: Sequence[Hit]) -> bool:
-    """Whether all hits have the same score."""
-    return len({hit.score for hit in hits}) == 1
-
-
-def is_undecided(hits: Sequence[Hit]) -> bool:
-    """Whether two hits have the same score and the same value before the activation function."""
-    return len({(hit.score, hit.before) for hit in hits}) < len(hits)
-
-
-def is_of_a_long_bar(record: UnitRecord) -> bool:
-    """Whether the best image is of one of the five classes with the highest mean of the unit's maximum."""
-    bars = np.argsort(-np.nan_to_num(record.class_max, nan=-np.inf), kind="stable")[:BARS]
-    return record.hits_max[0].label in bars
+def lists(index: Index, kind: str) -> tuple[Array, Array]:
+    """Scores of all lists by `max` or `mean`, and the values before the activation function, both (units, images)."""
+    score, before = (np.asarray(index.array(f"top_{kind}_{part}")) for part in ("score", "before"))
+    return score, before
 
 
 def report_ties(index: Index) -> None:
     """Print how many units have equal scores in their lists, active ones and those that are never active."""
-    layers = {layer.name for layer in index.layers if layer.activation}
-    records = [index.unit(layer.name, n) for layer in index.layers if layer.name in layers for n in range(layer.units)]
-    behind = [record for record in records if record.hits_max and record.hits_max[0].before is not None]
-    never = [record for record in behind if record.state == "dead"]
-    active = [record for record in behind if record.state != "dead"]
-    constant = sum(record.state == "constant" for record in records)
-    print(f"{len(behind)} units behind a monotone activation function, {len(never)} of them never active")
-    print(f"{constant} constant units without a list")
-    for words, some in (("active", active), ("never active", never)):
-        for kind in ("max", "mean"):
-            lists = [record.hits_max if kind == "max" else record.hits_mean for record in some]
-            print(
-                f"{words}, by {kind}: all scores equal {sum(map(equal_scores, lists))}, "
-                f"two hits not told apart {sum(map(is_undecided, lists))}, of {len(lists)}"
-            )
+    state = np.array([state for layer in index.layers for state in index.states(layer.name)])
+    behind = ~np.isnan(lists(index, "max")[1][:, 0]) & (state != "constant")
+    print(f"{sum(behind)} units behind a monotone activation function, {sum(behind & (state == 'dead'))} never active")
+    print(f"{sum(state == 'constant')} constant units without a list")
+    for kind in ("max", "mean"):
+        score, before = lists(index, kind)
+        tied = (score == score[:, :1]).all(1)
+        pairs = ((score[:, 1:] == score[:, :-1]) & (before[:, 1:] == before[:, :-1])).any(1)
+        for words, some in (("active", behind & (state != "dead")), ("never active", behind & (state == "dead"))):
+            counts = f"all scores equal {sum(tied & some)}, two images not told apart {sum(pairs & some)}"
+            print(f"{words}, by {kind}: {counts}, of {sum(some)}")
+
+
+def has_best_image_of_a_long_bar(index: Index, layer: str, unit: int) -> bool:
+    """Whether the best image is of one of the five classes with the highest mean of the unit's maximum."""
+    record = index.unit(layer, unit)
+    bars = np.argsort(-np.nan_to_num(record.class_max, nan=-np.inf), kind="stable")[:BARS]
+    return record.hits_max[0].label in bars
 
 
 def report_classes(index: Index, layer: str) -> None:
     """Print in how many units of a layer the best image is of a class with a long bar."""
-    records = [index.unit(layer, unit) for unit in range(index.layer(layer).units)]
-    found = [is_of_a_long_bar(record) for record in records if record.hits_max and record.state != "dead"]
-    step = max(1, len(found) // SAMPLED)
-    sampled = found[::step][:SAMPLED]
+    active = [unit for unit, state in enumerate(index.states(layer)) if state not in ("dead", "constant")]
+    found = [has_best_image_of_a_long_bar(index, layer, unit) for unit in active]
+    sampled = found[:: max(1, len(found) // SAMPLED)][:SAMPLED]
     for words, some in (("sampled", sampled), ("all", found)):
         share = sum(some) / max(1, len(some))
         counts = f"{sum(some)} of {len(some)} ({share:.1%})"
