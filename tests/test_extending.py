@@ -50,7 +50,7 @@ from lurk.web.ui.panels.unit_modal import body
 from tests.web.ui.fake import FakeService
 
 create_app(FakeService())
-print(body(FakeService(), {"study": "resnet18-birds", "layer": "conv1", "unit": 3}, "max", 1))
+print(body(FakeService(), {"study": "resnet18-birds", "layer": "conv1", "unit": 3}, "max", None, 1))
 """
 
 
