@@ -166,7 +166,7 @@ def _nothing(found: list[_Found], expression: str | None) -> str:
     names = [item.info.name for item in found if item.default] or [item.info.name for item in found]
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     if expression is None:
-        lacking = "the model has no convolution, linear layer or residual block"
+        lacking = "no convolution, linear layer or residual block of the model gives a value for each image of a batch"
         return f"{lacking}; choose with --layers among: {listed or 'none'}"
     return f"--layers {expression!r} matches no layer; the layers are: {listed or 'none'}"
 

@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from lurk.errors import ModelError
 from lurk.graph.device import choose_device, device_of, dtype_of, moved_to
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
+from lurk.models.image_input import other_input
 from lurk.models.normalisation import Normalisation
 from lurk.models.preprocess import Transform
 from lurk.records import LayerInfo
@@ -133,14 +135,26 @@ class Model:
 
         Returns:
             The plan of its layers.
+
+        Raises:
+            LayerError: The expression is no regular expression, or nothing is left.
+            ModelError: The network does not run on its own input size, has no such output, or takes other inputs.
         """
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
         count = None if self.classes is None else len(self.classes)
         key = (expression, device_of(self.module), self.dtype, parts, count, self.output)
         if key not in self._plans:
             self._plans.clear()
-            self._plans[key] = find_layers(self.module, self.input_shape, expression, classes=count, output=self.output)
+            self._plans[key] = self._planned(expression, count)
         return self._plans[key]
+
+    def _planned(self, expression: str | None, classes: int | None) -> Plan:
+        try:
+            return find_layers(self.module, self.input_shape, expression, classes=classes, output=self.output)
+        except ModelError as error:
+            if reason := other_input(self.module, self.input_shape):
+                raise ModelError(reason) from error
+            raise
 
 
 def hash_weights(module: nn.Module) -> str:

@@ -18,6 +18,7 @@ from lurk.errors import ModelError
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import undisturbed
 from lurk.models.copying import copied, materialise
+from lurk.models.image_input import other_input
 from lurk.models.normalisation import Normalisation
 from lurk.models.normalisation_probe import measure
 from lurk.models.preprocess import Preprocess, Transform
@@ -183,7 +184,7 @@ def assume(module: nn.Module, shape: tuple[int, int, int] | None) -> tuple[Prepr
         The preprocessing, and a notice that it was assumed.
 
     Raises:
-        ModelError: The network takes no usual size, or not 1 or 3 channels.
+        ModelError: The network takes no usual size, not 1 or 3 channels, or not one batch of images.
     """
     shape = shape or _input_shape(module)
     channels, height, width = shape
@@ -199,13 +200,16 @@ def _input_shape(module: nn.Module) -> tuple[int, int, int]:
     """The first usual input shape with which a network runs."""
     firsts = [part for part in module.modules() if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.Linear))]
     channels = (firsts[0].in_channels or 3,) if firsts and not isinstance(firsts[0], nn.Linear) else (3, 1)
+    shapes = [(count, side, side) for count in channels for side in SIDES]
     reasons = []
-    for count in channels:
-        for side in SIDES:
-            reason = _refusal(module, (count, side, side))
-            if not reason:
-                return (count, side, side)
-            reasons.append(reason)
+    for shape in shapes:
+        reason = _refusal(module, shape)
+        if not reason:
+            return shape
+        reasons.append(reason)
+    for shape in shapes:
+        if other := other_input(module, shape):
+            raise ModelError(other)
     raise ModelError(
         f"the model brings no preprocessing and takes no picture of {SIDES[0]} pixels or another usual size "
         f"({reasons[0]}); give preprocess= or input_shape="
