@@ -48,6 +48,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Draw into a folder, with a progress bar on a terminal."""
     keep_freed_memory()
     from lurk.methods import METHODS
+    from lurk.methods.run_method import plan_with
     from lurk.worker.model_cache import cached_model
 
     if arguments.list:
@@ -59,7 +60,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     units = numbers(arguments.units)
     out = _folder(arguments.out)
     model = cached_model(settings)
-    for words in filter(None, (model.notice, *model.notes)):
+    for words in filter(None, (model.notice, *model.notes, plan_with(model, arguments.layer).scores.note)):
         print(f"lurk: {words}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures
     records, shared = [], _provenance(model, spec, options)

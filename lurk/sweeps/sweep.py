@@ -136,7 +136,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         notice="; ".join(part for part in (model.notice, images.notice, _left_out(plan)) if part),
         channels=model.normalisation.samples,
         outputs=model.classes,
-        notes=(*model.notes, *images.notes),
+        notes=tuple(note for note in (*model.notes, plan.scores.note, *images.notes) if note),
     )
 
 

@@ -30,6 +30,32 @@ def test_pictures_come_with_their_provenance(arguments, tmp_path, capsys):
         assert record["percentile"] is None
 
 
+TWO_OUTPUTS = """
+import torch
+from torch import nn
+from torchvision import transforms
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.conv, self.head, self.embedding = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), nn.Linear(4, 5)
+    def forward(self, x):
+        x = self.conv(x).relu().mean((2, 3))
+        return {"embedding": self.embedding(x), "logits": self.head(x)}
+
+def make():
+    to_tensor = transforms.Compose([transforms.Resize((8, 8)), transforms.ToTensor()])
+    return Net(), to_tensor, ["a", "b"]
+"""
+
+
+def test_the_output_taken_as_class_scores_is_named_at_the_start(tmp_path, capsys):
+    (tmp_path / "two.py").write_text(TWO_OUTPUTS)
+    given = ["--model", f"{tmp_path / 'two.py'}:make", "--layer", "conv", "--units", "0", "--option", "steps=1"]
+    assert main(["visualize", *given, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
+    assert "lurk: class scores: logits (n, 2), of embedding (n, 5), logits (n, 2)\n" in capsys.readouterr().err
+
+
 def test_after_a_sweep_the_record_says_how_the_picture_lies_among_real_images(arguments, tmp_path):
     main(["sweep", *arguments])
     given = ["--layer", "0", "--units", "1", "--option", "steps=3", "--out", str(tmp_path / "out")]

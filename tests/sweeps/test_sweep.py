@@ -461,3 +461,21 @@ def test_ties_are_broken_alike_however_the_images_are_cut(bounded, folder, tmp_p
         with pytest.raises(Cancelled):
             lurk.sweep(bounded, images, cache=tmp_path / "stopped", batch_size=5, progress=StopAt(stop))
     assert_identical(whole, lurk.sweep(bounded, images, cache=tmp_path / "stopped", batch_size=5))
+
+
+class TwoOutputs(nn.Module):
+    """Gives class scores beside an embedding."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head, self.embedding = nn.Conv2d(3, 4, 3), nn.Linear(4, 2), nn.Linear(4, 5)
+
+    def forward(self, x: torch.Tensor) -> dict[str, torch.Tensor]:
+        x = self.conv(x).relu().mean((2, 3))
+        return {"embedding": self.embedding(x), "logits": self.head(x)}
+
+
+def test_the_notes_name_the_output_taken_as_class_scores(folder, tmp_path):
+    model = lurk.load_model(TwoOutputs(), preprocess=to_tensor, classes=["a", "b"])
+    notes = lurk.sweep(model, folder, cache=tmp_path / "cache").manifest.notes
+    assert "class scores: logits (n, 2), of embedding (n, 5), logits (n, 2)" in notes
