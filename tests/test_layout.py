@@ -23,6 +23,7 @@ WITHOUT_A_MODULE = {
     "test_extending.py": "adds the files that docs/extending.md shows",
     "test_layout.py": "reads the folders",
     "test_architectures.py": "runs the benchmark of architectures",
+    "test_input_shapes.py": "sweeps and draws with inputs of many shapes",
     "test_load.py": "runs the load benchmark",
     "test_scale.py": "checks the commands and figures of docs/scale.md",
     "methods/test_contract.py": "runs every method on every small network",
