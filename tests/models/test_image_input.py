@@ -1,6 +1,8 @@
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
+from torch.utils.data import TensorDataset
 
 import lurk
 from lurk.errors import LayerError, ModelError
@@ -166,6 +168,22 @@ def test_a_network_that_runs_on_one_batch_is_taken(kind):
     model = lurk.load_model(kind())
     assert other_input(model.module, model.input_shape) == ""
     assert any(layer.name.endswith("conv") or layer.name == "network.0" for layer in model.layers)
+
+
+def test_a_network_wrapped_as_advised_has_the_maps_and_scores_of_plain_torch(tmp_path):
+    network = Wrapped().eval()
+    model = lurk.load_model(network, input_shape=SHAPE)
+    images = torch.rand(5, *SHAPE, generator=torch.Generator().manual_seed(0))
+    index = lurk.sweep(model, TensorDataset(images, torch.arange(5) % 2), cache=tmp_path)
+    with torch.no_grad():
+        highest = network.network.conv(images).relu().amax((2, 3))
+    for unit in range(4):
+        hit = index.unit("network.conv", unit).hits_max[0]
+        assert (hit.image, hit.score) == (int(highest[:, unit].argmax()), pytest.approx(float(highest[:, unit].max())))
+    image = images[3].clone().requires_grad_()
+    network.network.conv(image[None]).relu()[0, 2].max().backward()
+    drawn = lurk.attribute(model, images[3], "network.conv", 2, method="gradient", device="cpu")
+    assert np.allclose(drawn, image.grad, atol=1e-6)
 
 
 def test_a_network_that_runs_on_its_images_one_by_one_is_refused_in_one_line():
