@@ -168,7 +168,7 @@ class Walk:
         elif doing < 0.8:
             unit = {**place, "unit": person.chance.randrange(layer["units"])}
             person.call("unit-title.children", unit, serial)
-            person.images(person.call("unit-body.children", unit, "max", serial), 20)
+            person.images(person.call("unit-body.children", unit, "max", None, serial), 20)
         elif doing < 0.9:
             path = f"{self.place}/layers/{quote(layer['name'], safe='')}/units"
             person.json(f"{path}?sort=max&limit=100")

@@ -28,7 +28,7 @@ def test_a_walk_asks_what_the_page_asks(url):
     walking.begin()
     assert "grid-data.data" in person.outputs
     assert "unit-body.children" in person.outputs
-    body = person.call("unit-body.children", {"study": walking.study, "layer": "conv", "unit": 0}, "max", 1)
+    body = person.call("unit-body.children", {"study": walking.study, "layer": "conv", "unit": 0}, "max", None, 1)
     assert "/media/" in body
     person.images(body, 20)
     assert seen.seconds["media"]

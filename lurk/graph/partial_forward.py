@@ -210,9 +210,9 @@ class GradientsOn(TorchFunctionMode):
 
 
 @contextmanager
-def _gradients_on() -> Iterator[None]:
-    """Keep gradients on where they are; the network's own code may turn them off."""
-    if not torch.is_grad_enabled():
+def _gradients_on(batch: Tensor) -> Iterator[None]:
+    """Keep gradients on for a batch that needs them; the network's own code may turn them off."""
+    if not (torch.is_grad_enabled() and batch.requires_grad):
         yield
         return
     try:
@@ -244,7 +244,7 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForwar
             return kept[name].clone()
 
         output, names = None, {name.partition(":")[0] for name in wanted}
-        with suppress(_EndOfPass), watching(plan.module, names, see), _gradients_on():
+        with suppress(_EndOfPass), watching(plan.module, names, see), _gradients_on(batch):
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         layouts = {name: tap.layout for name, tap in taps.items()}

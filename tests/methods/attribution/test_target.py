@@ -56,7 +56,7 @@ def test_the_maximum_of_a_unit_at_a_bound_is_where_what_enters_its_activation_fu
     with forward_to(made, Target("0", 0)) as forward:
         batch = image[None].clone().requires_grad_()
         value, _ = forward(batch)
-        assert float(value) == score
+        assert float(value.detach()) == score
         (gradient,) = torch.autograd.grad(value.sum(), batch)
     assert gradient.flatten().tolist() == [0, 0, 0, 1.0 if shift > 0 else 0.0, 0, 0]
 
