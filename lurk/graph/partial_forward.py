@@ -1,6 +1,6 @@
 """One forward pass up to the layers whose activations are wanted, and the gradients of those activations."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import cast
@@ -28,6 +28,7 @@ class Activations:
         output: The output of the model, or None if the pass was stopped before its end.
         scores: How the class scores are read from the output.
         before: The raw value that enters the activation function of each layer that has a monotone one.
+        rectified: Names of the layers behind a rectifier.
     """
 
     def __init__(
@@ -38,10 +39,11 @@ class Activations:
         output: object,
         scores: ClassScores,
         before: Mapping[str, Tensor] = MappingProxyType({}),
+        rectified: Collection[str] = (),
     ) -> None:
         self.output = output
         self._values, self._layouts, self._images = values, layouts, images
-        self._scores, self._before = scores, before
+        self._scores, self._before, self._rectified = scores, before, rectified
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
@@ -63,6 +65,23 @@ class Activations:
         """
         value = self._before.get(layer)
         return self[layer] if value is None else self._layouts[layer].arranged(value, self._images)
+
+    def raised(self, layer: str) -> Tensor:
+        """Return what ascent raises: `before`, but 0 where a rectifier is inactive, unless it is so in the whole map.
+
+        Otherwise the mean of a map would be raised where the unit is most negative, and not where it answers.
+
+        Args:
+            layer: Name of the layer.
+
+        Returns:
+            float (n, channels, rows, cols).
+        """
+        value = self.before(layer)
+        if layer not in self._rectified:
+            return value
+        is_active = self[layer] > 0
+        return torch.where(is_active | ~is_active.any(3, True).any(2, True), value, torch.zeros_like(value))
 
     def has_before(self, layer: str) -> bool:
         """Whether a layer has a monotone activation function."""
@@ -174,12 +193,13 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     before = {name: tap.before for name, tap in taps.items() if tap.before is not None}
     run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
+    rectified = {layer.name for layer in plan.layers if layer.rectified}
 
     def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         entered = {name: kept[node] for name, node in before.items() if node in kept}
-        return Activations(values, layouts, len(batch), output, plan.scores, entered)
+        return Activations(values, layouts, len(batch), output, plan.scores, entered, rectified)
 
     return forward
 

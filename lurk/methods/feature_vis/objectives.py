@@ -50,8 +50,16 @@ class Objective:
 
 
 def channel(layer: str, units: tuple[int, ...]) -> Objective:
-    """The mean over its map of what enters a unit's activation function; `units` holds the channel of each picture."""
-    return Objective(lambda reached: _unit_maps(reached.before(layer), layer, units).mean((1, 2)), (layer,))
+    """The mean over its map of what enters a unit's activation function, where the unit is active.
+
+    Args:
+        layer: Name of the layer.
+        units: The channel of each picture.
+
+    Returns:
+        The objective; see `Activations.raised`.
+    """
+    return Objective(lambda reached: _unit_maps(reached.raised(layer), layer, units).mean((1, 2)), (layer,))
 
 
 def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> Objective:

@@ -60,7 +60,7 @@ def test_a_rate_for_samples_up_to_255_moves_a_picture_by_as_much_as_it_would_the
     from lurk.graph.partial_forward import partial_forward
 
     with partial_forward(model.plan(), [LAYER]) as reach:
-        number = reach(model.normalised(theirs[None] / 255)).before(LAYER)[0, 2].mean()
+        number = reach(model.normalised(theirs[None] / 255))[LAYER][0, 2].mean()
         (slope,) = torch.autograd.grad(number, theirs)
     assert float(slope.abs().max()) > 0
     assert torch.allclose(found.pictures[0], start, atol=1e-6)  # the best is kept, and one step knows only the start
