@@ -1,6 +1,6 @@
 """One forward pass up to the layers whose activations are wanted, and the gradients of those activations."""
 
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from types import MappingProxyType
 from typing import cast
@@ -12,7 +12,6 @@ from torch.overrides import TorchFunctionMode
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Layout
-from lurk.graph.class_scores import ClassScores
 from lurk.graph.device import dtype_of
 from lurk.graph.hooks import frozen, watching
 from lurk.graph.plan import Plan, Tap, result
@@ -26,9 +25,8 @@ class Activations:
         layouts: How to bring the value of each layer into (n, channels, rows, cols).
         images: Number of images in the batch.
         output: The output of the model, or None if the pass was stopped before its end.
-        scores: How the class scores are read from the output.
+        plan: The model's layers, and how its class scores are read from the output.
         before: The raw value that enters the activation function of each layer that has a monotone one.
-        rectified: Names of the layers behind a rectifier.
     """
 
     def __init__(
@@ -37,13 +35,13 @@ class Activations:
         layouts: Mapping[str, Layout],
         images: int,
         output: object,
-        scores: ClassScores,
+        plan: Plan,
         before: Mapping[str, Tensor] = MappingProxyType({}),
-        rectified: Collection[str] = (),
     ) -> None:
         self.output = output
         self._values, self._layouts, self._images = values, layouts, images
-        self._scores, self._before, self._rectified = scores, before, rectified
+        self._scores, self._before = plan.scores, before
+        self._rectified = {layer.name for layer in plan.layers if layer.rectified}
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
@@ -193,13 +191,12 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     before = {name: tap.before for name, tap in taps.items() if tap.before is not None}
     run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
-    rectified = {layer.name for layer in plan.layers if layer.rectified}
 
     def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         entered = {name: kept[node] for name, node in before.items() if node in kept}
-        return Activations(values, layouts, len(batch), output, plan.scores, entered, rectified)
+        return Activations(values, layouts, len(batch), output, plan, entered)
 
     return forward
 
@@ -268,6 +265,6 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForwar
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         layouts = {name: tap.layout for name, tap in taps.items()}
-        return Activations(values, layouts, len(batch), output, plan.scores)
+        return Activations(values, layouts, len(batch), output, plan)
 
     return forward
