@@ -113,14 +113,7 @@ def random_part(module: nn.Module, images: Tensor) -> str:
     for _ in range(2):
         seen: list[tuple[str, list[Tensor]]] = []
         names = {name for name, _ in module.named_modules() if name}
-        with (
-            torch.no_grad(),
-            watching(
-                module,
-                names,
-                partial(_keep, seen),
-            ),
-        ):
+        with torch.no_grad(), watching(module, names, partial(_keep, seen)):
             output = module(images.clone())
         runs.append([*seen, ("the network itself", tensors_in(output))])
     for (name, one), (_, two) in zip(runs[0], runs[1], strict=False):

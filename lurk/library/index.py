@@ -98,18 +98,7 @@ class Index(StoredIndex):
         return copied(Layer, super().layer(name), _index=self)
 
     def unit(self, layer: str, unit: int) -> Unit:
-        """All that is known of one unit, and its figures.
-
-        Args:
-            layer: Name of the layer.
-            unit: Channel number.
-
-        Returns:
-            The record. Its lists are empty before the first checkpoint.
-
-        Raises:
-            LayerError: There is no such layer, or it has no such unit.
-        """
+        """All that is known of one unit, as a record that draws its figures; LayerError if there is no such unit."""
         made = copied(Unit, super().unit(layer, unit), _index=self)
         if self.images is not None:
             for kind in ("hits_max", "hits_mean"):
