@@ -17,9 +17,10 @@ def split_weights(weights: str) -> tuple[str, str]:
         The file, and the part; empty without one.
     """
     file, colon, part = weights.rpartition(":")
-    if not colon or _is_there(weights) or re.search(r"[\\/]", part):
+    if not colon or _is_there(weights):
         return weights, ""
-    return (file, part) if _is_file(file) else (weights, "")
+    is_file = _is_there if re.search(r"[\\/]", part) else _is_file
+    return (file, part) if is_file(file) else (weights, "")
 
 
 def is_weights_file(weights: str) -> bool:

@@ -61,6 +61,7 @@ def fill(module: nn.Module, path: str | PathLike[str], rename: Rename | None = N
         weights = fitting.load(candidate)
         notes, unknown, is_choice = fitting.notes(candidate), fitting.unknown_parts(candidate), len(fitting.fits) > 1
     _check_values(weights, file.name)
+    _check_kinds(weights, module.state_dict(), file.name)
     notes += _converted(weights, module, file.name)
     with torch.no_grad():
         module.load_state_dict(weights, strict=False)
@@ -82,6 +83,23 @@ def _check_values(weights: Mapping[str, Tensor], file: str) -> None:
     if bad:
         more = f" and {len(bad) - 3} more" if len(bad) > 3 else ""
         raise WeightsError(f"--weights: {cut(file)} holds NaN or infinity in {', '.join(bad[:3])}{more}")
+
+
+def _check_kinds(weights: Mapping[str, Tensor], own: Mapping[str, Tensor], file: str) -> None:
+    """Refuse numbers of another kind than the network's, such as quantised weights without their scale."""
+    other = [name for name, value in weights.items() if not _is_kind(value, own[name])]
+    if other:
+        types = [str(tensors[other[0]].dtype)[6:] for tensors in (weights, own)]
+        raise WeightsError(
+            f"--weights: {cut(file)} holds {some(other)} as {types[0]}, --model has {types[1]}; save them as that"
+        )
+
+
+def _is_kind(value: Tensor, own: Tensor) -> bool:
+    """Whether a value has fractions where the network's has, and elsewhere keeps its value in the network."""
+    if own.is_floating_point():
+        return value.is_floating_point()
+    return torch.equal(value.to(own.dtype).to(value.dtype), value)
 
 
 def _count_bad(value: Tensor) -> int:

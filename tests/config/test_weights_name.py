@@ -30,6 +30,8 @@ def test_a_file_whose_name_has_a_colon_is_that_file(tmp_path):
     assert split_weights(f"{tmp_path}/a.pth:ema") == (f"{tmp_path}/a.pth:ema", "")
     assert split_weights(f"{tmp_path}/weights:ema") == (f"{tmp_path}/weights", "ema")
     assert is_weights_file(f"{tmp_path}/weights:ema")
+    assert split_weights(f"{tmp_path}/weights:runs/1") == (f"{tmp_path}/weights", "runs/1")
+    assert split_weights(f"{tmp_path}/none.pth:runs/1.pth") == (f"{tmp_path}/none.pth:runs/1.pth", "")
     assert is_weights_file("none.PTH:ema")
     assert not is_weights_file("IMAGENET1K_V1")
 

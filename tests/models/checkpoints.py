@@ -291,6 +291,29 @@ def frozen(state: State) -> nn.Module:
     return module.requires_grad_(False)
 
 
+class OfTpu:
+    """A tensor as torch's XLA devices pickle it."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __reduce__(self):
+        arguments = (self.value.numpy(), self.value.dtype, "xla:0", False)
+        return torch._utils._rebuild_device_tensor_from_numpy, arguments
+
+
+class Sharded:
+    """A tensor as torch pickles a subclass with tensors inside, such as DTensor."""
+
+    def __init__(self, value):
+        self.value = value
+
+    def __reduce__(self):
+        shape = self.value.shape
+        parts = (Sharded, self.value.dtype, shape, (1,), 0, torch.strided, "cpu", False)
+        return torch._tensor._rebuild_from_type_v2, (torch._utils._rebuild_wrapper_subclass, Sharded, parts, {})
+
+
 class Holder:
     """An object that holds weights and gives them to pickle in a way of its own."""
 
@@ -364,6 +387,12 @@ FITTING: dict[str, tuple[str, Writer]] = {
     "arrays of the other byte order": ("a.pkl", pickled(lambda s: {n: v.numpy().astype(v.numpy().dtype.newbyteorder(">")) for n, v in s.items()}, 2)),
     "arrays in Fortran's order": ("a.pkl", pickled(lambda s: {n: np.asfortranarray(v.numpy()) for n, v in s.items()}, 5)),
     "double precision": ("a.pth", saved(lambda s: {n: v.double() if v.is_floating_point() else v for n, v in s.items()})),
+    "pairs of name and weight": ("a.pth", saved(lambda s: list(net(s).named_parameters()) + list(net(s).named_buffers()))),
+    "tensors of a TPU": ("a.pth", saved(lambda s: {n: OfTpu(v) for n, v in s.items()})),
+    "state of an optimizer by name": ("a.pth", saved(lambda s: {"optimizer": {"exp_avg": other(s)}, "grads": other(other(s)), "net": s})),
+    "masks of an autoencoder": ("a.pth", saved(lambda s: s | {"mask_token": torch.ones(3), "decoder_pos_embed": torch.ones(3)})),
+    "a contrastive scale": ("a.pth", saved(lambda s: s | {"logit_scale": torch.tensor(4.6)})),
+    "a part with a slash": ("a.pth", saved(lambda s: {"runs/1": s})),
     "a head that the network lacks": ("a.pth", saved(lambda s: prefixed(s, "model.") | {"projector.0.weight": torch.ones(3)})),
 }  # fmt: skip
 
@@ -399,6 +428,19 @@ OTHER: dict[str, tuple[str, Writer, str]] = {
     "infinity": ("a.pth", saved(lambda s: filled_with(s, float("inf"))), r"NaN or infinity in conv\.weight \(2 of 135"),
     "a huge view": ("a.pth", saved(lambda s: changed(s, **{"fc.bias": torch.zeros(1).expand(10**12)})), "trained for|1000000000000"),
     "complex": ("a.pth", saved(lambda s: changed(s, **{"fc.bias": torch.zeros(4, dtype=torch.complex64)})), r"fc\.bias in a form .*real numbers \(complex"),
+    "integers": ("a.pth", saved(lambda s: changed(s, **{"fc.weight": (s["fc.weight"] * 100).to(torch.int8)})), r"fc\.weight as int8, --model has float32"),
+    "truths": ("a.pth", saved(lambda s: changed(s, **{"fc.weight": s["fc.weight"] > 0})), r"fc\.weight as bool"),
+    "fractions for whole numbers": ("a.pth", saved(lambda s: changed(s, **{"bn.num_batches_tracked": torch.tensor(2.5)})), r"tracked as float32, --model has int64"),
+    "complex safetensors": ("a.safetensors", lambda s, file: save_file(changed(s, **{"fc.bias": torch.zeros(4, dtype=torch.complex64)}), file), r"fc\.bias as complex64"),
+    "a negated view": ("a.pth", saved(lambda s: changed(s, **{"fc.bias": torch.zeros(4, dtype=torch.complex64).conj().imag})), r"fc\.bias in a form .*marked 'neg'"),
+    "a tensor with tensors inside": ("a.pth", saved(lambda s: changed(s, **{"fc.bias": Sharded(s["fc.bias"])})), r"fc\.bias in a form .*checkpoints\.Sharded"),
+    "an optimizer by name only": ("a.pth", saved(lambda s: {"exp_avg": s}), r"none of its 13 tensors .*it has exp_avg\."),
+    "flat parameters of FSDP": ("a.pth", saved(lambda s: {"_flat_param": torch.ones(90), "fc._fsdp_wrapped_module._flat_param": torch.ones(9)}), "flat parameters of FSDP"),
+    "a state that DeepSpeed divided": ("a.pt", saved(lambda s: {"optimizer_state_dict": {"single_partition_of_fp32_groups": [torch.ones(90)]}}), r"zero_to_fp32\.py"),
+    "names without values": ("a.pt", saved(lambda s: {"module": {n: torch.empty(0) for n in s}}), r"without values, as DeepSpeed"),
+    "one of several files": ("model-00001-of-00002.safetensors", lambda s, file: save_file(dict(list(s.items())[:5]), file), "name their index"),
+    "an archive of all weights as arrays": ("a.npz", lambda s, file: np.savez(file, **{n: v.numpy() for n, v in s.items()}), "archive of NumPy arrays; write them with"),
+    "a folder": ("a.pth", lambda s, file: file.mkdir(), "is a folder; name a file in it"),
     "sparse": ("a.pth", saved(lambda s: changed(s, **{"fc.weight": s["fc.weight"].to_sparse()})), r"fc\.weight in a form .*\(sparse"),
     "quantised": ("a.pth", saved(lambda s: changed(s, **{"fc.weight": torch.quantize_per_tensor(s["fc.weight"], 0.1, 0, torch.qint8)})), r"fc\.weight in a form .*\(quantised"),
     "without values": ("a.pth", saved(lambda s: changed(s, **{"fc.weight": s["fc.weight"].to("meta")})), r"fc\.weight in a form .*\(without values"),
@@ -425,5 +467,5 @@ OTHER: dict[str, tuple[str, Writer, str]] = {
     "a pointer of Git LFS": ("a.pth", lambda s, file: file.write_text("version https://git-lfs.github.com/spec/v1\n"), "git lfs pull"),
     "Keras": ("a.pth", lambda s, file: file.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(64)), "HDF5"),
     "other safetensors": ("a.safetensors", lambda s, file: save_file({"b": torch.ones(1)}, file), "none of its 1 tensors"),
-    "arrays in an archive": ("a.pt", archive_of_arrays, r"archive of other files \(a\.npy\)"),
+    "arrays in an archive": ("a.pt", archive_of_arrays, r"archive of NumPy arrays"),
 }  # fmt: skip

@@ -6,7 +6,7 @@ import zipfile
 
 import pytest
 import torch
-from safetensors.torch import save_file
+from safetensors.torch import save_file, save_model
 from torch import nn
 from torch.nn.utils import parametrizations, weight_norm
 
@@ -150,6 +150,33 @@ def test_names_of_the_network_that_look_like_a_wrapper_stay_apart(tmp_path):
     torch.save(one.state_dict(), tmp_path / "a.pth")
     fill(two, tmp_path / "a.pth")
     assert equal(two, one.state_dict())
+
+
+class Tied(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 3, 1)
+        self.again = self.conv
+        self.fc, self.head = nn.Linear(3, 3), nn.Linear(3, 3)
+        self.head.weight = self.fc.weight
+
+
+def test_a_weight_with_two_names_may_have_one_in_the_file_but_not_two_values(tmp_path):
+    torch.manual_seed(1)
+    source = Tied()
+    whole = source.state_dict()
+    save_model(source, str(tmp_path / "a.safetensors"))
+    assert fill(module := Tied(), tmp_path / "a.safetensors").notes == ()
+    assert equal(module, whole)
+    torch.save({name: value.clone() for name, value in whole.items()}, tmp_path / "b.pth")
+    fill(module := Tied(), tmp_path / "b.pth")
+    assert equal(module, whole)
+    torch.save(whole | {"head.weight": whole["head.weight"] + 1}, tmp_path / "c.pth")
+    with pytest.raises(WeightsError, match=r"other values for head\.weight than for fc\.weight, which are one weight"):
+        fill(Tied(), tmp_path / "c.pth")
+    torch.save({name: value for name, value in whole.items() if "bias" not in name}, tmp_path / "d.pth")
+    with pytest.raises(WeightsError, match=r"lacks conv\.bias, again\.bias, fc\.bias and 1 more"):
+        fill(Tied(), tmp_path / "d.pth")
 
 
 def test_a_part_that_the_network_lacks_is_a_warning(tmp_path, trained):

@@ -9,14 +9,18 @@ import torch
 from torch import Tensor, nn
 
 from lurk.errors import WeightsError
-from lurk.models.weights.misfit import Misfit, cut, some
+from lurk.models.weights.misfit import Misfit, cut, some, why_not_whole
 from lurk.models.weights.search import DERIVED, WRAPPERS, Candidate, Rename, canonical, flatten, search
 from lurk.models.weights.torch_file import naming_damage
 
 AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|averaged?)(?![a-z])", re.IGNORECASE)
 BESIDE = re.compile(
-    r"(?:^|[._])(?:loss|criteri|metric|ema|optim|sched|scaler|teacher|momentum|queue|aux|(?:class|pos|label)_weight)",
+    r"(?:^|[._])(?:loss|criteri|metric|ema|optim|sched|scaler|teacher|momentum|queue|aux|mask_token|decoder_pos|logit_scale"
+    r"|logit_bias|(?:class|pos|label)_weight)",
     re.IGNORECASE,
+)
+OF_TRAINING = re.compile(
+    r"(?:^|[._])(?:optim(?:izer)?s?(?:_state(?:_dict)?)?|exp_avg(?:_sq)?|momentum_buffer|grads?)(?:\.|$)"
 )
 
 
@@ -36,6 +40,7 @@ class Fitting:
         clean = canonical if len({canonical(name) for name in state}) == len(state) else str
         self.full_names = {clean(name): name for name in state}
         self.shapes = {clean(name): tuple(value.shape) for name, value in state.items()}
+        self.shared = {clean(name): clean(first) for name, first in _shared(module).items()}
         self.cleaned: set[str] = set()
 
         def name(full: str) -> str | None:
@@ -44,16 +49,21 @@ class Fitting:
             return (rename or str)(clean(full))
 
         self.found = flatten(tree, name)
-        self.candidates = search(self.found, self.shapes)
+        places = search(self.found, self.shapes)
+        self.candidates = [candidate for candidate in places if not OF_TRAINING.search(candidate.place)]
 
     def misfit(self, candidate: Candidate) -> Misfit:
         """What keeps the tensors at a place from being the network's weights."""
         own = {name for name in self.shapes if not DERIVED.search(name)}
         names = {name: self.found[source] for name, source in candidate.names.items() if name in own}
         shapes = {name: tensor.shape for name, tensor in names.items() if tensor.shape != self.shapes[name]}
-        return Misfit(
-            [name for name in self.shapes if name in own and name not in names], list(self._foreign(candidate)), shapes
-        )
+        there = set(map(self._first, names))
+        missing = [name for name in self.shapes if name in own and self._first(name) not in there]
+        return Misfit(missing, list(self._foreign(candidate)), shapes)
+
+    def _first(self, name: str) -> str:
+        """The first name of a weight that the network has under several."""
+        return self.shared.get(name, name)
 
     def _foreign(self, candidate: Candidate) -> Iterator[str]:
         """Tensors at a place that belong to a part which the network has, and are not the network's."""
@@ -73,7 +83,7 @@ class Fitting:
     def _places(self) -> list[list[Candidate]]:
         """The places at which all weights of the network are; those that hold the same values are together."""
         places: list[list[Candidate]] = []
-        needed = sum(not DERIVED.search(name) for name in self.shapes)
+        needed = len({self._first(name) for name in self.shapes if not DERIVED.search(name)})
         full = [candidate for candidate in self.candidates if len(candidate.names) >= needed]
         for candidate in sorted(full, key=lambda one: (one.place.count("."), bool(one.place), one.own)):
             if self.misfit(candidate):
@@ -132,7 +142,8 @@ class Fitting:
                 f"--weights: {cut(self.file)} has no weights of --model at {cut(part)!r}, but at {known}; say "
                 f"which{flag}"
             )
-        raise WeightsError(self._nearest(_at(part, self.candidates)))
+        why = why_not_whole(self.file, {name: tensor.shape for name, tensor in self.found.items()})
+        raise WeightsError(why or self._nearest(_at(part, self.candidates)))
 
     def _nearest(self, candidates: list[Candidate]) -> str:
         """Say what differs at the place where most of the network's weights are."""
@@ -158,7 +169,8 @@ class Fitting:
             The weights by the network's own names.
 
         Raises:
-            WeightsError: One of them is no plain tensor of real numbers, or the file is damaged.
+            WeightsError: One of them is no plain tensor of real numbers, the file is damaged, or it holds different
+                values for names that share one weight.
         """
         chosen = {name: self.found[source] for name, source in candidate.names.items()}
         fitting = {name: tensor for name, tensor in chosen.items() if tensor.shape == self.shapes[name]}
@@ -169,7 +181,15 @@ class Fitting:
                 f"({fitting[forms[0]].form})"
             )
         with naming_damage(self.file):
-            return {self.full_names[name]: tensor.load() for name, tensor in fitting.items()}
+            weights = {name: tensor.load() for name, tensor in fitting.items()}
+        for name, value in weights.items():
+            first = self._first(name)
+            if first != name and first in weights and not torch.equal(value, weights[first]):
+                raise WeightsError(
+                    f"--weights: {cut(self.file)} holds other values for {cut(name)} than for {cut(first)}, which are "
+                    "one weight in --model"
+                )
+        return {self.full_names[name]: value for name, value in weights.items()}
 
     def notes(self, candidate: Candidate) -> list[str]:
         """What was taken and what was left; nothing for a file that holds nothing else."""
@@ -200,6 +220,14 @@ class Fitting:
         """Parts beside the taken weights that the network does not have and that are no tool of the training."""
         rests = [rest for _, rest in self._unused(candidate) if not DERIVED.search(rest)]
         return [part for part in dict.fromkeys(rest.partition(".")[0] for rest in rests) if not BESIDE.search(part)]
+
+
+def _shared(module: nn.Module) -> dict[str, str]:
+    """The first name of each weight that a network has under several names, by its other names."""
+    firsts: dict[int, str] = {}
+    parts = (*module.named_parameters(remove_duplicate=False), *module.named_buffers(remove_duplicate=False))
+    names = {name: firsts.setdefault(id(value), name) for name, value in parts}
+    return {name: first for name, first in names.items() if name != first}
 
 
 def _group(name: str, place: str) -> str:

@@ -1,11 +1,20 @@
 """Says in one line why the tensors of a file are not the weights of a network."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from lurk.models.weights.saved_tensor import Shape
 
 MOST_LETTERS, MOST_NAME_LETTERS = 300, 44
+ADVICE = "; --model is to be the network that was saved, such as FILE.py:FACTORY makes it"
+NOT_WHOLE = {
+    r"(^|\.)_?flat_param(_\d+)?(\.|$)": "holds flat parameters of FSDP; save a full state dict, with a name for each "
+    "weight",
+    r"(^|\.)(single_partition_of_fp32_groups|fp32_(flat_)?groups)(\.|$)": "holds parts of a state that DeepSpeed "
+    "divided; run its zero_to_fp32.py",
+}
+PART_OF_SEVERAL = re.compile(r"-\d{5}-of-\d{5}\.")
 
 
 @dataclass(frozen=True)
@@ -51,7 +60,7 @@ class Misfit:
                 line = f"--weights: {cut(file)} does not fit --model: {self._differing(wanted, most)}"
             if len(line) <= MOST_LETTERS:
                 break
-        return line
+        return line + ADVICE if self.missing and len(line + ADVICE) <= MOST_LETTERS else line
 
     def _differing(self, wanted: Mapping[str, Shape], most: int) -> str:
         """Say which shapes differ; if only those of the classifier do, in numbers of classes."""
@@ -66,6 +75,24 @@ class Misfit:
         pairs = [f"{cut(name)} is {shape}, not {wanted[name]}" for name, shape in list(self.shapes.items())[:most]]
         more = len(self.shapes) - most
         return "; ".join(pairs) + (f"; and {more} more" if more > 0 else "")
+
+
+def why_not_whole(file: str, tensors: Mapping[str, Shape]) -> str:
+    """Say that a file holds only a part of a network's weights, or holds them without their names.
+
+    Args:
+        file: Name of the file.
+        tensors: Name and shape of each tensor in it.
+
+    Returns:
+        The reason, in a line; empty if none is known.
+    """
+    if PART_OF_SEVERAL.search(file):
+        return f"--weights: {cut(file)} is one of several files; name their index, which ends in .index.json"
+    if tensors and all(0 in shape for shape in tensors.values()):
+        return f"--weights: {cut(file)} holds tensors without values, as DeepSpeed writes them; run its zero_to_fp32.py"
+    found = (why for sign, why in NOT_WHOLE.items() if any(re.search(sign, name) for name in tensors))
+    return next((f"--weights: {cut(file)} {why}" for why in found), "")
 
 
 def some(names: Sequence[str], most: int = 3) -> str:

@@ -216,6 +216,13 @@ def _array_type(kind: object) -> str:
     return f"{'<' if order in '|=' else order}{kind.arguments[0]}"
 
 
+def _plain_view(*parts: Any) -> SavedTensor:
+    """A view of bytes; one that is negated or conjugated when it is read says so behind its other parts."""
+    marks = parts[6] if len(parts) > 6 and isinstance(parts[6], dict) else {}
+    mark = next((word for word in ("neg", "conj") if marks.get(word)), "")
+    return of_form(f"a view marked {mark!r}", parts[2]) if mark else view(*parts[:4])
+
+
 def _typed_view(storage: Storage, *parts: Any) -> SavedTensor:
     """The view of bytes whose type stands beside it."""
     return view(storage.of_type(ELEMENTS.get(parts[5].name)), *parts[:3])
@@ -232,12 +239,14 @@ KNOWN: dict[str, Maker] = {
     "torch.Size": _first,
     "torch.Tensor": lambda *_: of_form("without values", ()),
     "torch._utils._rebuild_tensor": view,
-    "torch._utils._rebuild_tensor_v2": lambda *parts: view(*parts[:4]),
+    "torch._utils._rebuild_tensor_v2": _plain_view,
     "torch._utils._rebuild_tensor_v3": _typed_view,
     "torch._utils._rebuild_parameter": _first,
     "torch._utils._rebuild_parameter_with_state": _first,
     "torch._tensor._rebuild_from_type_v2": _rebuilt,
     "torch._tensor._rebuild_from_type": _rebuilt,
+    "torch._utils._rebuild_device_tensor_from_numpy": _first,
+    "torch._utils._rebuild_wrapper_subclass": lambda kind, _dtype, shape, *_: of_form(kind.name, shape),
     "torch._utils._rebuild_qtensor": lambda _storage, _offset, shape, *_: of_form("quantised", shape),
     "torch._utils._rebuild_sparse_tensor": _sparse,
     "torch._utils._rebuild_meta_tensor_no_storage": lambda _dtype, shape, *_: of_form("without values", shape),

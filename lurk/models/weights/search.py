@@ -80,12 +80,19 @@ def _children(node: object) -> Iterator[tuple[tuple[str, ...], object]]:
     """The parts of a value, each with what it adds to a name."""
     if isinstance(node, Mapping):
         yield from ((_words(key), child) for key, child in node.items())
+    elif isinstance(node, (list, tuple)) and node and all(map(_is_pair, node)):
+        yield from (((name,), child) for name, child in node)
     elif isinstance(node, (list, tuple, set, frozenset)):
         yield from (((str(n),), child) for n, child in enumerate(node))
     elif isinstance(node, Record) and _is_module(node):
         yield from _module_parts(node.state)
     elif isinstance(node, Record):
         yield from (((), part) for part in (node.state, node.items, node.listed, node.arguments))
+
+
+def _is_pair(item: object) -> bool:
+    """Whether an item of a list is a name with a value, as of `list(network.named_parameters())`."""
+    return isinstance(item, tuple) and len(item) == 2 and isinstance(item[0], str)
 
 
 def _words(key: object) -> tuple[str, ...]:

@@ -84,6 +84,10 @@ def _check_archive(file: Path, archive: zipfile.ZipFile) -> None:
     names = {entry.filename.rpartition("/")[2] for entry in entries}
     if "constants.pkl" in names:
         raise WeightsError(f"--weights: {file.name} is a TorchScript program; save the network's state_dict()")
+    if "archive_format" in names:
+        raise WeightsError(f"--weights: {file.name} is a program of torch.export; save the network's state_dict()")
+    if names and all(name.endswith(".npy") for name in names):
+        raise WeightsError(f"--weights: {file.name} is an archive of NumPy arrays; write them with torch.save")
     if "data.pkl" not in names:
         some = ", ".join(sorted(names)[:3])
         raise WeightsError(

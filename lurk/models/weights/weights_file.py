@@ -21,7 +21,7 @@ OTHERS = {
     rb"\x1f\x8b|BZh|7z\xbc\xaf|\xfd7zXZ|\x28\xb5\x2f\xfd": "a compressed file; unpack it and name the file inside",
     rb"(?s).{257}ustar": "an archive; unpack it and name the file inside",
     rb"GGUF": "a GGUF file, which is not read",
-    rb"\x93NUMPY": "a single NumPy array",
+    rb"\x93NUMPY": "a NumPy array; save the network's state_dict() with torch.save",
 }
 
 
@@ -30,6 +30,8 @@ def hash_file(file: Path) -> str:
     try:
         if not file.exists():
             raise WeightsError(f"--weights: there is no file {str(file)!r}")
+        if file.is_dir():
+            raise WeightsError(f"--weights: {cut(str(file))!r} is a folder; name a file in it")
         if not file.is_file():
             raise WeightsError(f"--weights: {str(file)!r} is no file")
         with file.open("rb") as opened:
