@@ -8,13 +8,16 @@ from lurk.images.labels import describe_classes, sort_names
 
 Parts = tuple[str, ...]
 SPLIT = re.compile(
-    r"(train|training|val|valid|validation|test|testing|dev|eval|fold)([_ -]?(set|images|imgs|data|split))?[_ -]?\d*",
+    r"(?P<before>\w+[_ -])?(train|training|val|valid|validation|test|testing|dev|eval|holdout|pred|fold)"
+    r"([_ -]?(set|images|imgs|data|split))?[_ -]?\d*",
     re.I,
 )
 NO_CLASSES = frozenset(
     (
         *("images", "image", "imgs", "img", "pictures", "photos", "frames", "data", "raw", "jpegimages", "jpegs"),
         *("jpg", "jpeg", "png", "pngs", "masks", "mask", "labels", "annotations", "segmentations", "segmentation"),
+        *("segmentationclass", "segmentationobject", "semantic", "instance", "instances", "trimaps", "gt", "gtfine"),
+        *("leftimg8bit", "groundtruth", "ground_truth"),
     )
 )
 FLAT = "the folder has no sub-folders, so its images have no classes: put those of a class into a folder of its own"
@@ -43,7 +46,8 @@ def find_classes(paths: Sequence[Parts], folders: Collection[Parts]) -> ClassFol
 
     As in torchvision's `ImageFolder` they are the folders directly below the root, with two differences: a folder that
     holds nothing but one folder is skipped, and if all are called like parts of a data set (`train`, `val`, `test`),
-    the classes are the folders below them. Folders of numbers are sorted by number.
+    the classes are the folders below them; so they are if it is the only one and called like a kind of files, such as
+    `images`. Folders of numbers are sorted by number.
 
     Args:
         paths: Path of each image below the root.
@@ -53,14 +57,16 @@ def find_classes(paths: Sequence[Parts], folders: Collection[Parts]) -> ClassFol
         Classes and labels.
     """
     level = _first_level(paths)
-    tops = sorted({parts[level] for parts in paths if len(parts) > level + 1})
-    is_split = bool(tops) and all(map(SPLIT.fullmatch, tops))
-    level += is_split
+    tops = below = _folders_at(level, paths)
+    while _is_split(below) or (len(below) == 1 and _is_kind(below[0])):
+        level += 1
+        below = _folders_at(level, paths)
+    is_split = _is_split(tops)
     names = [parts[level] if len(parts) > level + 1 else None for parts in paths]
-    if all(name is None or name.lower() in NO_CLASSES for name in names):
+    if all(map(_is_kind, below)):
         return _without_classes(tops, len(paths), is_split)
     if is_split:
-        names = [None if name and name.lower() in NO_CLASSES else name for name in names]
+        names = [None if name and _is_kind(name) else name for name in names]
     classes = sort_names({name for name in names if name is not None})
     number = {name: place for place, name in enumerate(classes)}
     loose = sum(name is None for name in names)
@@ -77,6 +83,22 @@ def find_classes(paths: Sequence[Parts], folders: Collection[Parts]) -> ClassFol
         f"{loose} images lie beside the class folders and have no class" if loose else "",
         tuple(notes),
     )
+
+
+def _folders_at(level: int, paths: Sequence[Parts]) -> list[str]:
+    return sorted({parts[level] for parts in paths if len(parts) > level + 1})
+
+
+def _is_split(names: Sequence[str]) -> bool:
+    """Whether folders are parts of a set, perhaps beside kinds of files: `train` and `test`, or `a_train`, `a_test`."""
+    found = [SPLIT.fullmatch(name) for name in names if not _is_kind(name)]
+    before = [match["before"] for match in found if match]
+    return bool(before) and None not in found and len(set(before)) == 1 and (len(before) > 1 or not before[0])
+
+
+def _is_kind(name: str) -> bool:
+    """Whether a folder is called like a kind of files, such as `images` or `image_2`."""
+    return re.sub(r"[\W_]*\d*$", "", name.lower()) in NO_CLASSES
 
 
 def _first_level(paths: Sequence[Parts]) -> int:

@@ -15,10 +15,13 @@ from lurk.images.image_set import ImageSet
 COMPANIONS = (
     ".txt .md .rst .csv .tsv .json .jsonl .xml .yaml .yml .toml .cfg .ini .log .html .htm .css .js .py .ipynb .sh .m "
     ".mat .npy .npz .pkl .pt .pth .h5 .hdf5 .parquet .db .sqlite .zip .tar .gz .tgz .bz2 .xz .7z .rar .pdf .doc .docx "
-    ".xls .xlsx .lnk .url .part .crdownload .sha256 .md5"
+    ".xls .xlsx .lnk .url .part .crdownload .sha256 .md5 .onnx .safetensors .ckpt "
+    ".tfrecord .tfrecords .arrow .feather .mdb"
 )
 COMPANION_SUFFIXES = frozenset(COMPANIONS.split())
-COMPANION_NAMES = frozenset(("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "makefile"))
+COMPANION_NAMES = frozenset(
+    ("readme", "license", "licence", "copying", "thumbs.db", "desktop.ini", "icon\r", "makefile")
+)
 MOST_HEADERS = 300
 SYSTEM_FOLDERS = frozenset(
     ("__MACOSX", "__pycache__", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "lost+found")

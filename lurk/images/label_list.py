@@ -10,9 +10,9 @@ from lurk.images.image_set import ImageSet
 from lurk.images.labels import NO_CLASS, NUMBER, Labels, describe_classes, is_combination, number_labels
 from lurk.images.list_columns import TRUE, Columns, choose_label, one_hot, read_columns
 from lurk.images.list_files import FileFinder
-from lurk.images.list_text import Row, path_texts, read_lines, split_lines, spread
+from lurk.images.list_text import Line, Row, path_texts, read_lines, split_lines, spread
 
-MOST_FRACTIONS = 20
+MOST_FRACTIONS, MOST_LOOKED_AT = 20, 1000
 UNLABELLED = "the list has no labels, so its images have no classes: add a label after each path"
 Entry = tuple[str, str, int]
 
@@ -40,6 +40,7 @@ def read_list(source: str, label_column: str | None = None) -> ImageSet:
     columns = read_columns(file, split_lines(file, lines, lambda text: bool(finder.find(text))), finder)
     if not columns.rows:
         raise ImagesError(f"--data {source!r}: the list is empty")
+    _refuse_other_separators(columns, lines, finder)
     texts, names, said = _labels(columns, label_column)
     entries, completed = _entries(columns, texts, finder)
     labels = _numbered([text for _, text, _ in entries], names)
@@ -62,6 +63,17 @@ def read_list(source: str, label_column: str | None = None) -> ImageSet:
         tuple(note for note in (*classes, *labels.notes, *notes, *completed, *lost) if note),
         root=root,
     )
+
+
+def _refuse_other_separators(columns: Columns, lines: Sequence[Line], finder: FileFinder) -> None:
+    """Refuse a list of which a line names a file only if it is cut in another way than the other lines."""
+    cut = {row.number for row in columns.rows if finder.find(row.cells[columns.path])}
+    for line in [line for line in lines if line.number not in cut][:MOST_LOOKED_AT]:
+        if any(map(finder.is_exact, path_texts(line))):
+            raise ImagesError(
+                f"--data {str(columns.file)!r}: line {line.number} is not separated as the others are: "
+                f"{line.text[:40]!r}"
+            )
 
 
 def _used(labels: Labels) -> list[str]:

@@ -10,6 +10,7 @@ MAX_NUMBER = 100_000
 SHOWN = 3
 NO_CLASS = frozenset(("", "nan", "NaN", "NAN", "na", "NA", "N/A", "n/a", "<NA>", "null", "NULL"))
 WHOLE = re.compile(r"[0-9]{1,15}(\.0*)?")
+SCIENTIFIC = re.compile(r"[0-9]\.[0-9]*e\+[0-9]{2}")
 NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 RUN_OF_DIGITS = re.compile(r"([0-9]+)")
 
@@ -44,7 +45,7 @@ def number_labels(texts: Sequence[str]) -> Labels:
     known = {text for text in texts if text not in NO_CLASS}
     minus = {text for text in known if NUMBER.fullmatch(text) and float(text) == -1}
     rest = known - minus
-    if minus and rest and all(map(WHOLE.fullmatch, rest)) and {float(text) for text in rest} != {1.0}:
+    if minus and rest and all(map(_whole, rest)) and {float(text) for text in rest} != {1.0}:
         known = rest
     missing = sum(text not in known for text in texts)
     if not known:
@@ -62,7 +63,9 @@ def number_labels(texts: Sequence[str]) -> Labels:
 
 
 def _whole(text: str) -> str | None:
-    """A whole number without what follows its point; None for another text."""
+    """A whole number without what follows its point, also as `numpy.savetxt` writes it; None for another text."""
+    if SCIENTIFIC.fullmatch(text) and float(text).is_integer():
+        return str(int(float(text)))
     return text.partition(".")[0] if WHOLE.fullmatch(text) else None
 
 

@@ -106,18 +106,21 @@ def read_columns(file: Path, rows: Sequence[Row], finder: FileFinder) -> Columns
 
 
 def _path_column(file: Path, rows: Sequence[Row], finder: FileFinder) -> int:
-    """The column with the most files; of several the one with whole names, most different cells, or a fitting title."""
+    """The column that names the most different files; of several the one with a fitting title.
+
+    A file counts first if its whole name is in the cell: a class `3` may seem to name the file `3.png`.
+    """
     sample = rows[:: max(1, len(rows) // SAMPLE)][:SAMPLE]
     scores: list[tuple[float, ...]] = []
     for column, title in enumerate(rows[0].cells):
         cells = [row.cells[column] for row in sample]
-        found = sum(bool(finder.find(cell)) for cell in cells)
-        exact = sum(finder.is_exact(cell) for cell in cells)
+        exact = len({cell for cell in cells if finder.is_exact(cell)})
+        found = len({files for cell in cells if (files := finder.find(cell))})
         looks = sum(bool(re.search(r"\.[A-Za-z]\w{1,4}$", cell)) for cell in cells)
-        scores.append((found, exact, looks if not found else len(set(cells)), bool(_words(title) & PATH_WORDS)))
+        scores.append((exact, found, looks if not found else len(set(cells)), bool(_words(title) & PATH_WORDS)))
     best = max(scores)
     alike = [column for column, score in enumerate(scores) if score == best]
-    if best[0] and len(alike) > 1:
+    if best[1] and len(alike) > 1:
         different = {tuple(finder.find(row.cells[column]) for row in sample[1:]) for column in alike}
         if len(different) > 1:
             numbers = " and ".join(str(column + 1) for column in alike)
@@ -137,8 +140,8 @@ def _is_title(rows: Sequence[Row], place: int, path: int, finder: FileFinder) ->
     suffix = os.path.splitext(cell)[1].lower()  # noqa: PTH122 - the text need be no path
     if suffix and suffix in {os.path.splitext(other)[1].lower() for other in others}:  # noqa: PTH122 - as above
         return False
-    has_digit = bool(others) and all(re.search(r"\d", other) for other in others)
-    if not others or (has_digit and re.search(r"\d", cell) and not suffix and len(cell) > 1):
+    is_like = not suffix and len(cell) > 1 and re.search(r"\d", cell) and set(cell) <= set("".join(others))
+    if not others or (is_like and not all(os.path.splitext(other)[1] for other in others)):  # noqa: PTH122 - as above
         return False
     values = [{other.cells[column] for other in below} for column in range(len(row.cells))]
     return not any(text in values[column] for column, text in enumerate(row.cells) if text and column != path)

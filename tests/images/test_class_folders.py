@@ -119,6 +119,37 @@ LAYOUTS = {
         "2 classes: a, b",
         empty=(".ipynb_checkpoints/1.png", "@eaDir/a.png", "__MACOSX/1.png", "a/.thumbs/2.png"),
     ),
+    "parts with a name before them, twice": Layout(
+        {
+            "seg_train/seg_train/sea/1.png": "sea",
+            "seg_test/seg_test/forest/1.png": "forest",
+            "seg_pred/seg_pred/1.png": None,
+        },
+        ("forest", "sea"),
+        "the folders seg_pred, seg_test, seg_train are taken as parts",
+    ),
+    "two vehicles": Layout(
+        {"bullet_train/fast/1.png": "bullet_train", "steam_train/old/1.png": "steam_train"},
+        ("bullet_train", "steam_train"),
+        "as classes: 2 classes",
+    ),
+    "classes and a picture beside their folder": Layout(
+        {"data/cat/1.png": "cat", "data/dog/1.png": "dog", "preview.png": None},
+        ("cat", "dog"),
+        "the folders of 'data' as classes",
+    ),
+    "a part beside loose images": Layout(
+        {"train/cat/1.png": "cat", "train/dog/1.png": "dog", "images/1.png": None},
+        ("cat", "dog"),
+        "1 images lie beside",
+    ),
+    "VOC": Layout(
+        {"VOC2012/JPEGImages/1.png": None, "VOC2012/SegmentationClass/1.png": None}, None, "are taken as kinds of files"
+    ),
+    "kinds with numbers": Layout({"image_2/1.png": None, "semantic/1.png": None}, None, "are taken as kinds of files"),
+    "weights beside the classes": Layout(
+        {"cat/1.png": "cat", "dog/1.png": "dog"}, ("cat", "dog"), "2 classes", empty=("net.onnx", "cat/a.safetensors")
+    ),
     "spaces and other scripts": Layout(
         {"sea lion/1.png": "sea lion", "猫/1.png": "猫"}, ("sea lion", "猫"), "2 classes"
     ),
@@ -130,7 +161,7 @@ def test_folders_of_other_people(tmp_path, layout):
     root = tmp_path / "root"
     for path in (*layout.expected, *(path for path in layout.empty if "." in path[1:])):
         (root / path).parent.mkdir(parents=True, exist_ok=True)
-        Image.new("RGB", (1, 1)).save(root / path)
+        Image.new("RGB", (1, 1)).save(root / path, "PNG")
     for path in layout.empty:
         (root / path).exists() or (root / path).mkdir()
     images = load_images(root)
