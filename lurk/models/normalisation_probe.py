@@ -73,6 +73,9 @@ def _fit_of(plain: Sequence[Tensor], halves: Sequence[Tensor]) -> Normalisation 
     outputs, sides = _stacked(plain), _stacked(halves)  # (k, c, p)
     if not (np.isfinite(outputs).all() and np.isfinite(sides).all()):
         return "it gives NaN or infinity for some pictures"
+    padding = np.ptp(outputs, 0).max(0) == 0
+    if (sides[:, :, padding] != outputs[:1, :, padding]).any() and not padding.all():
+        return "it shows how pixels differ, and not their colours"
     found = _fit(outputs)
     if isinstance(found, str) or plain[0].shape[2] < LEAST_COLUMNS:
         return found

@@ -3,7 +3,7 @@
 import hashlib
 import random
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -26,6 +26,8 @@ from lurk.models.preprocess import Preprocess, Transform
 SIDES = (224, 256, 299, 32, 28, 64, 96, 128, 384, 512)
 SEED = 0
 SIZES = ((400, 320), (300, 330))
+REPEATS = 8  # of a step that changes every second picture, 1 in 256 stays unseen
+MOST_LAST = 4  # of a narrower output the last axis is taken for the channels
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,7 @@ def _examine(transform: Transform, shape: tuple[int, int, int] | None, channels:
         shape = (outputs[0].shape[0], outputs[0].shape[1], outputs[0].shape[2])
     elif outputs[0].shape == outputs[1].shape and tuple(outputs[0].shape) != shape:
         raise ModelError(f"preprocess gives {tuple(outputs[0].shape)}, input_shape says {shape}")
-    is_random = not all(map(torch.equal, outputs, _try_twice(transform)))
+    is_random = not all(torch.equal(outputs[0], _try(transform, _picture(SIZES[0]))) for _ in range(REPEATS))
     normalisation = measure(partial(_try, transform), outputs)
     notices = ["the preprocessing is random: give the one for evaluation, or no two sweeps are equal"] * is_random
     if normalisation.problem:
@@ -147,11 +149,18 @@ def _try(transform: Transform, picture: Image.Image) -> Tensor:
         output = transform(picture)
     except Exception as error:  # the user's own code: it may raise anything
         reason = (str(error).strip().splitlines() or ["no message"])[0]
-        raise ModelError(f"preprocess fails on a picture: {type(error).__name__}: {reason}") from error
+        raise ModelError(f"preprocess fails on a PIL picture: {type(error).__name__}: {reason}") from error
     if not isinstance(output, Tensor):
-        raise ModelError(f"preprocess must give a torch tensor, not {type(output).__name__}; end it with ToTensor()")
+        is_holder = isinstance(output, (Mapping, list, tuple))
+        advice = "take the tensor out of it" if is_holder else "end it with ToTensor()"
+        raise ModelError(f"preprocess must give a torch tensor, not {type(output).__name__}; {advice}")
+    wrong = f"preprocess must give a tensor (channels, height, width), not {tuple(output.shape)}"
     if output.ndim != 3 or not output.numel():
-        raise ModelError(f"preprocess must give a tensor (channels, height, width), not {tuple(output.shape)}")
+        raise ModelError(wrong + ("; end it with [0]" if output.ndim == 4 and len(output) == 1 else ""))
+    if output.shape[2] <= MOST_LAST < min(output.shape[:2]):
+        raise ModelError(f"{wrong}; end it with .permute(2, 0, 1)")
+    if output.is_complex():
+        raise ModelError(f"preprocess must give real numbers, not {output.dtype}")
     return output.detach().float()
 
 

@@ -156,6 +156,8 @@ NOT_AFFINE = {
     "coordinates": (lambda image: torch.cat([array(image), torch.arange(32.0).expand(1, 24, 32)]), "all pixels alike"),
     "differences of colours": (lambda image: array(image) - array(image).roll(1, 0), "apart"),
     "edges in a channel": (edges, "channel 2"),
+    "edges only": (lambda image: array(image.resize((32, 24)).filter(ImageFilter.FIND_EDGES)), "pixels differ"),
+    "embossed": (lambda image: array(image.resize((32, 24)).filter(ImageFilter.EMBOSS)), "pixels differ"),
     "NaN": (lambda image: array(image) / array(image).sum(), "NaN"),
     "a failure for plain pictures": (no_plain_picture, "nothing to see"),
 }  # fmt: skip

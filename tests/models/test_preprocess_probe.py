@@ -88,6 +88,9 @@ def test_a_random_preprocessing_is_named():
     seen = examine(lambda image: by_hand(image) + torch.rand(1), None, 3)
     assert "random" in seen.notice
     assert "random" not in examine(by_hand, None, 3).notice
+    own = random.Random(4)
+    seen = examine(lambda image: by_hand(image).flip(2) if own.random() < 0.5 else by_hand(image), None, 3)
+    assert "random" in seen.notice
 
 
 def test_a_network_of_one_channel_gets_grey():
@@ -106,7 +109,13 @@ def test_a_network_of_one_channel_gets_grey():
         (lambda image: 1 / 0, "ZeroDivisionError"),
         (lambda image: image, "Image"),
         (lambda image: np.zeros((3, 4, 4)), "ndarray"),
-        (lambda image: torch.zeros(1, 3, 4, 4), "1, 3, 4, 4"),
+        (lambda image: torch.zeros(1, 3, 4, 4), r"1, 3, 4, 4\); end it with \[0\]"),
+        (lambda image: torch.zeros(2, 3, 4, 4), r"2, 3, 4, 4\)$"),
+        (lambda image: {"pixel_values": torch.zeros(3, 4, 4)}, "not dict; take the tensor out of it"),
+        (lambda image: [torch.zeros(3, 4, 4)], "not list; take the tensor out of it"),
+        (lambda image: by_hand(image).permute(1, 2, 0), r"not \(20, 30, 3\); end it with \.permute\(2, 0, 1\)"),
+        (lambda image: by_hand(image) * 1j, "real numbers, not torch.complex64"),
+        (lambda image: torch.from_numpy(image.transpose(2, 0, 1)), "fails on a PIL picture: TypeError"),
         (lambda image: torch.zeros(3, 0, 4), "3, 0, 4"),
         (transforms.ToTensor(), "different shapes"),
         ("resize", "function"),
