@@ -146,7 +146,7 @@ def _try_twice(transform: Transform) -> list[Tensor]:
 
 def _try(transform: Transform, picture: Image.Image) -> Tensor:
     try:
-        output = transform(picture)
+        output: object = transform(picture)
     except Exception as error:  # the user's own code: it may raise anything
         reason = (str(error).strip().splitlines() or ["no message"])[0]
         raise ModelError(f"preprocess fails on a PIL picture: {type(error).__name__}: {reason}") from error
