@@ -22,7 +22,8 @@ from torchvision.transforms import v2
 
 import lurk
 from lurk.images.image_set import ImageSet
-from lurk.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from lurk.models.normalisation import IMAGENET_MEAN, IMAGENET_STD
+from lurk.models.preprocess import Preprocess
 
 PHOTOS = Path(__file__).resolve().parents[2] / "shared" / "data" / "photos"
 MEAN, STD = (127 / 255,) * 3, (128 / 255,) * 3

@@ -30,7 +30,7 @@ POLL_S, LONGEST_SILENCE_S = 0.5, 60.0
 @command(
     "run the images through the model and leave the results in the cache",
     (*STUDY, *SHARED_QUEUE, "config"),
-    arguments={"--with-pictures": {"action": "store_true", "help": "draw the picture of every unit afterwards"}},
+    arguments={"--with-pictures": {"action": "store_true", "help": "draw the picture of every active unit afterwards"}},
     reads_config=True,
 )
 def run(settings: Settings, arguments: argparse.Namespace) -> int:
@@ -127,23 +127,34 @@ class _Terminal:
 
 
 def _draw_all(settings: Settings, index: Index, cache: Path) -> None:
-    """Draw the picture of every unit that has none yet."""
+    """Draw the pictures of the active units that have none yet."""
     from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest
     from lurk.methods import METHODS
     from lurk.worker.loaded_study import open_study
     from lurk.worker.picture_tasks import draw_pictures
 
-    offer = METHODS[DEFAULT_PICTURE].spec
-    before, total = 0, sum(layer.units for layer in index.layers)
+    offer, before = METHODS[DEFAULT_PICTURE].spec, 0
+    drawn = {layer.name: _drawn(index, layer.name) for layer in index.layers}
+    total = sum(map(len, drawn.values()))
     with (
         tqdm(total=total, unit=" pictures", disable=None) as bar,
         open_study(settings, index) as study,
     ):
-        for layer in index.layers:
-            for at in range(0, layer.units, MOST_UNITS):
-                units = tuple(range(at, min(at + MOST_UNITS, layer.units)))
-                shown = _Terminal(cache, bar, before, len(units))
-                draw_pictures(MethodRequest("pictures", layer.name, units).completed(offer), study, shown)
-                before += len(units)
+        for layer, units in drawn.items():
+            for at in range(0, len(units), MOST_UNITS):
+                part = units[at : at + MOST_UNITS]
+                shown = _Terminal(cache, bar, before, len(part))
+                draw_pictures(MethodRequest("pictures", layer, part).completed(offer), study, shown)
+                before += len(part)
                 shown.report(1, 1)
     print(f"{total} pictures: {index.folder}")
+    skipped = sum(layer.units for layer in index.layers) - total
+    if skipped:
+        print(
+            f"{skipped} units without a picture, since they are never active or constant; visualize --units draws them"
+        )
+
+
+def _drawn(index: Index, layer: str) -> tuple[int, ...]:
+    """The units of a layer whose pictures are drawn: those that are active, and not constant."""
+    return tuple(unit for unit, state in enumerate(index.states(layer)) if state not in ("dead", "constant"))

@@ -60,10 +60,11 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     units = numbers(arguments.units)
     out = _folder(arguments.out)
     model = cached_model(settings)
-    for words in filter(None, (model.notice, *model.notes, plan_with(model, arguments.layer).scores.note)):
+    notes = [*filter(None, (*model.notes, plan_with(model, arguments.layer).scores.note))]
+    for words in filter(None, (model.notice, *notes)):
         print(f"lurk: {words}", file=sys.stderr)
     drawing = _maps if spec.gives == "map" else _pictures
-    records, shared = [], _provenance(model, spec, options)
+    records, shared = [], _provenance(model, spec, options) | {"notes": _notes(settings, notes)}
     for file, content, record in drawing(model, settings, arguments, options, units):
         _write(out / file, content)
         records.append({"file": file, "name": _name(model, record), **record, **shared})
@@ -236,6 +237,13 @@ def _index(settings: Settings) -> Index | None:
     """The study's index, or None before its first sweep."""
     folder = study_index(Path(settings.cache), settings.study)
     return None if folder is None else Index(folder)
+
+
+def _notes(settings: Settings, of_model: list[str]) -> list[str]:
+    """What was understood of what the user gave: of the model, and of the images if the study was swept."""
+    index = _index(settings)
+    of_study = () if index is None else (*index.manifest.notes, index.manifest.class_note)
+    return list(dict.fromkeys(note for note in (*of_model, *of_study) if note))
 
 
 def _has(index: Index, layer: str, unit: int) -> bool:

@@ -26,7 +26,7 @@ from lurk.storage.webp import encode_sprite
 if TYPE_CHECKING:
     from lurk.library.index import Index
     from lurk.library.layer import Layer
-    from lurk.library.unit import Unit
+    from lurk.library.unit import Kind, Unit
 
 PER_SHEET = 256
 SIDE = 110
@@ -88,7 +88,18 @@ def _wants(unit: "Unit") -> str:
 
 
 def _saw(unit: "Unit") -> str:
-    hits, title = unit.view.hits("max"), hits_title(unit, "max", unit.view.name)
+    found = _hits(unit, "max")
+    return found if unit.view.info.grid == (1, 1) else found + _by_mean(_hits(unit, "mean"))
+
+
+def _by_mean(content: str) -> str:
+    """What is ranked by the mean over all positions, closed until somebody opens it."""
+    return f'<details style="margin-top:8px"><summary>by mean over all positions</summary>{content}</details>'
+
+
+def _hits(unit: "Unit", kind: "Kind") -> str:
+    """The top images of a unit, three a row."""
+    hits, title = unit.view.hits(kind), hits_title(unit, kind, unit.view.name)
     if not hits:
         return _part(title, f"<p>{escape(no_hits(unit))}</p>")
     pictures = "".join(_hit(unit, hit) for hit in hits)
@@ -114,8 +125,9 @@ def _hit(unit: "Unit", hit: dict[str, Any]) -> str:
 
 
 def _answers(unit: "Unit") -> str:
-    bars, histogram = class_figure(unit, "max"), histogram_figure(unit)
-    classes = f"<p>{escape(no_bars(unit.view.no_classes))}</p>" if bars is None else bars_svg(bars)
+    histogram, classes = histogram_figure(unit), _bars(unit, "max")
+    if unit.view.info.grid != (1, 1) and not unit.view.no_classes:
+        classes += _by_mean(_bars(unit, "mean"))
     if histogram is None:
         values = f"<p>{NO_VALUES}</p>"
     else:
@@ -123,6 +135,11 @@ def _answers(unit: "Unit") -> str:
         table = ", ".join(f"{escape(term)} {escape(value)}" for term, value in facts(unit))
         values = f"<p>{escape(state)}</p>{histogram_svg(histogram)}<p>{table}</p>"
     return _part("Classes it answers to", classes) + _part("How often it is active", values)
+
+
+def _bars(unit: "Unit", kind: "Kind") -> str:
+    bars = class_figure(unit, kind)
+    return f"<p>{escape(no_bars(unit.view.no_classes))}</p>" if bars is None else bars_svg(bars)
 
 
 def _part(title: str, content: str) -> str:

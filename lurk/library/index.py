@@ -51,7 +51,8 @@ class Index(StoredIndex):
             raise ModelError(f"{model.name} has other weights than the model of this index, {swept.model}; sweep it")
         if images is not None and images.fingerprint != swept.image_set:
             raise ImagesError(f"image set {images.name!r} is not that of this index, {self.manifest.image_set!r}")
-        self.model, self.images = model, images
+        self.images = images
+        self.model = model if model is None or images is None else model.for_images(images)
         self._weights = "" if model is None else hash_weights(model.module)
 
     @classmethod

@@ -59,5 +59,6 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         images = load_images(images, cache=cache)
     if not isinstance(model, Model):
         model = load_model(model)
+    model = model.for_images(images)
     found = run_sweep(model, images, cache=cache, options=options, progress=progress, began=began)
     return Index.of(found, model, images)

@@ -20,7 +20,7 @@ class Unit(UnitRecord):
     """A unit: a `UnitRecord` that draws itself; in Jupyter it shows its card.
 
     >>> unit = index.unit("layer1.0.conv1", 12)  # doctest: +SKIP
-    >>> unit.plot_top("mean").show()  # doctest: +SKIP
+    >>> unit.plot_top(by="mean").show()  # doctest: +SKIP
     """
 
     _index: "Index | None" = None
@@ -37,44 +37,44 @@ class Unit(UnitRecord):
             raise LurkError("a changed copy of a unit has no figures; take the unit from index.unit(layer, unit)")
         return self._index
 
-    def plot_top(self, kind: Kind = "max") -> "Figure":
+    def plot_top(self, by: Kind = "max") -> "Figure":
         """Draw the images that excite the unit most, with the patch outlined in each.
 
         Args:
-            kind: `max`, ranked by the unit's highest value in an image, or `mean`, by its mean.
+            by: `max`, ranked by the unit's highest value in an image, or `mean`, by its mean.
 
         Returns:
             A Plotly figure.
         """
         from lurk.library.pictures import top_images
 
-        return top_images(self, _checked(kind))
+        return top_images(self, _checked(by))
 
-    def plot_patches(self, kind: Kind = "max") -> "Figure":
+    def plot_patches(self, by: Kind = "max") -> "Figure":
         """Draw the patches of the top images: exactly the pixels that can change the highest value.
 
         Args:
-            kind: `max`, ranked by the unit's highest value in an image, or `mean`, by its mean.
+            by: `max`, ranked by the unit's highest value in an image, or `mean`, by its mean.
 
         Returns:
             A Plotly figure.
         """
         from lurk.library.pictures import patches
 
-        return patches(self, _checked(kind))
+        return patches(self, _checked(by))
 
-    def plot_classes(self, kind: Kind = "max") -> "Figure":
+    def plot_classes(self, by: Kind = "max") -> "Figure":
         """Draw the 20 classes with the highest mean, with 95 % intervals; the dashed line is the mean over all classes.
 
         Args:
-            kind: `max`, the mean of the unit's highest value in each image, or `mean`, of its mean.
+            by: `max`, the mean of the unit's highest value in each image, or `mean`, of its mean.
 
         Returns:
             A Plotly figure.
         """
         from lurk.library.charts import classes
 
-        return classes(self, _checked(kind))
+        return classes(self, _checked(by))
 
     def plot_distribution(self) -> "Figure":
         """Draw how often the unit took which value, over all positions of all images, as a Plotly figure."""

@@ -67,13 +67,12 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     shape = input_shape or built.input_shape
     if shape is not None and (len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape)):
         raise ModelError(f"input_shape must be three whole numbers above 0, (channels, height, width), not {shape}")
-    transform, notes = preprocess or built.preprocess, [built.notice]
+    transform, assumed = preprocess or built.preprocess, ""
     if transform is None:
         transform, assumed = assume(built.module, shape)
-        notes.append(assumed)
     examined = examine(transform, shape, _channels(built.module))
     built = filled_from_file(built, examined.shape)
-    notes = [built.notice, *notes[1:], examined.notice]
+    notes = [built.notice, assumed, examined.notice]
     return Model(
         built.module,
         examined.transform,
@@ -88,6 +87,7 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         built.weight_hash,
         (*built.notes, counted) if counted else built.notes,
         source.output if output is None and isinstance(source, Model) else output,
+        assumed,
     )
 
 

@@ -1,5 +1,6 @@
 """A model: a network together with its preprocessing, its class names and its layers."""
 
+import copy
 import hashlib
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -15,9 +16,11 @@ from lurk.graph.plan import Plan
 from lurk.models.image_input import other_input
 from lurk.models.normalisation import Normalisation
 from lurk.models.preprocess import Transform
+from lurk.models.tensor_normalisation import TensorSamples, fit, measure, tensor_words
 from lurk.records import LayerInfo
 
 if TYPE_CHECKING:
+    from lurk.images.image_set import ImageSet
     from lurk.models.doctor.diagnosis import Diagnosis
 
 
@@ -39,6 +42,11 @@ class Model:
         file_hash: SHA-256 of the weights file; None if the weights do not come from one file.
         notes: What was understood of what the user gave, a sentence each; nothing that is wrong.
         output: Name or number of the output that holds the class scores; None to find it by the number of classes.
+        assumed: The part of the notice that says which preprocessing was assumed, as the network brings none; empty if
+            it brings one.
+        tensors: What the samples are like of the data set that `for_images` has fitted the model to.
+        fingerprint: That of the data set.
+        declared: What the model's own preprocessing does to colours, if `for_images` has put another in its place.
     """
 
     module: nn.Module
@@ -54,6 +62,10 @@ class Model:
     file_hash: str | None = field(default=None, repr=False)
     notes: tuple[str, ...] = ()
     output: str | int | None = None
+    assumed: str = ""
+    tensors: TensorSamples | None = field(default=None, repr=False)
+    fingerprint: str = ""
+    declared: Normalisation | None = field(default=None, repr=False)
     _plans: dict[object, Plan] = field(default_factory=dict, repr=False, init=False)
 
     @property
@@ -104,6 +116,21 @@ class Model:
         """
         return self.normalisation.inverse(images).clamp(0, 1)
 
+    def for_images(self, images: "ImageSet") -> "Model":
+        """The model as it is swept with an image set.
+
+        Args:
+            images: The image set.
+
+        Returns:
+            The model itself if the set gives pictures. If it gives tensors, which go to the network as they are, a copy
+            that shows them by their own normalisation, as measured, and says so in its notes or its notice.
+        """
+        if self.tensors is not None and self.fingerprint == images.fingerprint:
+            return self
+        samples = measure(images.read, len(images))
+        return self if samples is None else fitted(self, samples, images.fingerprint)
+
     def doctor(self, images: object = None, *, device: str = "auto") -> "Diagnosis":
         """Find out whether the preprocessing and the class names are those that the network was trained with.
 
@@ -142,7 +169,7 @@ class Model:
         """
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
         count = None if self.classes is None else len(self.classes)
-        key = (expression, device_of(self.module), self.dtype, parts, count, self.output)
+        key = (expression, self.input_shape, device_of(self.module), self.dtype, parts, count, self.output)
         if key not in self._plans:
             self._plans.clear()
             self._plans[key] = self._planned(expression, count)
@@ -155,6 +182,33 @@ class Model:
             if reason := other_input(self.module, self.input_shape):
                 raise ModelError(reason) from error
             raise
+
+
+def fitted(model: Model, samples: TensorSamples, fingerprint: str) -> Model:
+    """A model that shows the tensors of a data set by their own normalisation.
+
+    Args:
+        model: The model.
+        samples: What the tensors are like.
+        fingerprint: That of the data set.
+
+    Returns:
+        A copy with the same network and plans.
+    """
+    found = fit(samples, model.normalisation)
+    words, is_warning = tensor_words(samples, found, model.normalisation, is_assumed=bool(model.assumed))
+    notice = model.notice.replace(model.assumed, "") if model.assumed else model.notice
+    notice = "; ".join(part for part in (notice.strip("; "), words if is_warning else "") if part)
+    copied = copy.copy(model)
+    copied.__dict__.pop("layers", None)  # of another input size
+    copied.normalisation, copied.declared = found.normalisation, model.normalisation
+    copied.tensors, copied.fingerprint, copied.notice = samples, fingerprint, notice
+    shown = found.normalisation.problem or found.normalisation.describe()
+    copied.preprocessing = f"none, since the data set gives tensors; {shown}"
+    copied.notes = model.notes if is_warning else (*model.notes, words)
+    if model.assumed and samples.shape is not None:
+        copied.input_shape = samples.shape
+    return copied
 
 
 def hash_weights(module: nn.Module) -> str:

@@ -3,6 +3,7 @@
 Axes: c channels of the network's input, s samples of a picture's pixel: 3 for colour, 1 for grey.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -10,6 +11,24 @@ import numpy as np
 from torch import Tensor
 
 Numbers = tuple[float, ...]
+IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+USUAL: dict[int, tuple[tuple[str, Numbers, Numbers], ...]] = {  # by channels: what it does, mean, deviation
+    3: (
+        ("ImageNet's mean and deviation", IMAGENET_MEAN, IMAGENET_STD),
+        ("mean 0.5 and deviation 0.5", (0.5,) * 3, (0.5,) * 3),
+        ("samples from 0 to 1 as they are", (0.0,) * 3, (1.0,) * 3),
+        ("samples from 0 to 255 as they are", (0.0,) * 3, (1 / 255,) * 3),
+        ("samples from 0 to 255 less ImageNet's mean", IMAGENET_MEAN, (1 / 255,) * 3),
+        ("CLIP's mean and deviation", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    ),
+    1: (
+        ("mean 0.5 and deviation 0.5", (0.5,), (0.5,)),
+        ("samples from 0 to 1 as they are", (0.0,), (1.0,)),
+        ("samples from 0 to 255 as they are", (0.0,), (1 / 255,)),
+        ("MNIST's mean and deviation", (0.1307,), (0.3081,)),
+    ),
+}
+SWAPPED = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
 Values = np.ndarray[tuple[int, ...], np.dtype[np.float32]]
 
 
@@ -99,6 +118,14 @@ class Normalisation:
         """It in words, with 4 digits a number."""
         words = [] if self.mix is None else [f"channels {_mix_words(self.mix)}"]
         return ", ".join([*words, f"mean {_number_words(self.mean)}", f"std {_number_words(self.std)}"])
+
+
+def usual(channels: int) -> Iterator[tuple[str, Normalisation]]:
+    """The usual normalisations of so many channels, in the usual orders of colours, each with what it does."""
+    for name, mean, std in USUAL.get(channels, ()):
+        yield name, Normalisation(mean, std)
+    for name, mean, std in USUAL[3] if channels == 3 else ():
+        yield f"{name}, in the order blue, green, red", Normalisation(mean[::-1], std[::-1], SWAPPED)
 
 
 def _column(numbers: object, like: Tensor) -> Tensor:

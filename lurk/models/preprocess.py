@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from lurk.errors import ImagesError
+from lurk.models.normalisation import IMAGENET_MEAN, IMAGENET_STD
 
 FILTERS = {
     "nearest": Image.Resampling.NEAREST,
@@ -18,7 +19,6 @@ FILTERS = {
 }
 Transform = Callable[[Image.Image], Tensor]
 MAX_RESIZED_PIXELS = 50_000_000
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True)

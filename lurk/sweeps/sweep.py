@@ -112,6 +112,7 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
     Returns:
         A manifest whose provenance is the identity of the index.
     """
+    model = model.for_images(images)
     plan = model.plan(options.layers)
     provenance = Provenance(
         weight_hash=model.weight_hash,

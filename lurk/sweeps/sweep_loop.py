@@ -50,7 +50,7 @@ def run_images(
         shard: Numbers of a shard's images, the first of which begins a batch; by default all images, and the index is
             finished.
     """
-    layers = dict(writer.manifest.provenance.parameters)["layers"]
+    model, layers = model.for_images(images), dict(writer.manifest.provenance.parameters)["layers"]
     threads, place = options.workers or min(8, os.cpu_count() or 1), options.place()
     with ThreadPoolExecutor(threads, "images") as pool, moved_to(model.module, place):
         plan = model.plan(None if layers is None else str(layers))  # a trace holds for the device that it was made on

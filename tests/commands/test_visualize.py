@@ -28,6 +28,7 @@ def test_pictures_come_with_their_provenance(arguments, tmp_path, capsys):
         assert len(record["weight_hash"]) == 64
         assert record["reached_max"] >= record["reached_mean"]
         assert record["percentile"] is None
+        assert record["notes"] == []
 
 
 TWO_OUTPUTS = """
@@ -53,7 +54,9 @@ def test_the_output_taken_as_class_scores_is_named_at_the_start(tmp_path, capsys
     (tmp_path / "two.py").write_text(TWO_OUTPUTS)
     given = ["--model", f"{tmp_path / 'two.py'}:make", "--layer", "conv", "--units", "0", "--option", "steps=1"]
     assert main(["visualize", *given, "--device", "cpu", "--out", str(tmp_path / "out")]) == 0
-    assert "lurk: class scores: logits (n, 2), of embedding (n, 5), logits (n, 2)\n" in capsys.readouterr().err
+    said = "class scores: logits (n, 2), of embedding (n, 5), logits (n, 2)"
+    assert f"lurk: {said}\n" in capsys.readouterr().err
+    assert drawn(tmp_path)[0]["notes"] == [said]
 
 
 def test_after_a_sweep_the_record_says_how_the_picture_lies_among_real_images(arguments, tmp_path):
@@ -106,21 +109,73 @@ def test_a_mistake_is_one_line_and_status_2(arguments, capsys, tmp_path, given, 
     assert "\n" not in err
 
 
-def test_sweep_with_pictures_leaves_a_picture_for_every_unit(arguments, tmp_path, monkeypatch, capsys):
+def test_what_was_understood_of_the_images_is_in_the_record_once_they_were_swept(arguments, tmp_path):
+    rows = "".join(f"class{n}/{k}.png,c{n}\n" for n in range(2) for k in range(2))
+    (tmp_path / "images" / "list.csv").write_text(f"file,breed\n{rows}")
+    at = arguments.index("--data") + 1
+    listed = [*arguments[:at], str(tmp_path / "images" / "list.csv"), *arguments[at + 1 :]]
+    main(["sweep", *listed])
+    given = ["--layer", "0", "--units", "1", "--option", "steps=1", "--out", str(tmp_path / "out")]
+    assert main(["visualize", *listed, *given]) == 0
+    assert any("column 2 'breed'" in note for note in drawn(tmp_path)[0]["notes"])
+
+
+@pytest.fixture
+def quick(monkeypatch):
+    """Pictures are drawn in two steps."""
     from dataclasses import replace
 
     from lurk.methods import METHODS
-    from lurk.storage.index import Index
 
     method = METHODS["gradient_ascent"]
     options = tuple(replace(o, default=2) if o.name == "steps" else o for o in method.spec.options)
     monkeypatch.setitem(
         METHODS._entries, "gradient_ascent", replace(method, spec=replace(method.spec, options=options))
     )
+
+
+@pytest.mark.usefixtures("quick")
+def test_sweep_with_pictures_leaves_a_picture_for_every_active_unit(arguments, tmp_path, capsys):
+    from lurk.storage.index import Index
+
     assert main(["sweep", *arguments, "--with-pictures"]) == 0
-    assert "6 pictures" in capsys.readouterr().out
+    out = capsys.readouterr().out
+    assert "6 pictures" in out
+    assert "without a picture" not in out
     folder = Index(next((tmp_path / "cache" / "index").iterdir())).folder
     assert len(list(folder.glob("results/*/*/picture-0.webp"))) == 6
+
+
+NEVER = """
+import torch
+from torch import nn
+from torchvision import transforms
+
+def make():
+    torch.manual_seed(0)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 2))
+    with torch.no_grad():
+        net[0].weight.abs_()
+        net[0].bias.copy_(torch.tensor([1.0, -1e3, 1.0, -1e3]))
+        net[4].weight[1], net[4].bias[1] = 0, 7
+    return net, transforms.Compose([transforms.Resize((8, 8)), transforms.ToTensor()])
+"""
+
+
+@pytest.mark.usefixtures("quick")
+def test_sweep_with_pictures_leaves_out_units_that_are_never_active_or_constant(arguments, tmp_path, capsys):
+    from lurk.storage.index import Index
+
+    (tmp_path / "never.py").write_text(NEVER)
+    at = arguments.index("--model") + 1
+    given = [*arguments[:at], f"{tmp_path / 'never.py'}:make", *arguments[at + 1 :]]
+    assert main(["sweep", *given, "--with-pictures"]) == 0
+    out = capsys.readouterr().out
+    assert "3 pictures: " in out
+    assert "3 units without a picture, since they are never active or constant; visualize --units draws them" in out
+    index = Index(next((tmp_path / "cache" / "index").iterdir()))
+    assert (index.states("0"), index.states("4")) == (["always_on", "dead"] * 2, ["ok", "constant"])
+    assert len(list(index.folder.glob("results/*/*/picture-0.webp"))) == 3
 
 
 def test_numbers_are_read_with_ranges():

@@ -97,3 +97,14 @@ def test_a_layer_of_many_units_has_an_image_for_each_256(tmp_path):
         "units 0 to 255",
         "units 256 to 299",
     ]
+
+
+def test_a_unit_s_card_lists_by_mean_as_well(toy_index):
+    view, card = UnitView(toy_index, "conv", 0), lurk.Index(toy_index.folder).unit("conv", 0)._repr_html_()
+    by_mean = Reader("".join(re.findall("<details.*?</details>", card))).text
+    assert "Images that excite this unit most on average" in by_mean
+    for hit in view.hits("mean"):
+        assert number(hit["score"]) in by_mean
+    for bar in view.bars("mean"):
+        assert f"{bar['class']}: {bar['mean']:.4g}" in by_mean
+    assert "<details" not in lurk.Index(toy_index.folder).unit("fc", 0)._repr_html_()

@@ -32,10 +32,10 @@ Report = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class _Read:
-    """An image, as it was read and as the model's own preprocessing makes it."""
+    """An image as a picture, None if its tensor cannot be shown as one, and as the network takes it."""
 
     number: int
-    item: Image.Image | Tensor
+    picture: Image.Image | None
     prepared: Tensor
 
 
@@ -56,6 +56,7 @@ def examine_model(
     Raises:
         ImagesError: No image of the set can be used.
     """
+    model = model.for_images(images)
     with partial_forward(model.plan(layers), [], to_the_end=True) as reach:
         outputs, note = _match(model, reach, images)
         if sum(output is not None for output in outputs) >= LEAST_LABELLED:
@@ -92,7 +93,15 @@ def _read(model: Model, images: ImageSet, numbers: Sequence[int]) -> Iterator[_R
         except Exception:  # noqa: S112 - the user's own code: it may raise anything
             continue
         if tuple(prepared.shape) == tuple(model.input_shape):
-            yield _Read(number, item, prepared.float())
+            yield _Read(number, _picture(model, item) if isinstance(item, Tensor) else item, prepared.float())
+
+
+def _picture(model: Model, image: Tensor) -> Image.Image | None:
+    """The picture that a data set has made a tensor of."""
+    if model.normalisation.problem or model.normalisation.samples not in (1, 3):
+        return None
+    samples = model.displayed(image.float()).mul(255).round().byte().permute(1, 2, 0).cpu().numpy()
+    return Image.fromarray(samples if samples.shape[2] == 3 else samples[:, :, 0])
 
 
 def _by_labels(
@@ -106,7 +115,7 @@ def _by_labels(
     targets = np.array([outputs[number] for number in prepared], np.int64)
     logits = run(model, reach, list(prepared.values()))
     right, total = int((logits.argmax(1) == targets).sum()), len(targets)
-    pictures = (one.item for one in _read(model, images, list(prepared)) if isinstance(one.item, Image.Image))
+    pictures = (one.picture for one in _read(model, images, list(prepared)) if one.picture is not None)
     trials = try_all(model, reach, variants(model), pictures, score(logits, targets), report)
     better = clearly_better(trials)
     order = find_order(logits.argmax(1), targets, logits.shape[1], model.classes)
@@ -124,9 +133,10 @@ def _by_labels(
 
 def _better(model: Model, trial: Trial) -> str:
     """Say that another preprocessing is better, and by how much."""
+    own = "its own" if model.tensors is None else "that of the data set"
     return (
         f"the preprocessing does not seem to be the one that the network was trained with: with {trial.name} it is "
-        f"right for {trial.right} of {trial.images} labelled images, with its own ({_own(model)}) for "
+        f"right for {trial.right} of {trial.images} labelled images, with {own} ({_own(model)}) for "
         f"{trial.own_right} (paired tests, p = {trial.p:.1g})"
     )
 
@@ -162,7 +172,7 @@ def _nearest(model: Model, read: Sequence[_Read], own: tuple[float, float]) -> s
     """The usual normalisation, if there is one, with which the input is nearer to that of training."""
     best, words = own, ""
     for variant in variants(model):
-        pictures = [one.item for one in read if isinstance(one.item, Image.Image)]
+        pictures = [one.picture for one in read if one.picture is not None]
         if variant.of != "colours" or not pictures:
             continue
         inputs = [prepare([variant], picture)[0] for picture in pictures]

@@ -8,28 +8,13 @@ from PIL import Image
 from torch import Tensor
 
 from lurk.models.model import Model
-from lurk.models.normalisation import Normalisation
-from lurk.models.preprocess import IMAGENET_MEAN, IMAGENET_STD, Preprocess
+from lurk.models.normalisation import SWAPPED, Normalisation, usual
+from lurk.models.preprocess import Preprocess
 
 Numbers = tuple[float, ...]
 Prepare = Callable[[Image.Image], Tensor]
 
 ALIKE = 0.03  # of a channel's range: normalisations nearer to each other than that are the same to a network
-SWAPPED = ((0.0, 0.0, 1.0), (0.0, 1.0, 0.0), (1.0, 0.0, 0.0))
-COLOUR: tuple[tuple[str, Numbers, Numbers], ...] = (
-    ("ImageNet's mean and deviation", IMAGENET_MEAN, IMAGENET_STD),
-    ("mean 0.5 and deviation 0.5", (0.5,) * 3, (0.5,) * 3),
-    ("samples from 0 to 1 as they are", (0.0,) * 3, (1.0,) * 3),
-    ("samples from 0 to 255 as they are", (0.0,) * 3, (1 / 255,) * 3),
-    ("samples from 0 to 255 less ImageNet's mean", IMAGENET_MEAN, (1 / 255,) * 3),
-    ("CLIP's mean and deviation", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
-)
-GREY: tuple[tuple[str, Numbers, Numbers], ...] = (
-    ("mean 0.5 and deviation 0.5", (0.5,), (0.5,)),
-    ("samples from 0 to 1 as they are", (0.0,), (1.0,)),
-    ("samples from 0 to 255 as they are", (0.0,), (1 / 255,)),
-    ("MNIST's mean and deviation", (0.1307,), (0.3081,)),
-)
 
 
 @dataclass(frozen=True)
@@ -68,25 +53,21 @@ def _of_colours(model: Model) -> Iterator[Variant]:
     own, channels = model.normalisation, model.input_shape[0]
     known = [own] if not own.problem else []
     pictures = _pictures(model)
-    for name, normalisation in _normalisations(own, channels):
+    for name, normalisation in _normalisations(model, channels):
         if not any(_is_alike(normalisation, other) for other in known):
             known.append(normalisation)
             yield Variant(name, "colours", pictures, normalisation)
 
 
-def _normalisations(own: Normalisation, channels: int) -> Iterator[tuple[str, Normalisation]]:
-    if channels == 3:
-        if not own.problem and own.samples == 3:
-            yield "red and blue exchanged", Normalisation(own.mean, own.std, _swapped(own.mix))
-        for name, mean, std in COLOUR:
-            yield name, Normalisation(mean, std)
-        for name, mean, std in COLOUR:
-            yield f"{name}, in the order blue, green, red", Normalisation(mean[::-1], std[::-1], SWAPPED)
-    elif channels == 1:
-        if not own.problem:
-            yield "black and white exchanged", Normalisation(tuple(1 - m for m in own.mean), tuple(-s for s in own.std))
-        for name, mean, std in GREY:
-            yield name, Normalisation(mean, std)
+def _normalisations(model: Model, channels: int) -> Iterator[tuple[str, Normalisation]]:
+    own, declared = model.normalisation, model.declared
+    if declared is not None and not declared.problem:
+        yield f"the model's own normalisation ({declared.describe()})", declared
+    if not own.problem and own.samples == channels == 3:
+        yield "red and blue exchanged", Normalisation(own.mean, own.std, _swapped(own.mix))
+    elif not own.problem and channels == 1:
+        yield "black and white exchanged", Normalisation(tuple(1 - m for m in own.mean), tuple(-s for s in own.std))
+    yield from usual(channels)
 
 
 def _swapped(mix: tuple[Numbers, ...] | None) -> tuple[Numbers, ...] | None:
@@ -110,6 +91,8 @@ def _is_alike(one: Normalisation, other: Normalisation) -> bool:
 def _pictures(model: Model) -> Prepare:
     """Gives pictures in [0, 1] of the model's own size and crop; of the usual ones if its preprocessing hides them."""
     own, (channels, height, width) = model.normalisation, model.input_shape
+    if model.tensors is not None:  # its pictures are made of tensors of the right size
+        return _sized(0, (height, width), "bilinear", own.samples)
     if not own.problem and own.samples == min(channels, 3):
         return lambda picture: own.inverse(model.preprocess(picture).float())
     return _sized(round(max(height, width) / 0.875), (height, width), "bilinear", channels)
@@ -118,7 +101,7 @@ def _pictures(model: Model) -> Prepare:
 def _of_size(model: Model) -> Iterator[Variant]:
     """The usual sizes, crops and interpolations, with the model's own normalisation."""
     own, (_, height, width) = model.normalisation, model.input_shape
-    if own.problem:
+    if own.problem or model.tensors is not None:
         return
     for interpolation in ("bicubic", "bilinear"):
         for resize in dict.fromkeys((round(max(height, width) / 0.875), max(height, width))):

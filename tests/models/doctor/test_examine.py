@@ -197,10 +197,26 @@ def test_progress_is_reported_and_may_stop_it():
     assert seen == [(number, 96) for number in range(1, 97)]
 
 
-def test_a_data_set_of_tensors_is_examined_without_other_preprocessings():
-    found = model(RIGHT["as trained"]).doctor(images(reader=lambda number: RIGHT["as trained"](picture(number))))
-    assert (found.warnings, found.trials) == ((), ())
+def tensors(preprocess):
+    return images(reader=lambda number: preprocess(picture(number)))
+
+
+def test_a_data_set_of_tensors_is_examined_with_other_normalisations_only():
+    found = model(RIGHT["as trained"]).doctor(tensors(RIGHT["as trained"]))
+    assert found.warnings == ()
     assert found.right >= 80
+    assert "red and blue exchanged" in [trial.name for trial in found.trials]
+    assert not [trial.name for trial in found.trials if "crop" in trial.name or "resize" in trial.name]
+
+
+@pytest.mark.parametrize("name", ["no normalisation", "0 to 255", "another mean and deviation"])
+def test_tensors_normalised_otherwise_than_the_network_was_trained_with_are_found(name):
+    preprocess, _ = MISTAKES[name]
+    found = model(RIGHT["as trained"]).doctor(tensors(preprocess))
+    own = sum(int(Nearest()(preprocess(picture(n))[None]).argmax()) == n % len(COLOURS) for n in range(96))
+    assert len(found.warnings) == 1
+    assert "with the model's own normalisation (mean (0.485, 0.456, 0.406), std (0.229" in found.warnings[0]
+    assert f"with that of the data set ({model(preprocess).normalisation.describe()}) for {own} (" in found.warnings[0]
 
 
 PHOTOS = Path(__file__).resolve().parents[4] / "shared" / "data" / "photos"
