@@ -219,6 +219,8 @@ def _input_shape(module: nn.Module) -> tuple[int, int, int]:
     for shape in shapes:
         if other := other_input(module, shape):
             raise ModelError(other)
+    if len(set(reasons)) == 1:
+        raise ModelError(f"the model fails on an image of any usual size: {reasons[0]}")
     raise ModelError(
         f"the model brings no preprocessing and takes no picture of {SIDES[0]} pixels or another usual size "
         f"({reasons[0]}); give preprocess= or input_shape="

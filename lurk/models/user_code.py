@@ -12,11 +12,13 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator, Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 
@@ -141,11 +143,11 @@ def undisturbing(program: str) -> Iterator[None]:
     Yields:
         Nothing. What the code prints goes to standard error; if it ends the process, the last line goes into the error.
     """
-    argv, folder, dtype, gradients = sys.argv, Path.cwd(), torch.get_default_dtype(), torch.is_grad_enabled()
+    argv, folder, before = sys.argv, Path.cwd(), [get() for get, _ in SETTINGS]
     said = io.StringIO()
     sys.argv = [program]
     try:
-        with contextlib.redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]):
+        with contextlib.redirect_stdout(sys.stderr), torch.random.fork_rng(devices=[]), warnings.catch_warnings():
             torch.manual_seed(SEED)
             with contextlib.redirect_stderr(said):
                 yield
@@ -156,9 +158,23 @@ def undisturbing(program: str) -> Iterator[None]:
     finally:
         sys.argv = argv
         os.chdir(folder)
-        torch.set_default_dtype(dtype)
-        torch.set_grad_enabled(gradients)
+        for (get, put), value in zip(SETTINGS, before, strict=True):
+            if get() != value:
+                put(value)
         sys.stderr.write(said.getvalue())
+
+
+def _set_default_device(device: torch.device) -> None:
+    torch.set_default_device(None if device.type == "cpu" else device)
+
+
+SETTINGS: tuple[tuple[Callable[[], Any], Callable[[Any], object]], ...] = (  # of torch, for the whole process
+    (torch.get_default_dtype, torch.set_default_dtype),
+    (torch.get_default_device, _set_default_device),
+    (torch.is_grad_enabled, torch.set_grad_enabled),
+    (torch.get_num_threads, torch.set_num_threads),
+    (torch.get_deterministic_debug_mode, torch.set_deterministic_debug_mode),
+)
 
 
 def _run(file: Path, repository: Repository) -> ModuleType:

@@ -157,6 +157,19 @@ def test_the_usual_preprocessing_is_assumed_and_said(module, shape):
     assert all(torch.equal(value, state[name]) for name, value in module.state_dict().items())
 
 
+def test_a_network_that_fails_alike_at_every_size_is_not_asked_for_its_preprocessing():
+    class Broken(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(3, 4, 3)
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            raise RuntimeError("no driver")
+
+    with pytest.raises(ModelError, match=r"^the model fails on an image of any usual size: no driver$"):
+        lurk.load_model(Broken())
+
+
 def test_an_odd_network_asks_for_its_preprocessing():
     with pytest.raises(ModelError, match="5 channels"):
         assume(conv(5), (5, 8, 8))

@@ -2,6 +2,7 @@
 import os
 import sys
 import textwrap
+import warnings
 from pathlib import Path
 
 import pytest
@@ -207,6 +208,25 @@ def test_code_that_changes_the_process_leaves_it_as_it_was(tmp_path, capsys, mon
     printed = capsys.readouterr()
     assert (printed.out, printed.err) == ("", "hello 1\n")
     assert os.environ
+
+
+def test_settings_of_torch_and_of_warnings_are_put_back(tmp_path):
+    changes = """
+        import torch, warnings
+        warnings.simplefilter("error")
+        torch.set_default_dtype(torch.float64)
+        torch.set_num_threads(torch.get_num_threads() + 1)
+        torch.use_deterministic_algorithms(True)
+        torch.set_default_device("meta")
+    """
+    folder = write(tmp_path, {"net.py": textwrap.dedent(changes) + NET + "OUT = 5\n" + MAKE})
+    filters, threads = list(warnings.filters), torch.get_num_threads()
+    with pytest.raises(ModelError, match="on the meta device"):
+        lurk.load_model(f"{folder}/net.py:make")
+    made = torch.zeros(1)
+    assert (made.device.type, made.dtype) == ("cpu", torch.float32)
+    assert (list(warnings.filters), torch.get_num_threads()) == (filters, threads)
+    assert not torch.are_deterministic_algorithms_enabled()
 
 
 def test_a_command_line_that_is_needed_is_told_in_one_line(tmp_path, capsys):
