@@ -1,5 +1,5 @@
 "use strict";
-/* Which channels are shown of images that have other than one or three: three as colours, or one in grey. */
+/* Which channels are shown of images that have more than one: three as colours, or one in grey. */
 (function () {
   const lurk = (window.lurk = window.lurk || {});
   window.dash_clientside = window.dash_clientside || {};
@@ -13,7 +13,8 @@
   /* The address of the same image in the channels that are shown. */
 
   lurk.inChannels = function (url) {
-    return lurk.channels && url.startsWith(`${lurk.prefix}/media/`) ? `${url}/c/${lurk.channels}` : url;
+    const isOurs = lurk.isPreview(url) || url.startsWith(`${lurk.prefix}/media/`);
+    return lurk.channels && isOurs ? url.replace(/(?=\?|$)/, `/c/${lurk.channels}`) : url;
   };
 
   lurk.scalesOf = function (result) {
@@ -37,12 +38,14 @@
     }
   }
 
-  const usual = (count) => (count > 2 ? "0-1-2" : "0");
+  const COLOUR = 3;
+  const usual = (count) => (count === COLOUR ? "" : count > 2 ? "0-1-2" : "0");
 
   function fits(choice, count) {
+    if (choice === "") return count === COLOUR;
     const numbers = typeof choice === "string" ? choice.split("-").map(Number) : [];
     const isWhole = numbers.every((number) => Number.isInteger(number) && number >= 0 && number < count);
-    return isWhole && [1, 3].includes(numbers.length);
+    return isWhole && (count === COLOUR ? [1] : [1, 3]).includes(numbers.length);
   }
 
   function choose(study, count, choice) {
@@ -58,15 +61,16 @@
   function draw(study, count) {
     const room = document.getElementById("channels-room");
     if (!room) return;
-    room.hidden = !lurk.channels;
-    if (!lurk.channels) return;
+    room.hidden = count < 2;
+    if (count < 2) return;
     const numbers = lurk.channels.split("-");
     const each = Array.from({ length: count }, (_, number) => number);
     const grey = each.map((number) => ({ value: String(number), label: `channel ${number} in grey` }));
-    const ways = count > 2 ? [{ value: "0-1-2", label: "three as colours" }, ...grey] : grey;
+    const colours = { value: usual(count), label: count === COLOUR ? "as colours" : "three as colours" };
+    const ways = count > 2 ? [colours, ...grey] : grey;
     const isColours = numbers.length === 3;
     const set = (value) => choose(study, count, value);
-    const way = lurk.select("How channels are shown", ways, isColours ? "0-1-2" : numbers[0], set);
+    const way = lurk.select("How channels are shown", ways, isColours ? colours.value : numbers[0], set);
     const selects = isColours ? COLOURS.map((colour, at) => one(study, count, numbers, colour, at)) : [];
     const held = room.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
     const title = lurk.make("h2", { text: "Channels" });
@@ -84,8 +88,7 @@
   page.channels = function (known, old) {
     const count = known && known.study ? known.channels : 0;
     const found = known && known.study ? kept()[known.study] : "";
-    const hasChoice = count > 1 && count !== 3;
-    lurk.channels = !hasChoice ? "" : fits(found, count) ? found : usual(count);
+    lurk.channels = count < 2 ? "" : fits(found, count) ? found : usual(count);
     if (known) draw(known.study, count);
     return lurk.changed(lurk.channels, old);
   };

@@ -26,6 +26,12 @@
   const labelled = (labels, titles = {}) =>
     Object.entries(labels).map(([value, label]) => ({ value, label, title: titles[value] }));
 
+  /* What a map explains for this model: the class only where the network scores classes. */
+
+  lurk.mapTarget = ({ no_class: none }) => (none && lurk.look.target === "class" ? "maximum" : lurk.look.target);
+
+  const targets = ({ no_class: none }) => labelled(TARGETS, TARGETS_MEAN).filter((one) => !none || one.value !== "class");
+
   function methods(study) {
     const offers = lurk.fitting(study, "map").map((one) => ({
       value: one.name,
@@ -66,7 +72,7 @@
       return row;
     }
     row.append(
-      lurk.select("What the map explains", labelled(TARGETS, TARGETS_MEAN), look.target, set("target")),
+      lurk.select("What the map explains", targets(offer), lurk.mapTarget(offer), set("target")),
       lurk.select("How the map is shown", labelled(MODES, MODES_MEAN), look.mode, set("mode")),
       lurk.select("Boost of weak channels", BOOSTS.map((one) => ({ value: one, label: `boost ${one}` })), look.boost, set("boost")),
       lurk.select("Gamma: below 1 brings out small values", GAMMAS.map((one) => ({ value: one, label: `gamma ${one}` })), look.gamma, set("gamma")),

@@ -34,7 +34,7 @@
 
   function bodyOf(place, offer, image) {
     const options = lurk.changedOptions(offer, look.options[offer.name]);
-    return { kind: "map", ...place, image, method: offer.name, target: look.target, options };
+    return { kind: "map", ...place, image, method: offer.name, target: lurk.mapTarget(offer), options };
   }
 
   /* Which maps are wanted follows from the unit, its images and the choice. */

@@ -235,7 +235,8 @@
   function drawing(mine, result) {
     const { image, thumbs: row } = mine.parts;
     const one = result ? result.pictures[mine.number] : null;
-    const url = one ? lurk.inChannels(one.url) : mine.ask && mine.ask.preview;
+    const plain = one ? one.url : mine.ask && mine.ask.preview;
+    const url = plain && lurk.inChannels(plain);
     if (url) lurk.swap(image, url);
     else if (!mine.refusal || !url) {
       delete image.dataset.wanted;

@@ -96,6 +96,7 @@ class MethodSpec:
         caution: How it misleads, in a line.
         options: Its options.
         refusal: Why it does not work for this model; empty if it does.
+        no_class: Why its maps cannot explain a class of this model; empty if they can.
     """
 
     name: str
@@ -109,6 +110,7 @@ class MethodSpec:
     caution: str = ""
     options: tuple[Option, ...] = ()
     refusal: str = ""
+    no_class: str = ""
 
     def read(self, given: Mapping[str, object]) -> dict[str, Scalar]:
         """Check options and fill in the defaults.

@@ -72,6 +72,8 @@ class MethodRequest:
             raise LurkError(f"{self.method} gives no {self.kind}")
         if self.is_map and (self.image is None or self.target not in TARGETS):
             raise LurkError(f"a map needs an image and a target: maximum, map or class, not {self.target[:40]!r}")
+        if self.target == "class" and method.no_class:
+            raise LurkError(f"no class can be explained: {method.no_class}")
         most = MOST_UNITS if self.kind == "pictures" else 1
         if not 1 <= len(self.units) <= most:
             raise LurkError(f"from 1 to {most} units can be asked for at once, not {len(self.units)}")

@@ -295,6 +295,6 @@ def _read(image: Picture, images: ImageSet | None) -> Tensor | Image.Image:
 
 
 def method_specs(plan: Plan) -> list[MethodSpec]:
-    """Return the specification of every method, with the reason if it does not work for a network."""
-    found = [METHODS[name] for name in METHODS]
-    return [replace(method.spec, refusal=method.refuse(plan)) for method in found]
+    """Return the specification of every method, with the reason if a network has none of it, or no class to explain."""
+    methods, missing = (METHODS[name] for name in METHODS), plan.scores.missing
+    return [replace(method.spec, refusal=method.refuse(plan), no_class=missing) for method in methods]

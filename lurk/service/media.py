@@ -4,11 +4,12 @@ from collections.abc import Callable
 from functools import lru_cache, partial
 
 from lurk.errors import IndexFormatError
+from lurk.jobs.method_request import preview_key
 from lurk.records import Box
 from lurk.service.colormaps import Mode, colour_map, in_channels
 from lurk.service.grid_view import COLUMNS, TILE, sprite_boxes, sprite_content
 from lurk.service.method_results import stored_map
-from lurk.service.urls import Media
+from lurk.service.urls import Media, read_preview
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
 from lurk.storage.results import read_result
@@ -56,15 +57,33 @@ def draw(index: Index, media: Media, renders: Renders) -> bytes | None:
         return None
 
 
+def draw_preview(key: str, renders: Renders) -> bytes | None:
+    """Draw a picture that is under way.
+
+    Args:
+        key: What follows `/preview/` in its address.
+        renders: The store that keeps previews.
+
+    Returns:
+        A WebP file's bytes; None if there is no such picture, or it has no such channels.
+    """
+    named = read_preview(key)
+    data = renders.get(preview_key(named[0])) if named else None
+    try:
+        return None if named is None or data is None else _in_channels(data, named[1])
+    except (OSError, ValueError):
+        return None
+
+
 def _view(index: Index, channels: Channels, image: str) -> bytes:
-    return _in_channels(index, index.view_file(int(image)).read_bytes(), channels)
+    return _in_channels(index.view_file(int(image)).read_bytes(), channels, index.manifest.input_shape[0])
 
 
-def _in_channels(index: Index, data: bytes, channels: Channels) -> bytes:
+def _in_channels(data: bytes, channels: Channels, count: int = 3) -> bytes:
     """A view's file as it is, if that can be shown, else another one with the channels that are shown."""
     if not channels and not is_sheet(data):
         return data
-    return encode_view(shown(decode_view(data, index.manifest.input_shape[0]), channels))
+    return encode_view(shown(decode_view(data, count), channels))
 
 
 def _patch(index: Index, channels: Channels, image: str, *sides: str) -> bytes | None:
@@ -97,7 +116,7 @@ def _sprite(
 
 def _picture(index: Index, channels: Channels, key: str, number: str) -> bytes | None:
     data = _stored(index, key, f"picture-{int(number)}.webp")
-    return None if data is None else _in_channels(index, data, channels)
+    return None if data is None else _in_channels(data, channels, index.manifest.input_shape[0])
 
 
 def _opacity(index: Index, _channels: Channels, key: str, number: str) -> bytes | None:

@@ -8,12 +8,12 @@ from typing import Any
 from lurk.config.options import Settings
 from lurk.errors import CacheError, IndexFormatError, LurkError, NotAllowedError
 from lurk.jobs.lanes import Lane
-from lurk.jobs.method_request import KINDS, MethodRequest, preview_key
+from lurk.jobs.method_request import KINDS, MethodRequest
 from lurk.jobs.queue import Job, Limits, Queue
 from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, LayerInfo
 from lurk.service.grid_view import SORTS, grid
-from lurk.service.media import draw
+from lurk.service.media import draw, draw_preview
 from lurk.service.method_requests import complete, job_view, missing_units, request_view
 from lurk.service.method_results import default_pictures
 from lurk.service.metrics import Metrics
@@ -230,8 +230,8 @@ class Service:
         return default_pictures(self._existing_index(study), layer, units, self._renders)
 
     def preview(self, key: str) -> bytes | None:
-        """A picture that is being drawn, by the key of its result; None if there is no preview of it."""
-        return self._renders.get(preview_key(key)) if key.isalnum() else None
+        """A picture that is being drawn, by what follows `/preview/` in its address; None if there is none."""
+        return draw_preview(key, self._renders)
 
     def jobs(self, person: Person = OWNER) -> list[dict[str, Any]]:
         """A person's jobs, newest first; everybody's for an admin."""

@@ -7,7 +7,7 @@
     /media/<index>/opacity/<result>/<number>                  how much each pixel of that picture matters
     /media/<index>/map/<result>/<mode>/<boost>/<gamma>        a map in a display mode
     …/c/<channels>                                            the same in other channels: three numbers, or one in grey
-    /preview/<result>?<version>                               a picture that is still being drawn
+    /preview/<result>?<version>                               a picture that is still being drawn; `/c/…` before the `?`
 
 They are paths of the application; the web package puts its path prefix before each `Address`.
 
@@ -64,16 +64,29 @@ class Media:
 
 def read_media(key: str) -> Media | None:
     """Read a media address without its `/media/`; returns None if it has none of the forms above."""
-    address, in_channels, chosen = key.partition("/c/")
+    address, channels = _split(key)
     index, _, rest = address.partition("/")
-    if in_channels and not CHANNELS.fullmatch(chosen):
+    if channels is None:
         return None
-    channels = tuple(int(channel) for channel in chosen.split("-") if chosen)
     for kind, pattern in _PATTERNS.items():
         match = pattern.fullmatch(rest)
         if match and index.isalnum():
             return Media(index, kind, match.groups(), channels)
     return None
+
+
+def read_preview(key: str) -> tuple[str, tuple[int, ...]] | None:
+    """Key of the result and channels of a preview's address without its `/preview/`; None if it is none."""
+    result, channels = _split(key)
+    return (result, channels) if result.isalnum() and channels is not None else None
+
+
+def _split(key: str) -> tuple[str, tuple[int, ...] | None]:
+    """An address without its channels, and these; None for what names no channels."""
+    address, separator, chosen = key.partition("/c/")
+    if not separator:
+        return address, ()
+    return address, tuple(map(int, chosen.split("-"))) if CHANNELS.fullmatch(chosen) else None
 
 
 def in_channels(address: Address, channels: str) -> Address:

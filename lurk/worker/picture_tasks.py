@@ -13,7 +13,7 @@ from lurk.methods.feature_vis.picture_evaluation import evaluate_pictures
 from lurk.methods.run_method import BATCH, run_picture_method
 from lurk.storage.render_store import Renders, open_renders
 from lurk.storage.results import read_result, write_result
-from lurk.storage.webp import View, encode_picture, encode_view, shown, to_view
+from lurk.storage.webp import COLOURS, View, encode_picture, encode_view, to_view
 from lurk.worker.loaded_study import Context, Result, Study
 
 PREVIEW_S = 0.4
@@ -117,4 +117,6 @@ class _Progress:
     def _preview(self, pictures: Tensor) -> None:
         each = len(pictures) // len(self._keys)
         for at, key in enumerate(self._keys):
-            self._renders.put(preview_key(key), encode_picture(shown(_view(pictures[at * each]))))
+            view = _view(pictures[at * each])
+            encode = encode_picture if view.shape[2] in COLOURS else encode_view  # a sheet of planes keeps them apart
+            self._renders.put(preview_key(key), encode(view))

@@ -1,4 +1,4 @@
-"""Which channels are shown, of images that have other than one or three."""
+"""Which channels are shown, of images that have more than one."""
 
 import pytest
 
@@ -38,10 +38,31 @@ def test_six_channels_are_chosen_among_and_each_is_shown_alone(serve, open_page)
     assert watched.errors == []
 
 
-@pytest.mark.parametrize("channels", [1, 3])
-def test_grey_and_colours_leave_nothing_to_choose(serve, open_page, channels):
+def test_a_picture_under_way_follows_the_choice(serve, open_page):
+    service, page = FakeService(channels=6), open_page().page
+    service.asks.play = {"picture": "hold"}
+    page.add_init_script("localStorage.setItem('lurk-channels', JSON.stringify({'resnet18-birds': '4'}))")
+    page.goto(f"{serve(service).url}/s/resnet18-birds/conv1/3")
+    until(page, "/\\/preview\\/[0-9a-f]+\\/c\\/4\\?step=/.test(document.querySelector('img.drawn')?.src || '')")
+    until(page, "document.querySelector('img.drawn').naturalWidth > 0")
+
+
+def test_of_colours_each_channel_is_shown_alone(serve, open_page):
     page = open_page().page
-    page.goto(f"{serve(FakeService(channels=channels)).url}/s/resnet18-birds/conv1")
+    page.goto(f"{serve(FakeService(channels=3)).url}/s/resnet18-birds/conv1")
+    page.wait_for_selector("#grid button.tile")
+    until(page, f"{TILES} !== '' && !{TILES}.includes('/c/')")
+    way = page.get_by_label("How channels are shown")
+    assert way.locator("option").all_inner_texts() == ["as colours", *(f"channel {n} in grey" for n in range(3))]
+    way.select_option("2")
+    until(page, f"{TILES}.endsWith('/c/2\")')")
+    way.select_option("as colours")
+    until(page, f"!{TILES}.includes('/c/')")
+
+
+def test_grey_leaves_nothing_to_choose(serve, open_page):
+    page = open_page().page
+    page.goto(f"{serve(FakeService(channels=1)).url}/s/resnet18-birds/conv1")
     page.wait_for_selector("#grid button.tile")
     until(page, f"{TILES} !== ''")
     assert "/c/" not in page.evaluate(TILES)

@@ -188,3 +188,17 @@ def test_an_offer_that_is_gone_leaves_the_images_alone(serve, open_page):
     words_are(page, ".map-bar .note", "LRP: not for this model")
     assert of_kind(service, "map") == []
     assert watched.errors == []
+
+
+def test_a_class_is_offered_only_where_the_network_scores_classes(serve, open_page):
+    service, watched = FakeService(), open_page()
+    service.asks.offers = [replace(offer, no_class="the model gives no class scores") for offer in service.asks.offers]
+    page = watched.page
+    chosen = "{method: 'deconvnet', target: 'class', mode: 'norm', boost: '0', gamma: '1', opacity: '0.7', options: {}}"
+    page.add_init_script(f"sessionStorage.setItem('lurk-map', JSON.stringify({chosen}))")
+    page.goto(f"{serve(service).url}{LAYER}/5")
+    until(page, LOADED)
+    target = page.get_by_label("What the map explains")
+    assert target.locator("option").all_inner_texts() == ["its maximum", "its whole map"]
+    assert target.input_value() == "maximum"
+    assert {body["target"] for body in of_kind(service, "map")} == {"maximum"}

@@ -77,6 +77,13 @@ def test_a_picture_needs_neither_image_nor_target():
         (replace(OFFER, refusal="no gradient"), "map", (1,), {"image": 1, "target": "map"}, "no gradient"),
         (OFFER, "map", (1,), {"target": "map"}, "needs an image"),
         (OFFER, "map", (1,), {"image": 1, "target": "centre"}, "maximum, map or class"),
+        (
+            replace(OFFER, no_class="the model gives no class scores"),
+            "map",
+            (1,),
+            {"image": 1, "target": "class"},
+            "^no class can be explained: the model gives no class scores$",
+        ),
         (OFFER, "map", (1, 2), {"image": 1, "target": "map"}, "units"),
         (OFFER, "picture", (1,), {}, "gives no picture"),
         (PICTURE, "sanity", (1,), {"image": 1, "target": "map"}, "gives no sanity"),

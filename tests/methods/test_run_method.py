@@ -263,3 +263,13 @@ def test_a_network_without_class_scores_refuses_classes_in_one_line():
     assert lurk.visualize(named, "", 1, method="class_image", steps=1).shape == (1, 3, 16, 20)
     assert lurk.load_model(named).output == "logits"
     assert named.full_source.endswith(" --output logits")
+
+
+def test_a_class_is_explained_only_by_a_network_that_scores_classes():
+    from lurk.methods.run_method import method_specs
+
+    features = lurk.load_model(nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()), input_shape=(3, 8, 8))
+    assert {spec.no_class for spec in method_specs(features.plan())} == {features.plan().scores.missing}
+    assert {spec.no_class for spec in method_specs(make().plan())} == {""}
+    with pytest.raises(LurkError, match=r"^the model gives no class scores: "):
+        lurk.attribute(features, torch.zeros(3, 8, 8), "1", 0, method="gradient", target="class")

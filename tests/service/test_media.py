@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lurk.jobs.method_request import preview_key
 from lurk.service import media
 from lurk.service.grid_view import grid
 from lurk.service.unit_view import UnitView
@@ -110,6 +111,18 @@ def test_the_tiles_of_the_grid_are_in_the_chosen_channels_and_each_choice_is_kep
 @pytest.mark.parametrize("url", ["view/2/c/6", "view/2/c/0-1-6", "patch/2/0_0_3_3/c/9"])
 def test_channels_that_an_image_does_not_have_show_nothing(bands, renders, url):
     assert drawn(bands, url, renders) is None
+
+
+def test_a_picture_under_way_is_shown_in_the_chosen_channels(renders):
+    bands = np.full((8, 8, 6), 40 * np.arange(6), np.uint8)
+    for key, view in {"a" * 32: bands, "b" * 32: bands[:, :, :3]}.items():
+        renders.put(preview_key(key), encode_view(view))
+        assert colour(media.draw_preview(key, renders)) == [0, 40, 80]
+        assert colour(media.draw_preview(f"{key}/c/2", renders)) == [80, 80, 80]
+        assert media.draw_preview(f"{key}/c/6", renders) is None
+    assert colour(media.draw_preview(f"{'a' * 32}/c/5-0-3", renders)) == [200, 0, 120]
+    assert media.draw_preview("c" * 32, renders) is None
+    assert media.draw_preview(f"{'a' * 32}/c/x", renders) is None
 
 
 def test_a_colour_image_too_shows_a_channel_alone(toy_index, renders):

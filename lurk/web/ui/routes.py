@@ -75,7 +75,7 @@ def _api_post() -> dict[str, View]:
 def _others() -> dict[str, View]:
     return {
         f"{MEDIA}<path:key>": media,
-        f"{PREVIEW}<key>": preview,
+        f"{PREVIEW}<path:key>": preview,
         "/healthz": health,
         "/readyz": ready,
         "/metrics": metrics,

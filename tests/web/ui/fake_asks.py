@@ -117,7 +117,7 @@ class FakeAsks:
         return maker(job.body) if maker else {}
 
     def preview(self, key: str) -> bytes | None:
-        job = self.jobs.get(key)
+        job = self.jobs.get(key.partition("/c/")[0])
         return drawn(job.body["unit"], 0, job.done / STEPS) if job else None
 
     def pictures(self, units: Sequence[int]) -> dict[str, Address]:

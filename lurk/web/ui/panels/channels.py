@@ -1,4 +1,4 @@
-"""Which channels of an image are shown, where they are other than colours or grey; the scripts draw the choice."""
+"""Which channels of an image are shown, where it has more than one; the scripts draw the choice."""
 
 from dash import Dash, Input, Output, State, html
 from dash.development.base_component import Component
