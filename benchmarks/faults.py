@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -35,7 +35,7 @@ MOST_KILLS, LONGEST_S = 1000, 60.0
 class Lab:
     """A server that can be killed and started again on the same cache and port."""
 
-    def __init__(self, folder: Path, sample: int) -> None:
+    def __init__(self, folder: Path, study: Sequence[str]) -> None:
         self.cache, self._log = folder / "cache", folder / "log"
         with socket.socket() as probe:
             probe.bind(("127.0.0.1", 0))
@@ -43,7 +43,7 @@ class Lab:
         self.url = f"http://127.0.0.1:{self.port}"
         limits = ("--queue-limit", "5000", "--queue-limit-person", "5000")
         self._command = [sys.executable, "app.py", "--no-browser", "--port", str(self.port), "--cache", str(self.cache)]
-        self._command += ["--sample", str(sample), "--web-workers", "2", *limits]
+        self._command += [*study, "--web-workers", "2", *limits]
         self.start()
 
     def start(self) -> None:
@@ -101,17 +101,17 @@ class Lab:
 
 
 @contextmanager
-def lab(sample: int) -> Iterator[tuple[Lab, str, list[dict]]]:
-    """A server whose sweep is done, the name of its study, and its layers."""
+def lab(study: Sequence[str]) -> Iterator[tuple[Lab, str, list[dict]]]:
+    """A server whose sweep is done, the name of its study, and its layers; the options of the study are given."""
     with tempfile.TemporaryDirectory(prefix="lurk-faults-") as folder:
-        running = Lab(Path(folder), sample)
+        running = Lab(Path(folder), study)
         try:
             wait_for(lambda: running.answers() and study_of(running.url, "done"), 600)
             person = Person(running.url, Seen(), 0)
-            study = study_of(running.url)
-            layers = person.json(f"/studies/{study}/layers")
+            name = study_of(running.url)
+            layers = person.json(f"/studies/{name}/layers")
             person.leave()
-            yield running, study, layers
+            yield running, name, layers
         finally:
             running.stop()
 
@@ -306,7 +306,7 @@ def main() -> None:
     given = parser.parse_args()
     if not (0 <= given.people <= 500 and 0 <= given.waiting <= 4000 and 0 <= given.kills <= MOST_KILLS):
         raise SystemExit(f"at most 500 people, 4000 waiting jobs, {MOST_KILLS} kills")
-    with lab(given.sample) as (running, study, layers):
+    with lab(("--sample", str(given.sample))) as (running, study, layers):
         units = [(layer["name"], unit) for layer in layers for unit in range(min(layer["units"], 40))]
         if given.people:
             show_crowd(given.people, crowd(running, picture(study, *units.pop(), steps=64), given.people))

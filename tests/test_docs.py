@@ -11,11 +11,13 @@ from pathlib import Path
 
 import pytest
 
+from lurk.cli import _parser, main
 from lurk.commands import COMMANDS
 from lurk.config.options import Settings, flag
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
+EXAMPLE = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md"))]
 TEXTS = [*PAGES, ROOT / "Dockerfile", ROOT / "compose.yaml"]
 PROGRAMS = sorted(file for folder in ("benchmarks", "docker", "docs") for file in (ROOT / folder).glob("*.py"))
@@ -78,20 +80,23 @@ def test_the_readme_has_commands_with_python():
 
 
 @pytest.mark.parametrize("command", commands_in_readme(), ids=" ".join)
-def test_a_command_of_the_readme_is_understood(command, tmp_path):
-    """Options parse; what such a command names as an example is made or answered with one line."""
+def test_a_command_of_the_readme_is_understood(command, tmp_path, capsys):
+    """Options parse; what such a command names as an example is answered with one line."""
     arguments = command[2:] if command[1] == "app.py" else command[3:]
-    serving = [] if arguments and arguments[0] in COMMANDS else ["--no-browser", "--port", "0"]
-    run = subprocess.run(
-        [sys.executable, "app.py", *arguments, *serving, "--cache", str(tmp_path / "cache")],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=90,
-        check=False,
-    )
+    words = arguments if arguments[0] in COMMANDS else ["serve", *arguments]
+    _parser().parse_args(words)
+    words[0] = words[0].replace("serve", "sweep")  # finds the same mistakes without a server
+    assert main([*words, "--cache", str(tmp_path / "cache")]) == 2
+    (said,) = capsys.readouterr().err.splitlines()
+    assert re.search(r"path/to|my_package", said)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("command", [one for one in commands_in_readme() if one[1] == "app.py"], ids=" ".join)
+def test_what_a_server_of_the_readme_does_not_find_is_said(command, tmp_path):
+    command = [sys.executable, *command[1:], "--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=90, check=False)
     assert run.returncode == 2
-    assert "unrecognized arguments" not in run.stderr
     assert re.search(r"path/to|my_package", run.stderr)
 
 
@@ -101,11 +106,18 @@ def test_make_knows_the_readmes_two_commands():
     assert all(f"\n{target}:" in makefile for target in ("run", "test", "check", "bench"))
 
 
-@pytest.mark.timeout(200)
+def test_the_python_example_of_the_readme_runs_with_fewer_steps(put_demo_set, tmp_path, monkeypatch, capsys):
+    put_demo_set(tmp_path / "cache")
+    monkeypatch.chdir(tmp_path)
+    assert "steps=32" in EXAMPLE
+    exec(EXAMPLE.replace("steps=32", "steps=2"), {})
+    assert "http://127.0.0.1" in capsys.readouterr().out
+
+
+@pytest.mark.slow
 def test_the_python_example_of_the_readme_runs(tmp_path):
-    example = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
     run = subprocess.run(
-        [sys.executable, "-c", example],
+        [sys.executable, "-c", EXAMPLE],
         cwd=tmp_path,
         env={"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "OMP_NUM_THREADS": "1"},
         capture_output=True,

@@ -101,16 +101,13 @@ def test_the_page_adds_one_file_to_each_table():
     )
 
 
-def test_the_method_makes_a_map(python):
-    assert python("-c", METHOD_USE + LENGTH) == "(3, 16, 16)\nTrue\n"
-
-
-def test_the_model_source_loads_a_network(python):
-    assert "LayerInfo(name='conv'" in python("-c", MODEL_USE)
-
-
-def test_the_image_source_loads_images(python):
-    assert python("-c", IMAGES_USE) == "3 ('class 0', 'class 1') (8, 8)\n"
+def test_the_method_makes_a_map_and_the_sources_load_a_network_and_images(python):
+    uses = (METHOD_USE + LENGTH, MODEL_USE, IMAGES_USE)
+    in_one_process = "".join(f"exec({use!r}, {{}}); print('--')\n" for use in uses)
+    maps, network, images, _ = python("-c", in_one_process).split("--\n")
+    assert maps == "(3, 16, 16)\nTrue\n"
+    assert "LayerInfo(name='conv'" in network
+    assert images == "3 ('class 0', 'class 1') (8, 8)\n"
 
 
 def test_the_panel_stands_in_the_modal_of_a_unit(python):

@@ -9,6 +9,7 @@ from benchmarks.faults import crowd, kills, lab, picture, restart
 from lurk.jobs.open_queue import open_local_queue
 from lurk.records import JobSpec
 from lurk.worker.supervisor import Supervisor
+from tests.acceptance.toy_study import toy_study
 from tests.waiting import wait_for
 
 LONGEST_S = 15.0
@@ -22,10 +23,10 @@ def spec(name: str, kind: str = "count", **parameters) -> JobSpec:
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize(("jobs", "waiting", "count"), [(3, 10, 2), pytest.param(10, 40, 5, marks=pytest.mark.slow)])
-def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_nothing(jobs, waiting, count):
+def test_crowds_restarts_and_kills_of_a_real_server_lose_nothing_and_double_nothing(tmp_path, jobs, waiting, count):
     """In short what `python -m benchmarks.faults` does at length; docs/load.md has its figures."""
-    with lab(1) as (running, study, layers):
-        units = [(layer["name"], unit) for layer in layers for unit in range(8)]
+    with lab(toy_study(tmp_path)) as (running, study, layers):
+        units = [(layer["name"], unit) for layer in layers for unit in range(layer["units"])]
         asked = crowd(running, picture(study, *units.pop(), steps=16), 10)
         assert (asked["jobs"], asked["tries"], asked["answers"], asked["errors"]) == (1, 1, 10, [])
 

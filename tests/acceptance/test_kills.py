@@ -9,37 +9,15 @@ import signal
 import time
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import lurk
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_index
 from tests.acceptance.server import command_line, descendants, real_server
+from tests.acceptance.toy_study import toy_study
 from tests.index_equality import assert_identical
 
-NETWORK = """
-import torch
-from torch import nn
-
-
-class Net(nn.Module):
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 24, 5, stride=2)
-        self.conv2 = nn.Conv2d(24, 32, 3, padding=1)
-        self.fc = nn.Linear(32, 10)
-
-    def forward(self, x):
-        x = torch.relu(self.conv2(torch.relu(self.conv1(x))))
-        return self.fc(x.mean((2, 3)))
-
-
-def make():
-    torch.manual_seed(0)
-    return Net().eval()
-"""
 KILLS = int(os.environ.get("LURK_KILLS", "8"))
 
 
@@ -50,14 +28,7 @@ def workers_of(pid: int) -> list[int]:
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("kills", [2, pytest.param(KILLS, marks=pytest.mark.slow)])
 def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: Path, kills: int):
-    source = tmp_path / "net.py"
-    source.write_text(NETWORK)
-    generator = np.random.default_rng(0)
-    for number in range(45 * (kills + 4)):
-        place = tmp_path / "images" / f"class{number % 5}"
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(generator.integers(0, 256, (256, 256, 3), dtype=np.uint8)).save(place / f"{number}.jpg")
-    arguments = ("--model", f"{source}:make", "--data", str(tmp_path / "images"), "--batch-size", "2")
+    arguments = toy_study(tmp_path, images=20 * (kills + 4), pause_s=0.05)
     chance, killed = random.Random(0), 0
     with real_server(tmp_path, *arguments) as server:
         study = server.json("studies")[0]["name"]
@@ -68,7 +39,7 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
                 break
             assert status["images_indexed"] >= seen
             seen = status["images_indexed"]
-            time.sleep(chance.random() * 1.5)
+            time.sleep(chance.random())
             for pid in workers_of(server.process.pid):
                 os.kill(pid, signal.SIGKILL)
                 killed += 1
@@ -77,8 +48,8 @@ def test_kills_of_the_worker_leave_the_index_of_an_undisturbed_sweep(tmp_path: P
     assert killed >= kills
     folder = study_index(tmp_path / "cache", study)
     images = lurk.load_images(tmp_path / "images")
-    model = lurk.load_model(f"{source}:make")
-    undisturbed = lurk.sweep(model, images, cache=tmp_path / "undisturbed", batch_size=2)
+    model = lurk.load_model(f"{tmp_path / 'net.py'}:make")
+    undisturbed = lurk.sweep(model, images, cache=tmp_path / "undisturbed", batch_size=4)
     assert folder.name == undisturbed.key
     assert_identical(Index(folder).open_all(), undisturbed)
     views = [sorted(file.name for file in (place / "views").glob("*/*")) for place in (folder, undisturbed.folder)]

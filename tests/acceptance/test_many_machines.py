@@ -11,9 +11,7 @@ import sys
 import time
 from contextlib import ExitStack, suppress
 
-import numpy as np
 import pytest
-from PIL import Image
 
 import lurk
 from lurk.config.options import Settings
@@ -21,28 +19,10 @@ from lurk.jobs.celery_queue import open_celery_queue
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive
+from tests.acceptance.toy_study import toy_study
 from tests.index_equality import assert_same_but_for_rounding
 from tests.real_redis import real_redis
 
-NETWORK = """
-import time
-
-import numpy as np
-import torch
-from torch import nn
-
-
-def to_tensor(image):
-    time.sleep(0.08)  # so that there is a midst of a sweep
-    return torch.from_numpy(np.asarray(image.convert("RGB").resize((32, 32)), np.float32) / 255).permute(2, 0, 1)
-
-
-def make():
-    torch.manual_seed(0)
-    net = nn.Sequential(nn.Conv2d(3, 12, 5, stride=2), nn.ReLU(), nn.Conv2d(12, 9, 3), nn.ReLU6())
-    net.preprocess = to_tensor
-    return net
-"""
 IMAGES = 41
 KILLS = 10 if os.environ.get("LURK_LONG") else 1
 
@@ -60,8 +40,7 @@ class Lab:
     def __init__(self, folder, redis):
         self.redis, self.cache, self.url = redis, folder / "cache", redis.url()
         self.queue = open_celery_queue(self.url)
-        self.study = ("--model", f"{folder / 'net.py'}:make", "--data", str(folder / "images"), "--batch-size", "4")
-        self.study += ("--workers", "1")
+        self.study = toy_study(folder, images=IMAGES - 1, pause_s=0.08)
         self.machines = []
 
     def command(self, *arguments):
@@ -98,16 +77,10 @@ def is_worker(pid):
 @pytest.fixture(scope="module")
 def lab(tmp_path_factory):
     folder = tmp_path_factory.mktemp("lab")
-    (folder / "net.py").write_text(NETWORK)
-    generator = np.random.default_rng(0)
-    for number in range(IMAGES - 1):
-        place = folder / "images" / f"class{number % 3}"
-        place.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(place / f"{number}.png")
-    (folder / "images" / "class0" / "bad.png").write_bytes(b"no picture")
     (folder / "redis").mkdir()
     with ExitStack() as stack:
         lab = Lab(folder, stack.enter_context(real_redis(folder / "redis")))
+        (folder / "images" / "class0" / "bad.png").write_bytes(b"no picture")
         for _ in range(2):
             lab.machines.append(stack.enter_context(lab.command("worker")))
         try:

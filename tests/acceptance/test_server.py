@@ -12,9 +12,12 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+import torch
+from torchvision.models import squeezenet1_1
 
 from lurk.cli import main
 from tests.acceptance.server import ROOT, command_line, descendants, is_alive, real_server
+from tests.acceptance.toy_study import toy_study
 
 
 def workers_of(server) -> list[int]:
@@ -25,19 +28,12 @@ def supervisor_of(server) -> list[int]:
     return [pid for pid in descendants(server.process.pid) if "lurk.worker.supervisor" in command_line(pid)]
 
 
-@pytest.fixture
-def folder(tmp_path, put_demo_set):
-    """A place for a server in whose cache the demo set is already."""
-    put_demo_set(tmp_path / "cache")
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
-def demo(tmp_path_factory, put_demo_set):
-    folder = tmp_path_factory.mktemp("demo")
-    put_demo_set(folder / "cache")
-    with real_server(folder, "--sample", "4") as server:
-        yield server
+def server(tmp_path_factory):
+    """A server that the tests only ask."""
+    folder = tmp_path_factory.mktemp("server")
+    with real_server(folder, *toy_study(folder)) as running:
+        yield running
 
 
 def study_of(server) -> str:
@@ -45,11 +41,11 @@ def study_of(server) -> str:
 
 
 def test_the_page_opens_before_the_model_is_loaded_and_units_follow(tmp_path):
-    with real_server(tmp_path, "--sample", "3") as server:
+    with real_server(tmp_path, "--sample", "1") as server:
         status, _, headers = server.fetch("/")
         assert status == 200
         study = study_of(server)
-        server.wait(study, lambda now: now["serial"] > 0, timeout_s=60)
+        server.wait(study, lambda now: now["serial"] > 0)
         grid = server.json(f"studies/{study}/layers/_conv_stem/units")
         status, _, headers = server.fetch(grid["sprites"][0])
         assert status == 200
@@ -57,21 +53,21 @@ def test_the_page_opens_before_the_model_is_loaded_and_units_follow(tmp_path):
         assert "immutable" in headers["Cache-Control"]
 
 
-def test_the_web_process_never_loads_torch(demo):
-    demo.fetch("/")
-    assert "libtorch" not in Path(f"/proc/{demo.process.pid}/maps").read_text()
+def test_the_web_process_never_loads_torch(server):
+    server.fetch("/")
+    assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
 
 
-def test_json_has_the_names_of_the_records(demo):
-    study = study_of(demo)
-    demo.wait(study, lambda now: now["state"] == "done", timeout_s=240)
-    layers = demo.json(f"studies/{study}/layers")
+def test_json_has_the_names_of_the_records(server):
+    study = study_of(server)
+    server.wait(study, lambda now: now["state"] == "done", timeout_s=60)
+    layers = server.json(f"studies/{study}/layers")
     assert {"name", "kind", "units", "shape", "receptive_field", "jump", "tap"} <= set(layers[0])
-    layer = layers[3]
-    units = demo.json(f"studies/{study}/layers/{layer['name']}/units?sort=max&limit=5&offset=1")
+    layer = layers[0]
+    units = server.json(f"studies/{study}/layers/{layer['name']}/units?sort=max&limit=5&offset=1")
     assert len(units["order"]) == 5
     assert units["score"] == sorted(units["score"], reverse=True)
-    unit = demo.json(f"studies/{study}/layers/{layer['name']}/units/{units['order'][0]}")
+    unit = server.json(f"studies/{study}/layers/{layer['name']}/units/{units['order'][0]}")
     assert {
         "hits_max",
         "hits_mean",
@@ -86,7 +82,7 @@ def test_json_has_the_names_of_the_records(demo):
     hit = unit["hits_max"][0]
     assert {"image", "path", "label", "score", "row", "col", "box"} <= set(hit)
     for url in (hit["view_url"], hit["patch_url"]):
-        assert demo.fetch(url)[0] == 200
+        assert server.fetch(url)[0] == 200
 
 
 @pytest.mark.parametrize(
@@ -98,38 +94,40 @@ def test_json_has_the_names_of_the_records(demo):
         "/media/../app.py",
         "/media/x/view/1",
         "/api/v1/studies/{study}/layers/nope/units",
-        "/api/v1/studies/{study}/layers/_conv_stem/units/99999",
-        "/api/v1/studies/{study}/layers/_conv_stem/units?limit=many",
-        "/api/v1/studies/{study}/layers/_conv_stem/units?sort=colour",
+        "/api/v1/studies/{study}/layers/0/units/99999",
+        "/api/v1/studies/{study}/layers/0/units?limit=many",
+        "/api/v1/studies/{study}/layers/0/units?sort=colour",
     ],
 )
-def test_what_is_not_there_is_said_without_a_traceback(demo, path):
-    study = study_of(demo)
-    demo.wait(study, lambda now: now["ready"])
-    status, body, _ = demo.fetch(path.format(study=study))
+def test_what_is_not_there_is_said_without_a_traceback(server, path):
+    study = study_of(server)
+    server.wait(study, lambda now: now["ready"])
+    status, body, _ = server.fetch(path.format(study=study))
     assert status in ((200, 404) if path.startswith("/s/") else (400, 404))
     assert b"Traceback" not in body
 
 
-def test_health_and_metrics(demo):
-    study = study_of(demo)
-    demo.wait(study, lambda now: now["ready"])
-    assert demo.fetch("/healthz")[0] == 200
-    assert demo.fetch("/readyz")[0] == 200
-    assert b"lurk_workers 1" in demo.fetch("/metrics")[1]
+def test_health_and_metrics(server):
+    study = study_of(server)
+    server.wait(study, lambda now: now["ready"])
+    assert server.fetch("/healthz")[0] == 200
+    assert server.fetch("/readyz")[0] == 200
+    assert b"lurk_workers 1" in server.fetch("/metrics")[1]
 
 
-def test_a_second_start_shows_the_finished_study_at_once(folder):
-    with real_server(folder, "--sample", "1") as server:
+def test_a_second_start_shows_the_finished_study_at_once(tmp_path):
+    options = toy_study(tmp_path)
+    with real_server(tmp_path, *options) as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "done")
-        before = server.json(f"studies/{study}/layers/_fc/units/7")
-    with real_server(folder, "--sample", "1") as server:
-        assert server.json(f"studies/{study}/layers/_fc/units/7") == before
+        before = server.json(f"studies/{study}/layers/2/units/7")
+    with real_server(tmp_path, *options) as server:
+        assert server.json(f"studies/{study}/layers/2/units/7") == before
 
 
-def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(folder):
-    with real_server(folder, "--sample", "4") as server:
+def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_path):
+    options = toy_study(tmp_path, images=60, pause_s=0.05)
+    with real_server(tmp_path, *options) as server:
         study = study_of(server)
         server.wait(study, lambda now: now["serial"] > 0)
         family = descendants(server.process.pid)
@@ -139,26 +137,27 @@ def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(folder)
         while any(is_alive(pid) for pid in family) and time.monotonic() < end:
             time.sleep(0.1)
         assert not [command_line(pid) for pid in family if is_alive(pid)]
-    with real_server(folder, "--sample", "4") as server:
-        status = server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
-        assert status["done"] == status["total"]
+    with real_server(tmp_path, *options) as server:
+        assert 0 < server.json(f"studies/{study}")["images_indexed"] < 60
+        status = server.wait(study, lambda now: now["state"] == "done")
+        assert status["done"] == status["total"] == 60
 
 
-def test_supervisor_and_worker_killed_the_sweep_still_ends(folder):
-    with real_server(folder, "--sample", "5") as server:
+def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path):
+    with real_server(tmp_path, *toy_study(tmp_path, images=100, pause_s=0.05)) as server:
         study = study_of(server)
         chance = random.Random(1)
         for victims in (workers_of, supervisor_of, workers_of):
-            server.wait(study, lambda now: now["state"] in ("running", "done") and now["serial"] > 0, timeout_s=90)
+            server.wait(study, lambda now: now["state"] == "running" and now["serial"] > 0)
             time.sleep(chance.random())
             for pid in victims(server):
                 os.kill(pid, signal.SIGKILL)
             time.sleep(1)
-        server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
+        server.wait(study, lambda now: now["state"] == "done")
 
 
-def test_cancel_and_resume(folder):
-    with real_server(folder, "--sample", "20") as server:
+def test_cancel_and_resume(tmp_path):
+    with real_server(tmp_path, *toy_study(tmp_path, images=200, pause_s=0.05)) as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "running" and now["done"] > 0)
         server.post(f"studies/{study}/cancel")
@@ -169,11 +168,11 @@ def test_cancel_and_resume(folder):
         assert resumed["done"] >= stopped["images_indexed"]
 
 
-def test_a_click_is_served_between_two_batches_of_a_sweep(folder):
-    with real_server(folder) as server:
+def test_a_click_is_served_between_two_batches_of_a_sweep(tmp_path):
+    with real_server(tmp_path, *toy_study(tmp_path, images=400, pause_s=0.05)) as server:
         study = study_of(server)
         server.wait(study, lambda now: now["state"] == "running" and now["serial"] > 0)
-        key = server.post("jobs", {"kind": "verify", "study": study, "layer": "_conv_stem", "unit": 3})["key"]
+        key = server.post("jobs", {"kind": "verify", "study": study, "layer": "0", "unit": 3})["key"]
         began = time.monotonic()
         while server.json(f"jobs/{key}")["state"] not in ("done", "failed"):
             assert time.monotonic() - began < 30
@@ -189,19 +188,22 @@ MISTAKES = {
     "no such model": (["--model", "resnet9000"], "resnet9000"),
     "no such factory file": (["--model", "nowhere.py:make"], "nowhere.py"),
     "bad layer expression": (["--layers", "("], "--layers"),
-    "no layer matches": (["--layers", "zzz", "--sample", "1"], "zzz"),
+    "no layer matches": (["--layers", "zzz"], "zzz"),
     "no such weights": (["--model", "resnet18", "--weights", "gone.pth"], "gone.pth"),
     "remote host": (["--host", "0.0.0.0"], "--host"),
-    "no such class file": (["--classes", "gone.json", "--sample", "1"], "gone.json"),
+    "no such class file": (["--classes", "gone.json"], "gone.json"),
 }
+SHORT = ("remote host", "no such folder", "no layer matches")
 
 
-@pytest.mark.parametrize("name", MISTAKES)
-def test_a_mistake_gets_one_line_and_status_2(name, folder):
+@pytest.mark.parametrize(
+    "name", [*SHORT, *(pytest.param(name, marks=pytest.mark.slow) for name in MISTAKES if name not in SHORT)]
+)
+def test_a_mistake_gets_one_line_and_status_2(name, tmp_path):
     arguments, named = MISTAKES[name]
-    more = ["--no-browser", "--port", "0", "--cache", str(folder / "cache")]
+    more = ["--no-browser", "--port", "0", "--cache", str(tmp_path / "cache")]
     run = subprocess.run(
-        [sys.executable, "-m", "lurk", "serve", *arguments, *more],
+        [sys.executable, "-m", "lurk", "serve", *toy_study(tmp_path), *arguments, *more],
         cwd=ROOT,
         check=False,
         capture_output=True,
@@ -216,15 +218,15 @@ def test_a_mistake_gets_one_line_and_status_2(name, folder):
 
 
 @pytest.mark.parametrize("name", [name for name in MISTAKES if name != "remote host"])
-def test_a_mistake_gets_one_line_and_status_2_from_a_sweep_too(name, folder, capsys):
+def test_a_mistake_gets_one_line_and_status_2_from_a_sweep_too(name, tmp_path, capsys):
     arguments, named = MISTAKES[name]
-    assert main(["sweep", *arguments, "--cache", str(folder / "cache")]) == 2
+    assert main(["sweep", *toy_study(tmp_path), *arguments, "--cache", str(tmp_path / "cache")]) == 2
     (line,) = capsys.readouterr().err.strip().splitlines()
     assert named in line
 
 
-def test_a_taken_port_is_named(tmp_path, demo):
-    port = demo.url.rpartition(":")[2]
+def test_a_taken_port_is_named(tmp_path, server):
+    port = server.url.rpartition(":")[2]
     run = subprocess.run(
         [sys.executable, "app.py", "--no-browser", "--port", port, "--cache", str(tmp_path)],
         cwd=ROOT,
@@ -255,39 +257,16 @@ def test_an_unwritable_cache_is_named(tmp_path):
         assert len(run.stderr.strip().splitlines()) == 1
 
 
-def test_a_checkpoint_of_another_network_is_named(folder):
-    import torch
-    from torchvision.models import resnet18
-
-    torch.save(resnet18(num_classes=7).state_dict(), folder / "seven.pth")
-    run = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "lurk",
-            "sweep",
-            "--model",
-            "resnet50",
-            "--weights",
-            str(folder / "seven.pth"),
-            "--sample",
-            "1",
-            "--cache",
-            str(folder / "cache"),
-        ],
-        cwd=ROOT,
-        check=False,
-        capture_output=True,
-        text=True,
-        timeout=60,
-    )
-    assert run.returncode == 2
-    assert "seven.pth" in run.stderr
-    assert len(run.stderr.strip().splitlines()) == 1
+def test_a_checkpoint_of_another_network_is_named(tmp_path, capsys):
+    torch.save(squeezenet1_1(num_classes=7).state_dict(), tmp_path / "seven.pth")
+    more = ["--model", "resnet18", "--weights", str(tmp_path / "seven.pth"), "--cache", str(tmp_path / "cache")]
+    assert main(["sweep", *toy_study(tmp_path), *more]) == 2
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert "seven.pth" in line
 
 
-def test_the_printed_token_lets_in_and_nothing_else_does(folder):
-    with real_server(folder, "--sample", "1", "--auth", "token") as server:
+def test_the_printed_token_lets_in_and_nothing_else_does(tmp_path):
+    with real_server(tmp_path, *toy_study(tmp_path), "--auth", "token") as server:
         token = re.search(r"\?token=(\S+)", server.log.read_text())[1]
         assert len(token) * 6 >= 192
         assert server.fetch("/api/v1/studies")[0] == 401

@@ -112,7 +112,7 @@ def test_the_modal_fits_a_small_window_without_scrolling(serve, open_page):
         assert hidden <= 0, part
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
+@pytest.mark.parametrize("theme", ["light", pytest.param("dark", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("path", ["/", f"{STUDY}/layer1.0.conv1/37", "/jobs", f"{STUDY}/fc/11", "/s/unknown"])
 def test_axe_finds_nothing_serious(serve, open_page, path, theme):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")

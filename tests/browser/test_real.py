@@ -14,16 +14,19 @@ pytestmark = pytest.mark.browser
 LAYER = "_blocks.5._expand_conv"
 
 
-def folder_of_pictures() -> Path:
+def take_picture(page, name: str) -> None:
+    """Take a picture of the page; one for the README once all has faded in."""
     folder = Path(os.environ.get("LURK_SCREENSHOTS", ROOT / "build"))
     folder.mkdir(exist_ok=True)
-    return folder
+    if "LURK_SCREENSHOTS" in os.environ:
+        page.wait_for_timeout(1500)
+    page.screenshot(path=str(folder / f"{name}.png"))
 
 
 @pytest.mark.timeout(600)
 def test_from_the_first_page_to_a_units_page(put_demo_set, tmp_path, open_page):
     put_demo_set(tmp_path / "cache")
-    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "2")) as server:
+    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "1")) as server:
         watched = open_page()
         page = watched.page
         page.set_viewport_size({"width": 1280, "height": 720})
@@ -37,8 +40,7 @@ def test_from_the_first_page_to_a_units_page(put_demo_set, tmp_path, open_page):
         path_is(page, f"/s/{study}/{LAYER}")
         until(page, "document.querySelectorAll('#grid button.tile').length === 240")
         until(page, "!document.querySelector('#grid button.tile.waiting')")
-        page.wait_for_timeout(1500)
-        page.screenshot(path=str(folder_of_pictures() / "grid.png"))
+        take_picture(page, "grid")
 
         page.locator("#layer-slider").focus()
         page.keyboard.press("ArrowRight")
@@ -79,8 +81,7 @@ def picture_of_a_unit(page):
         drawn = "(slot.querySelector('.map-image') || {}).naturalWidth"
         until(page, f"[...document.querySelectorAll('.map-slot')].every(slot => {drawn})", timeout_s=300)
         until(page, "document.querySelector('.canvas img').src.includes('/media/')", timeout_s=300)
-    page.wait_for_timeout(1500)
-    page.screenshot(path=str(folder_of_pictures() / "unit.png"))
+    take_picture(page, "unit")
 
 
 def a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page):

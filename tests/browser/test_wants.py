@@ -218,8 +218,18 @@ def test_a_part_of_a_picture_that_did_not_matter_is_faded(serve, open_page):
     assert "Faded where the picture did not matter" in page.locator(".honesty").inner_text()
 
 
-@pytest.mark.parametrize("theme", ["light", "dark"])
-@pytest.mark.parametrize("size", [(1280, 720), (390, 844)], ids=["window", "phone"])
+WINDOW, PHONE = (1280, 720), (390, 844)
+
+
+@pytest.mark.parametrize(
+    ("theme", "size"),
+    [
+        ("light", PHONE),
+        ("dark", WINDOW),
+        pytest.param("light", WINDOW, marks=pytest.mark.slow),
+        pytest.param("dark", PHONE, marks=pytest.mark.slow),
+    ],
+)
 def test_the_picture_its_variants_and_a_map_are_accessible_and_fit(serve, open_page, theme, size):
     axe = pytest.importorskip("axe_playwright_python.sync_playwright")
     viewport = {"width": size[0], "height": size[1]}

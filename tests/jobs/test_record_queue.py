@@ -364,20 +364,21 @@ def test_jobs_are_listed_newest_first(queue):
 
 
 @pytest.mark.local
-def test_a_thousand_waiting_jobs_are_quick(queue):
+@pytest.mark.parametrize("count", [KEPT // 10, pytest.param(KEPT, marks=pytest.mark.slow)])
+def test_many_waiting_jobs_are_quick(queue, count):
     began = time.process_time()
-    for number in range(KEPT):
+    for number in range(count):
         queue.submit(spec(str(number)), 2)
-    last = spec(str(KEPT - 1)).key
+    last = spec(str(count - 1)).key
     for _ in range(100):
-        assert queue.ahead(last) == KEPT - 1
-    assert len(queue.jobs()) == KEPT
-    for number in range(KEPT):
+        assert queue.ahead(last) == count - 1
+    assert len(queue.jobs()) == count
+    for number in range(count):
         job = queue.claim(f"w/{number}")
         assert job.spec.study == str(number)
         queue.finish(job.key, f"w/{number}", None)
-    assert time.process_time() - began < 20
-    assert len(queue.jobs()) == KEPT
+    assert time.process_time() - began < count / KEPT * 20
+    assert len(queue.jobs()) == count
 
 
 def test_ended_jobs_are_bounded(queue, monkeypatch):

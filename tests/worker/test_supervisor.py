@@ -75,7 +75,8 @@ def test_stop_gives_the_job_back_and_forgets_the_worker(tmp_path, queue):
 
 @pytest.mark.parametrize("kills", [4, pytest.param(20, marks=pytest.mark.slow)])
 def test_kills_of_the_worker_lose_nothing(tmp_path, queue, supervisor, kills):
-    specs = [JobSpec("count", name, (("steps", 40),)) for name in "abc"]
+    steps = 5 * (kills + 1)
+    specs = [JobSpec("count", name, (("steps", steps),)) for name in "abc"]
     for spec in specs:
         queue.submit(spec, 2)
     chance = random.Random(0)
@@ -85,12 +86,12 @@ def test_kills_of_the_worker_lose_nothing(tmp_path, queue, supervisor, kills):
         time.sleep(chance.random() * 0.8)
     for spec in specs:
         job = wait_for(ended(queue, spec), 60)
-        assert (job.state, job.result) == ("done", {"steps": 40}), job
+        assert (job.state, job.result) == ("done", {"steps": steps}), job
     assert [line for line in log(tmp_path) if "end" in line] == ["end a", "end b", "end c"]
 
 
 def test_killed_supervisor_is_replaced_and_its_worker_ends(queue, supervisor):
-    spec = JobSpec("count", "a", (("steps", 60),))
+    spec = JobSpec("count", "a", (("steps", 40),))
     queue.submit(spec, 2)
     wait_for(lambda: queue.get(spec.key).done > 2)
     (before,) = children("lurk.worker.worker")
@@ -121,7 +122,7 @@ def test_whatever_ends_the_parent_leaves_no_orphan_and_the_job_waits(tmp_path, q
 
 
 def test_worker_supervisor_and_parent_killed_at_once_the_next_start_goes_on(tmp_path, queue):
-    spec = JobSpec("count", "a", (("steps", 30),))
+    spec = JobSpec("count", "a", (("steps", 40),))
     queue.submit(spec, 2)
     parent = subprocess.Popen([sys.executable, "-c", PARENT, str(tmp_path)], stdout=subprocess.PIPE)
     with parent:
@@ -159,7 +160,7 @@ def test_poison_in_the_midst_fails_too(queue, supervisor):
 
 
 def test_an_urgent_job_that_kills_its_worker_is_not_blamed_on_the_sweep(queue, supervisor):
-    sweep, bad = JobSpec("count", "sweep", (("steps", 60),)), JobSpec("poison", "bad")
+    sweep, bad = JobSpec("count", "sweep", (("steps", 40),)), JobSpec("poison", "bad")
     queue.submit(sweep, 2)
     wait_for(lambda: queue.get(sweep.key).done > 2)
     queue.submit(bad, 0)
@@ -180,7 +181,7 @@ def test_two_servers_on_one_cache_run_each_job_once(tmp_path, queue, supervisor)
 
 
 def test_running_job_is_cancelled_and_resumed(queue, supervisor):
-    spec = JobSpec("count", "a", (("steps", 60),))
+    spec = JobSpec("count", "a", (("steps", 40),))
     queue.submit(spec, 2)
     wait_for(lambda: queue.get(spec.key).done > 2)
     assert queue.cancel(spec.key).stopping
