@@ -35,7 +35,7 @@ bench: $(TEST_STAMP) ## run the benchmarks and print their tables
 	$(BIN)/python -m benchmarks.faults --waiting 100 --kills 10
 
 pictures: $(TEST_STAMP) ## take the README's pictures anew, of the whole demo set
-	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py
+	LURK_SCREENSHOTS=docs LURK_SCREENSHOT_SAMPLE=25 $(BIN)/python -m pytest tests/browser/test_real.py -m slow
 
 pages: $(RUN_STAMP) ## write what README.md and docs/methods.md say of the methods anew
 	$(BIN)/python docs/method_pages.py

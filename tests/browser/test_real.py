@@ -1,4 +1,7 @@
-"""A person's walk through the real dashboard: real server, weights and demo images; it makes the README's pictures."""
+"""A person's walk through the real dashboard, on a small network and on the bundled one with the demo images.
+
+The long form makes the README's pictures.
+"""
 
 import os
 import re
@@ -7,11 +10,25 @@ from pathlib import Path
 import pytest
 
 from tests.acceptance.server import ROOT, real_server
+from tests.acceptance.toy_study import toy_study
 from tests.browser.steps import path_is, until
 
 pytestmark = pytest.mark.browser
 
-LAYER = "_blocks.5._expand_conv"
+SAMPLE = os.environ.get("LURK_SCREENSHOT_SAMPLE", "2")
+
+
+@pytest.fixture
+def bundled(put_demo_set, tmp_path) -> tuple[str, ...]:
+    """The options of a study of the bundled network, beside a cache that has its images."""
+    put_demo_set(tmp_path / "cache")
+    return ("--sample", SAMPLE)
+
+
+@pytest.fixture
+def toy(tmp_path) -> tuple[str, ...]:
+    """The options of a study of a small network."""
+    return toy_study(tmp_path)
 
 
 def take_picture(page, name: str) -> None:
@@ -24,33 +41,36 @@ def take_picture(page, name: str) -> None:
 
 
 @pytest.mark.timeout(600)
-def test_from_the_first_page_to_a_units_page(put_demo_set, tmp_path, open_page):
-    put_demo_set(tmp_path / "cache")
-    with real_server(tmp_path, "--sample", os.environ.get("LURK_SCREENSHOT_SAMPLE", "1")) as server:
+@pytest.mark.parametrize(
+    ("options", "layer", "units"),
+    [("toy", "2", 32), pytest.param("bundled", "_blocks.5._expand_conv", 240, marks=pytest.mark.slow)],
+)
+def test_from_the_first_page_to_a_units_page(request, tmp_path, open_page, options, layer, units):
+    with real_server(tmp_path, *request.getfixturevalue(options)) as server:
         watched = open_page()
         page = watched.page
         page.set_viewport_size({"width": 1280, "height": 720})
         page.goto(server.url)
         study = server.json("studies")[0]["name"]
         server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
-        page.wait_for_selector("#grid button.tile >> nth=31", timeout=30_000)
+        page.wait_for_selector("#grid button.tile >> nth=23", timeout=30_000)
 
         page.locator("#layer-choice").click()
-        page.get_by_role("option", name=re.compile(re.escape(LAYER))).click()
-        path_is(page, f"/s/{study}/{LAYER}")
-        until(page, "document.querySelectorAll('#grid button.tile').length === 240")
+        page.get_by_role("option", name=re.compile("^" + re.escape(layer))).click()
+        path_is(page, f"/s/{study}/{layer}")
+        until(page, "units => document.querySelectorAll('#grid button.tile').length === units", units)
         until(page, "!document.querySelector('#grid button.tile.waiting')")
         take_picture(page, "grid")
 
         page.locator("#layer-slider").focus()
         page.keyboard.press("ArrowRight")
-        until(page, f"!location.pathname.endsWith('{LAYER}')")
+        until(page, f"!location.pathname.endsWith('{layer}')")
         page.go_back()
-        path_is(page, f"/s/{study}/{LAYER}")
-        until(page, "layer => window.lurk.drawn.layer === layer", LAYER)
+        path_is(page, f"/s/{study}/{layer}")
+        until(page, "layer => window.lurk.drawn.layer === layer", layer)
 
         page.locator("#grid button.tile[data-unit='12']").click()
-        path_is(page, f"/s/{study}/{LAYER}/12")
+        path_is(page, f"/s/{study}/{layer}/12")
         page.wait_for_selector(".modal .js-plotly-plot .bars")
         picture_of_a_unit(page)
         by_max = page.locator(".modal img").evaluate_all("images => images.map(image => image.src)")
@@ -61,13 +81,13 @@ def test_from_the_first_page_to_a_units_page(put_demo_set, tmp_path, open_page):
             ",".join(by_max),
         )
         page.locator("#unit-next").click()
-        path_is(page, f"/s/{study}/{LAYER}/13")
+        path_is(page, f"/s/{study}/{layer}/13")
         page.keyboard.press("ArrowLeft")
-        path_is(page, f"/s/{study}/{LAYER}/12")
+        path_is(page, f"/s/{study}/{layer}/12")
         page.keyboard.press("Escape")
-        path_is(page, f"/s/{study}/{LAYER}")
+        path_is(page, f"/s/{study}/{layer}")
 
-        page.goto(f"{server.url}/s/{study}/{LAYER}/7")
+        page.goto(f"{server.url}/s/{study}/{layer}/7")
         until(page, "((document.querySelector('#unit-title h2') || {}).textContent || '').endsWith('unit 7')")
         assert watched.errors == []
         assert watched.hosts == {server.url.removeprefix("http://")}
