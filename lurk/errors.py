@@ -1,4 +1,9 @@
-"""Errors that a user can act on; the message is one line: the wrong value, the right ones and the flag to change."""
+"""Errors that a user can act on; the message is one line: the wrong value, the right ones and the flag to change.
+
+Two checks of what a script gives raise them here, so that all of the library says the same of a wrong type.
+"""
+
+from operator import index
 
 
 class LurkError(Exception):
@@ -51,3 +56,44 @@ class NotAllowedError(LurkError):
 
 class Cancelled(Exception):  # noqa: N818 - a request, not an error
     """Raised inside a job after somebody cancelled it; what the job had finished is kept."""
+
+
+def expect(value: object, kinds: type | tuple[type, ...], words: str) -> None:
+    """Refuse a value of another type.
+
+    >>> expect(3, str, "a layer is a name")
+    Traceback (most recent call last):
+    lurk.errors.LurkError: a layer is a name, not int
+
+    Args:
+        value: What was given.
+        kinds: The types that are right.
+        words: What it is to be.
+
+    Raises:
+        LurkError: The value is of none of these types.
+    """
+    if not isinstance(value, kinds):
+        raise LurkError(f"{words}, not {type(value).__name__}")
+
+
+def whole_number(value: object, name: str) -> int:
+    """A whole number of any type, such as NumPy's, as Python's own.
+
+    >>> whole_number(3, "top")
+    3
+
+    Args:
+        value: What was given.
+        name: What it is, for the message.
+
+    Returns:
+        The number.
+
+    Raises:
+        LurkError: It is none.
+    """
+    try:
+        return index(value)  # type: ignore[arg-type]  # whatever it is, a TypeError says that it is none
+    except TypeError:
+        raise LurkError(f"{name} is a whole number, not {str(value)[:40]!r}") from None

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from numbers import Real
 from typing import Any, Literal
 
 from lurk.errors import LurkError
@@ -65,9 +66,9 @@ class Option:
 
     def _number(self, value: object, kind: type[int] | type[float]) -> int | float:
         try:
-            if isinstance(value, bool) or not isinstance(value, (int, float, str)):
+            if isinstance(value, bool) or not isinstance(value, (Real, str)):
                 raise ValueError
-            number = kind(value)
+            number = kind(value)  # type: ignore[arg-type]  # int() and float() take any real number
             if not math.isfinite(number) or (kind is int and number != float(value)):
                 raise ValueError
         except (ValueError, OverflowError):

@@ -1,5 +1,6 @@
 import json
 
+import numpy as np
 import pytest
 
 from lurk.errors import LurkError
@@ -21,6 +22,8 @@ SPEC = MethodSpec(
         (STEPS, 7, 7),
         (STEPS, "7", 7),
         (STEPS, 7.0, 7),
+        (STEPS, np.int64(7), 7),
+        (SHARE, np.float32(0.25), 0.25),
         (SHARE, 1, 1.0),
         (SHARE, "0.25", 0.25),
         (FAST, True, True),

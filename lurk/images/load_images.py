@@ -3,7 +3,7 @@
 from os import PathLike, fspath
 from pathlib import Path
 
-from lurk.errors import ImagesError
+from lurk.errors import ImagesError, expect, whole_number
 from lurk.images.class_names import read_class_names
 from lurk.images.image_set import ImageSet
 from lurk.images.label_list import read_list
@@ -38,6 +38,9 @@ def load_images(
     Raises:
         ImagesError: The source cannot be found, or holds no image.
     """
+    sample = None if sample is None else whole_number(sample, "sample")
+    if classes is not None:
+        expect(classes, (str, PathLike), "classes of images are given as a file of names")
     if sample is not None and sample < 1:
         raise ImagesError(f"--sample must be 1 or more, not {sample}")
     names = read_class_names(Path(fspath(classes))) if classes is not None else None

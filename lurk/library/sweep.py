@@ -5,6 +5,7 @@ from pathlib import Path
 
 from torch import nn
 
+from lurk.errors import whole_number
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
 from lurk.library.index import Index
@@ -53,7 +54,9 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         LurkError: A number is below 1.
         Cancelled: `progress` raised it; what was done is kept.
     """
-    options = SweepOptions(top, layers, batch_size, workers, device)
+    batch_size = None if batch_size is None else whole_number(batch_size, "batch_size")
+    workers = None if workers is None else whole_number(workers, "workers")
+    options = SweepOptions(whole_number(top, "top"), layers, batch_size, workers, device)
     cache = prepare_cache(cache)
     if not isinstance(images, ImageSet):
         images = load_images(images, cache=cache)

@@ -5,20 +5,17 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from os import PathLike
 from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor, nn
 
-from lurk.errors import ImagesError, LayerError, LurkError
-from lurk.graph.device import choose_device, device_of, moved_to
+from lurk.errors import ImagesError, LayerError, LurkError, expect, whole_number
+from lurk.graph.device import choose_device, moved_to
 from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
-from lurk.images.decoding import decode
-from lurk.images.image_set import ImageSet, read_hit
+from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
 from lurk.method_spec import MethodSpec
 from lurk.methods import (
@@ -38,12 +35,11 @@ from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
-from lurk.records import Hit
+from lurk.models.network_input import Picture, image_for
 
 BATCH = 16
 FORWARD_ONLY = ("activation_map", "netdissect_mask", "occlusion")
 Floats = np.ndarray[Any, np.dtype[np.float32]]
-Picture = Tensor | np.ndarray[Any, Any] | Image.Image | str | PathLike[str] | Hit
 
 
 def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
@@ -87,10 +83,12 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
     if not isinstance(chosen, PictureMethod):
         raise LurkError(f"{method} gives maps, not pictures; use lurk.attribute")
     images = _image_set(images)
-    numbers = (units,) if isinstance(units, int) else tuple(int(unit) for unit in units)
+    numbers = _numbers(units)
+    if not numbers and {"unit", "class"} & set(chosen.spec.needs):
+        raise LurkError(f"{method} draws the pictures of units, and none is given")
     values = chosen.spec.read(options)
     with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
-        plan, start = plan_with(model, layer), _prepare(model, image, images)
+        plan, start = plan_with(model, layer), image_for(model, image, images)
         batches = [numbers[at : at + BATCH] for at in range(0, len(numbers), BATCH)] or [()]
         drawn = []
         for at, batch in enumerate(batches):
@@ -157,12 +155,14 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
     where: Where = "position" if target == "maximum" and (row is not None or col is not None) else target
     if where not in WHERES:
         raise LurkError(f"target is one of {', '.join(WHERES)}, not {str(target)[:40]!r}")
+    if where == "position" and (row is None or col is None):
+        raise LurkError("a position is a row and a column; give both, row= and col=")
     values = chosen.spec.read(options)
     with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
-        plan, tensor = plan_with(model, layer), _prepare(model, image, _image_set(images))
+        plan, tensor = plan_with(model, layer), image_for(model, image, _image_set(images))
         if tensor is None:
             raise ImagesError("attribute needs an image")
-        explained = Target(layer, unit, where, row or 0, col or 0, label or 0)
+        explained = Target(layer, whole_number(unit, "a unit"), where, row or 0, col or 0, label or 0)
         if where == "class" and label is None:
             explained = replace(explained, label=most_probable_class(plan, tensor))
         drawn = run_map_method(chosen, MapRequest(model, plan, tensor, explained, values, quantiles, report))
@@ -234,6 +234,7 @@ def _check_unit(plan: Plan, layer: str, unit: int) -> None:
 
 def plan_with(model: Model, layer: str) -> Plan:
     """Return the default plan of a model, widened by a layer if it lacks that one and the model has it."""
+    expect(layer, str, "a layer is given by its name")
     plan = model.plan()
     if not layer or any(info.name == layer for info in plan.layers):
         return plan
@@ -250,48 +251,15 @@ def most_probable_class(plan: Plan, image: Tensor) -> int:
         return int(reach(image[None]).class_probabilities[0].argmax())
 
 
-def preprocess_image(model: Model, picture: Tensor | Image.Image) -> Tensor:
-    """Turn an image into the network's input.
-
-    Args:
-        model: The model.
-        picture: What an image set reads: a PIL picture, or a tensor that is preprocessed already.
-
-    Returns:
-        float (c, h, w) of the model's type, on its device.
-
-    Raises:
-        ImagesError: The image is not of the shape that the model takes.
-    """
-    tensor = picture if isinstance(picture, Tensor) else model.preprocess(picture)
-    if tuple(tensor.shape) != tuple(model.input_shape):
-        raise ImagesError(
-            f"the image is {tuple(tensor.shape)} after preprocessing; the model takes {tuple(model.input_shape)}"
-        )
-    return tensor.detach().clone().to(device_of(model.module), model.dtype)  # a copy is no inference tensor
-
-
 def _image_set(images: ImageSet | str | object | None) -> ImageSet | None:
     return images if images is None or isinstance(images, ImageSet) else load_images(images)
 
 
-def _prepare(model: Model, image: Picture | None, images: ImageSet | None) -> Tensor | None:
-    return None if image is None else preprocess_image(model, _read(image, images))
-
-
-def _read(image: Picture, images: ImageSet | None) -> Tensor | Image.Image:
-    """The image itself: read from its file, or from the image set if it is a hit."""
-    if isinstance(image, Hit):
-        read: Tensor | Image.Image = read_hit(image, images)
-        return read
-    if isinstance(image, np.ndarray):
-        return torch.from_numpy(np.ascontiguousarray(image))
-    if isinstance(image, (str, PathLike)):
-        try:
-            return decode(image)
-        except ImagesError as error:
-            raise ImagesError(f"image {str(image)[:200]!r}: {error}") from error
-    return image
+def _numbers(units: int | Sequence[int]) -> tuple[int, ...]:
+    try:
+        return tuple(whole_number(unit, "a unit") for unit in units)  # type: ignore[union-attr]  # one number raises
+    except TypeError:
+        return (whole_number(units, "a unit"),)
 
 
 def method_specs(plan: Plan) -> list[MethodSpec]:

@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from lurk.errors import ModelError, WeightsError
+from lurk.errors import LurkError, ModelError, WeightsError, whole_number
 from lurk.images.class_names import name_outputs
 from lurk.models.model import Model
 from lurk.models.preprocess import Transform
@@ -64,9 +64,7 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
     names, counted = built.classes, ""
     if classes is not None:
         names, counted = name_outputs(classes, f"load_model({built.name!r})")
-    shape = input_shape or built.input_shape
-    if shape is not None and (len(shape) != 3 or any(not isinstance(side, int) or side < 1 for side in shape)):
-        raise ModelError(f"input_shape must be three whole numbers above 0, (channels, height, width), not {shape}")
+    shape = _shape(input_shape or built.input_shape)
     transform, assumed = preprocess or built.preprocess, ""
     if transform is None:
         transform, assumed = assume(built.module, shape)
@@ -89,6 +87,19 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
         source.output if output is None and isinstance(source, Model) else output,
         assumed,
     )
+
+
+def _shape(given: object) -> tuple[int, int, int] | None:
+    """An input shape as three whole numbers; None for none."""
+    if given is None:
+        return None
+    try:
+        channels, height, width = (whole_number(side, "a side") for side in given)  # type: ignore[attr-defined]  # below
+        if min(channels, height, width) > 0:
+            return channels, height, width
+    except (TypeError, ValueError, LurkError):
+        pass
+    raise ModelError(f"input_shape must be three whole numbers above 0, (channels, height, width), not {given}")
 
 
 def _check_parts(network: Network) -> None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
-from lurk.errors import ModelError
+from lurk.errors import ModelError, expect
 from lurk.graph.device import choose_device, device_of, dtype_of, moved_to
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
@@ -167,6 +167,8 @@ class Model:
             LayerError: The expression is no regular expression, or nothing is left.
             ModelError: The network does not run on its own input size, has no such output, or takes other inputs.
         """
+        if expression is not None:
+            expect(expression, str, "layers are given as a regular expression, such as 'layer4'")
         parts = tuple((name, type(part)) for name, part in self.module.named_modules())
         count = None if self.classes is None else len(self.classes)
         key = (expression, self.input_shape, device_of(self.module), self.dtype, parts, count, self.output)

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 
-from lurk.errors import IndexFormatError, LayerError
+from lurk.errors import IndexFormatError, LayerError, expect, whole_number
 from lurk.records import Floats, Hit, LayerInfo, UnitRecord, UnitState
 from lurk.storage.best_hits import Best
 from lurk.storage.class_profile import class_profile, selectivity
@@ -75,6 +75,7 @@ class Index:
 
     def _place(self, name: str) -> tuple[LayerInfo, slice]:
         """A layer and the rows of its units."""
+        expect(name, str, "a layer is given by its name")
         if name not in self._layers:
             some = ", ".join(list(self._layers)[:8])
             raise LayerError(f"no layer {name!r} in this study; its layers are {some}{', …' * (len(self._layers) > 8)}")
@@ -173,7 +174,7 @@ class Index:
         Raises:
             LayerError: There is no such layer, or it has no such unit.
         """
-        info, rows = self._place(layer)
+        (info, rows), unit = self._place(layer), whole_number(unit, "a unit")
         if not 0 <= unit < info.units:
             raise LayerError(f"layer {layer!r} has no unit {unit}; its units are 0 to {info.units - 1}")
         if not self.manifest.generation:

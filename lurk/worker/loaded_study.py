@@ -16,8 +16,8 @@ from lurk.graph.device import choose_device, moved_to
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.jobs.queue import Queue
-from lurk.methods.run_method import preprocess_image
 from lurk.models.model import Model
+from lurk.models.network_input import preprocess_image
 from lurk.storage.index import Index
 from lurk.worker.model_cache import images_of, model_of
 

@@ -30,6 +30,11 @@ def test_units_and_layers_are_records_with_the_same_values(toy_index):
 def test_a_unit_that_is_not_there_is_named(toy_index):
     with pytest.raises(LayerError, match="no unit 9"):
         lurk.Index(toy_index.folder).unit("conv", 9)
+    with pytest.raises(LurkError, match=r"^a unit is a whole number, not 'cat'$"):
+        lurk.Index(toy_index.folder).unit("conv", "cat")
+    with pytest.raises(LurkError, match=r"^a layer is given by its name, not list$"):
+        lurk.Index(toy_index.folder).layer(["conv"])
+    assert lurk.Index(toy_index.folder).unit("conv", np.int32(1)).unit == 1
 
 
 def test_units_layers_and_index_come_back_from_a_pickle(index):

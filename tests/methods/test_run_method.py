@@ -71,6 +71,27 @@ def test_a_position_may_be_given(model):
     assert set(cols) <= {7, 8, 9}
 
 
+@pytest.mark.parametrize("place", [{"target": "position"}, {"row": 4}, {"col": 7}, {"target": "position", "row": 4}])
+def test_half_a_position_is_refused(model, place):
+    with pytest.raises(LurkError, match=r"^a position is a row and a column; give both, row= and col="):
+        lurk.attribute(model, torch.rand(3, 16, 20), "0", 2, **place)
+
+
+def test_numbers_of_numpy_are_units_and_texts_are_not(model):
+    assert len(lurk.visualize(model, "2", np.int64(3), steps=np.int64(1))) == 1
+    assert len(lurk.visualize(model, "2", np.array([3, 1]), steps=1)) == 2
+    assert lurk.attribute(model, torch.rand(3, 16, 20), "2", np.uint8(1)).shape == (3, 16, 20)
+    for unit in ("cat", 1.5, None):
+        with pytest.raises(LurkError, match=r"^a unit is a whole number, not "):
+            lurk.visualize(model, "2", unit, steps=1)
+        with pytest.raises(LurkError, match=r"^a unit is a whole number, not "):
+            lurk.attribute(model, torch.rand(3, 16, 20), "2", unit)
+    with pytest.raises(LurkError, match="none is given"):
+        lurk.visualize(model, "2", [], steps=1)
+    with pytest.raises(LurkError, match=r"^a layer is given by its name, not Conv2d$"):
+        lurk.attribute(model, torch.rand(3, 16, 20), model.module[2], 1)
+
+
 def test_a_class_is_by_default_the_most_probable_one(model):
     image = torch.rand(3, 16, 20, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():

@@ -130,6 +130,10 @@ def test_a_preprocessing_that_does_not_work_is_told_in_one_line(transform, reaso
 def test_an_input_shape_makes_up_for_a_missing_resize_and_must_agree():
     model = lurk.load_model(conv(), preprocess=transforms.ToTensor(), input_shape=(3, 32, 48))
     assert model.input_shape == (3, 32, 48)
+    for shape in ([3, 32, 48], tuple(np.array([3, 32, 48]))):
+        assert lurk.load_model(conv(), preprocess=transforms.ToTensor(), input_shape=shape).input_shape == (3, 32, 48)
+    with pytest.raises(ModelError, match="three whole numbers"):
+        lurk.load_model(conv(), input_shape=224)
     with pytest.raises(ModelError, match="input_shape says"):
         lurk.load_model(conv(), preprocess=by_hand, input_shape=(3, 32, 48))
     with pytest.raises(ModelError, match="three whole numbers"):

@@ -14,6 +14,7 @@ from waitress.task import ErrorTask
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from lurk.config.options import Settings
+from lurk.errors import expect, whole_number
 from lurk.jobs.open_queue import open_local_queue
 from lurk.service.service import Service
 from lurk.storage.cache_dir import prepare_cache
@@ -171,6 +172,8 @@ def serve(
     Raises:
         LurkError: The port is taken, or the address is open to others.
     """
+    expect(index, Index, "what is served is an index of lurk.sweep")
+    port = None if port is None else whole_number(port, "port")
     cache = index.folder.parent.parent
     provenance = index.manifest.provenance
     settings = Settings(
