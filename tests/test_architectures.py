@@ -1,13 +1,18 @@
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
-from benchmarks.architecture_checks import CHECKS, Case, Fault, state_of
-from benchmarks.architecture_networks import NETWORKS
-from benchmarks.architectures import checked
+import lurk
+from benchmarks.architectures.__main__ import checked
+from benchmarks.architectures.case import Case, Fault
+from benchmarks.architectures.checks import CHECKS
+from benchmarks.architectures.networks import NETWORKS
+from lurk.graph.activation_layout import Layout
 
 ROOT = Path(__file__).parents[1]
 FAST = ("tokens, one extra", "4 channels", "reused modules")
@@ -21,9 +26,9 @@ def test_the_matrix_has_sixty_networks():
 
 @pytest.mark.parametrize("name", FAST)
 def test_layers_fields_and_top_lists_are_those_of_the_references(name):
-    row = checked(name, ("layers", "shapes", "fields", "sweep", "restored"))
+    row = checked(name, ("layers", "shapes", "fields", "positions", "sweep", "units", "restored"))
     assert {title for title, cell in row.items() if not cell.startswith("ok")} == set()
-    assert "0 layers" not in row["sweep"]
+    assert not row["sweep"].startswith("ok (0 layers")
 
 
 @pytest.mark.slow
@@ -36,24 +41,55 @@ def test_no_cell_of_a_tiny_network_is_a_fault(name):
 
 def wrong_value(case):
     layer = case.model.layers[0].name
-    own, value = case.reference[1][layer]
-    case.reference[1][layer] = (own + 1, value + 1)
+    run = case.readings[1]
+    run[layer] = replace(run[layer], own=run[layer].own + 1, value=run[layer].value + 1)
 
 
 def wrong_flag(case):
-    case.module.requires_grad_(False)
+    case.given.requires_grad_(False)
 
 
-@pytest.mark.parametrize(("check", "spoil"), [("sweep", wrong_value), ("restored", wrong_flag)])
-def test_what_is_wrong_is_a_fault(check, spoil):
+def wrong_random_numbers(case):
+    torch.rand(1)
+
+
+def wrong_state(case):
+    for run in case.readings:
+        reading = run["0.0"]
+        run["0.0"] = replace(reading, value=reading.value * 0)
+
+
+SPOILT = {
+    "sweep": wrong_value,
+    "restored": wrong_flag,
+    "restored ": wrong_random_numbers,
+    "units": wrong_state,
+}
+
+
+@pytest.mark.parametrize("check", SPOILT)
+def test_what_is_wrong_is_a_fault(check, tmp_path):
     torch.manual_seed(0)
     sample = NETWORKS["1 channels"]
-    module = sample.make().eval()
-    case = Case(sample, module, state_of(module))
-    CHECKS[check](case)
-    spoil(case)
+    case = Case(sample, sample.make(), tmp_path)
+    CHECKS[check.strip()](case)
+    SPOILT[check](case)
     with pytest.raises(Fault):
-        CHECKS[check](case)
+        CHECKS[check.strip()](case)
+
+
+def test_a_blank_map_without_a_reason_and_a_grid_that_is_turned_are_faults(monkeypatch, tmp_path):
+    sample = NETWORKS["tokens, one extra"]
+    torch.manual_seed(0)
+    case = Case(sample, sample.make(), tmp_path)
+    CHECKS["positions"](case)
+    monkeypatch.setattr(Layout, "arranged", lambda *given, plain=Layout.arranged: plain(*given).flip(2))
+    with pytest.raises(Fault, match="the upper right reads around"):
+        CHECKS["positions"](case)
+    monkeypatch.undo()
+    monkeypatch.setattr(lurk, "attribute", lambda *_, **__: np.zeros((3, 64, 64), np.float32))
+    with pytest.raises(Fault, match="zero everywhere, and no reason is given"):
+        CHECKS["maps"](case)
 
 
 @pytest.mark.slow
@@ -64,7 +100,7 @@ def test_one_command_prints_the_table_and_goes_on_from_its_file(tmp_path):
     )
     assert done.returncode == 0, done.stdout
     assert "| TorchScript | refused: " in done.stdout
-    assert "2 networks, 0 faults." in done.stdout
+    assert "2 networks, 0 faults, " in done.stdout
     command += ["--json", tmp_path / "m.json", "--seconds", "0"]
     again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert again.stdout == done.stdout

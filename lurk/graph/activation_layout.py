@@ -25,12 +25,14 @@ class Layout:
         shape: Shape of one image's raw output.
         entries: Which entries the positions are, row by row; None if they are all, in order. Tokens without a position
             are kept apart, and windows are put together.
+        placed: Whether the rows and columns are those of the image; else it is not known where the positions lie.
     """
 
     order: tuple[int, ...]
     grid: Grid
     shape: tuple[int, ...]
     entries: range | tuple[int, ...] | None = None
+    placed: bool = True
 
     @property
     def units(self) -> int:
@@ -78,8 +80,8 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None
     Returns:
         The layouts, that of the positions first; none if images cannot be told apart.
     """
-    shape = list(shape)
-    if shape[axes.images] != images:
+    shape, is_whole = list(shape), shape[axes.images] == images
+    if not is_whole:
         if axes.images != 0 or shape[0] % images or axes.channels == 0:
             return []
         shape = [images, shape[0] // images, *shape[1:]]
@@ -92,7 +94,7 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None
     found = guess(sizes[0], own) if len(sizes) == 1 else own
     if found is None:
         grid = (prod(sizes[:-1]), sizes[-1]) if len(sizes) > 1 else (sizes[0], 1) if sizes else (1, 1)
-        return [Layout(order, grid, alone)]
+        return [Layout(order, grid, alone, placed=prod(sizes) == 1 or (len(sizes) == 2 and is_whole))]
     body = Layout(order, found.grid, alone, _as_range(found.index, found.count))
     return [body, *(Layout(order, (1, 1), alone, range(at, at + 1)) for at in found.extras)]
 

@@ -26,10 +26,12 @@ class Checked:
         outputs: The outputs for the first image alone.
         kept: Positions of the layers that give for images together what they give for each alone; None if the model
             cannot run on three images at once.
+        mixes_outputs: Whether the outputs for images together differ from those for each alone.
     """
 
     outputs: list[Tensor]
     kept: list[int] | None
+    mixes_outputs: bool = False
 
 
 def three_images(image: Tensor) -> Tensor:
@@ -71,7 +73,14 @@ def check(plan: Plan, images: Tensor) -> Checked | None:
         return Checked(outputs[0], None) if outputs else None
     *alone, together = runs
     kept = [at for at in range(len(plan.layers)) if _is_independent(at, together, alone)]
-    return Checked(outputs[0], kept)
+    return Checked(outputs[0], kept, any(map(_is_mixed, *outputs)))
+
+
+def _is_mixed(first: Tensor, last: Tensor, together: Tensor) -> bool:
+    """Whether an output for the first and the last of three images differs from that for each alone."""
+    if together.shape[:1] != (3,) or first.shape[:1] != (1,) or len({first.shape, last.shape, together[:1].shape}) > 1:
+        return False
+    return not _are_near(torch.cat([first, last]).float(), together[[0, -1]].float())
 
 
 def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) -> bool:
@@ -82,6 +91,10 @@ def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) ->
     found = together[at][[0, -1]]
     if len(together[at]) != 3 or expected.shape != found.shape:
         return False
+    return _are_near(expected, found)
+
+
+def _are_near(expected: Tensor, found: Tensor) -> bool:
     size = expected.abs().nan_to_num(0.0, 0.0, 0.0).max() if expected.numel() else 0.0
     return torch.allclose(expected, found, rtol=TOLERANCE, atol=float(TOLERANCE * size), equal_nan=True)
 

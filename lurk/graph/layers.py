@@ -12,8 +12,8 @@ from torch import Tensor, nn
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
-from lurk.graph.batch_check import agree, check, random_part, three_images
-from lurk.graph.class_scores import find_class_scores
+from lurk.graph.batch_check import Checked, agree, check, random_part, three_images
+from lurk.graph.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
@@ -72,7 +72,8 @@ def find_layers(
         images = three_images(_probe(module, input_shape))
         plan = _traced_plan(module, images, expression) or _raw_plan(module, images, expression)
         probe = images[:IMAGES]
-        return with_class_scores(plan, probe, find_class_scores(module, probe, classes, output))
+        scores = find_class_scores(module, probe, classes, output)
+        return with_class_scores(plan, probe, scores if plan.scores is NO_SCORES else plan.scores)
 
 
 def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan | None:
@@ -89,7 +90,7 @@ def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> P
         return None
     if trace.counts_images and not _holds(plan, images[:1]):
         return None
-    return _without_mixed(plan, checked.kept)
+    return _without_mixed(plan, checked)
 
 
 def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan:
@@ -97,15 +98,15 @@ def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan
     checked = check(plan, images)
     if checked is None or checked.kept is None:
         return plan
-    random = random_part(module, images) if len(checked.kept) < len(plan.layers) else ""
-    return _without_mixed(plan, checked.kept, random)
+    random = random_part(module, images) if checked.mixes_outputs or len(checked.kept) < len(plan.layers) else ""
+    return _without_mixed(plan, checked, random)
 
 
 def _holds(plan: Plan, image: Tensor) -> bool:
     """Whether a graph holds for more images than it was traced with."""
     batch = torch.cat([image.roll(shift, 3) for shift in range(COORDINATES + 1)])
     try:
-        with tapped(replace(plan, layers=(), taps=()), _ignore) as forward:
+        with tapped(replace(plan, layers=(), taps=()), lambda _at, _value: None) as forward:
             again = tensors_in(forward(batch.clone()))
     except Exception:  # it may fail in any way
         return False
@@ -134,15 +135,18 @@ def _found_layers(
     return _traced_layers(module, trace, images, only_default=only_default)
 
 
-def _without_mixed(plan: Plan, kept: list[int], random: str = "") -> Plan:
-    """Leave out the layers that mix the images of a batch or give them in another order."""
+def _without_mixed(plan: Plan, checked: Checked, random: str = "") -> Plan:
+    """Leave out the layers, and the class scores, that mix the images of a batch or give them in another order."""
+    kept = checked.kept or []
     mixed = tuple(layer.name for at, layer in enumerate(plan.layers) if at not in kept)
-    if not kept and random:
-        raise LayerError(f"the model answers differently each time, from {random} on: make it repeat itself")
+    differs = f"the model answers differently each time, from {random} on: make it repeat itself" if random else ""
     if not kept:
-        raise LayerError(f"no layer keeps the images of a batch apart and in order: {', '.join(mixed[:SHOWN])}")
+        listed = ", ".join(mixed[:SHOWN])
+        raise LayerError(differs or f"no layer keeps the images of a batch apart and in order: {listed}")
     layers, taps = tuple(plan.layers[at] for at in kept), tuple(plan.taps[at] for at in kept)
-    return replace(plan, layers=layers, taps=taps, left_out=mixed, random=random)
+    missing = differs or "the model's scores for an image depend on the other images of its batch"
+    scores = ClassScores(missing=missing) if checked.mixes_outputs else plan.scores
+    return replace(plan, layers=layers, taps=taps, left_out=mixed, random=random, scores=scores)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:
@@ -164,20 +168,18 @@ def _is_wanted(item: _Found, wanted: re.Pattern[str] | None) -> bool:
 
 def _nothing(found: list[_Found], expression: str | None) -> str:
     names = [item.info.name for item in found if item.default] or [item.info.name for item in found]
+    if not names:
+        return "the model has no parts whose values can be read: it must compute with modules, such as nn.Conv2d"
     listed = ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if len(names) > SHOWN else "")
     if expression is None:
         lacking = "no convolution, linear layer or residual block of the model gives a value for each image of a batch"
-        return f"{lacking}; choose with --layers among: {listed or 'none'}"
-    return f"--layers {expression!r} matches no layer; the layers are: {listed or 'none'}"
+        return f"{lacking}; choose with --layers among: {listed}"
+    return f"--layers {expression!r} matches no layer; the layers are: {listed}"
 
 
 def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) -> Tensor:
     noise = torch.randn(1, *input_shape, generator=torch.Generator().manual_seed(seed))
     return noise.to(device_of(module), dtype_of(module))
-
-
-def _ignore(_at: int, _activation: Tensor) -> None:
-    """Do nothing with an activation."""
 
 
 def _run(module: nn.Module, batch: Tensor) -> object:
@@ -264,7 +266,7 @@ def _watched(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, tuple[i
                 constant[value.shape[1]] = constant.get(value.shape[1]) or constant_tokens(value)
 
     def see(name: str, output: object) -> None:
-        if isinstance(output, Tensor):
+        if isinstance(output, Tensor) and output.is_floating_point():
             seen.append((name, tuple(output.shape)))
             see_tokens(output)
 

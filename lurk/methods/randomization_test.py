@@ -103,7 +103,7 @@ def randomize_weights(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in module.parameters():
-            if weight.is_floating_point() and weight.numel() > 1:
+            if weight.numel() > 1:
                 order = torch.randperm(weight.numel(), generator=generator).to(weight.device)
                 weight.copy_(weight.flatten()[order].view_as(weight))
         _calibrate(module, plan.input_shape, model.dtype, generator)

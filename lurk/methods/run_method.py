@@ -30,7 +30,7 @@ from lurk.methods import (
     Show,
     ignore_progress,
 )
-from lurk.methods.attribution.blank_map import CUT, why_blank
+from lurk.methods.attribution.blank_map import told
 from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
@@ -38,7 +38,6 @@ from lurk.models.model import Model
 from lurk.models.network_input import Picture, image_for
 
 BATCH = 16
-FORWARD_ONLY = ("activation_map", "netdissect_mask", "occlusion")
 Floats = np.ndarray[Any, np.dtype[np.float32]]
 
 
@@ -204,17 +203,11 @@ def run_map_method(method: MapMethod, request: MapRequest) -> Map:
         The map.
 
     Raises:
-        LurkError: The method does not work for the model, or the layer has no such unit.
+        LurkError: The method does not work for the model, the layer has no such unit, or the map is not finite.
     """
     _check(method, request.plan)
     _check_unit(request.plan, request.target.layer, request.target.unit)
-    found = method.run(request)
-    if bool(found.values.any()):
-        return found
-    note = why_blank(request)
-    if note == CUT and method.spec.name not in FORWARD_ONLY:
-        raise LurkError(f"{method.spec.name}: {note}")
-    return replace(found, note=note)
+    return told(method.run(request), request, method.spec)
 
 
 def _check(method: MapMethod | PictureMethod, plan: Plan) -> None:

@@ -110,7 +110,11 @@ def _check_parts(network: Network) -> None:
             raise ModelError(
                 f"{network.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
             )
-        weights = [weight for weight in part.parameters(recurse=False) if not weight.dtype.is_floating_point]
+        weights = [
+            weight
+            for weight in part.parameters(recurse=False)
+            if not (weight.is_floating_point() or weight.is_complex())
+        ]
         if weights or (kind.__module__.startswith("torch.") and ".quantized." in f"{kind.__module__}."):
             raise ModelError(
                 f"{network.name} is quantised ({kind.__name__}{f' at {name!r}' if name else ''}): it computes with "

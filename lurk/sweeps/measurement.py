@@ -59,9 +59,14 @@ class Measurement:
         Args:
             number: Which layer.
             activation: Floating point (n, c, rows, columns); read now, so that it may be overwritten later.
+
+        Raises:
+            ModelError: The layer ran on some images of the batch only.
         """
         values = activation.detach().float().contiguous(memory_format=torch.channels_last)
         n, channels = values.shape[:2]
+        if n != len(self._images):
+            raise ModelError(_partly(self._layers[number]))
         rows = values.permute(0, 2, 3, 1).reshape(n, -1, channels)
         maximum, *sums = _sums(rows, self._layers[number])
         position, *before = self._before.get(number) or _extremes_without(values, maximum, flat=sums[1] == 0)
@@ -94,7 +99,7 @@ class Measurement:
         """
         for number, layer in enumerate(self._layers):
             if number not in self._parts:
-                raise ModelError(f"layer {layer.name} does not run on every image; leave it out with --layers")
+                raise ModelError(_partly(layer))
         parts = [self._parts[number] for number in range(len(self._layers))]
         joined = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         return Batch(
@@ -104,6 +109,10 @@ class Measurement:
             bins=tuple(self._bins[number] for number in range(len(self._layers))),
             **dict(zip(FIELDS, joined, strict=True)),
         )
+
+
+def _partly(layer: LayerInfo) -> str:
+    return f"layer {layer.name} does not run on every image; leave it out with --layers"
 
 
 def _extremes(values: Tensor) -> tuple[Tensor, ...]:

@@ -60,3 +60,33 @@ def test_a_network_that_is_random_throughout_is_refused_by_name():
 
     with pytest.raises(LayerError, match="answers differently each time, from conv on"):
         find_layers(Noisy(), (3, 8, 8))
+
+
+class Relative(nn.Module):
+    """Gives scores less their mean over the batch."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 5)
+
+    def forward(self, x):
+        scores = self.head(functional.relu(self.conv(x)).mean((2, 3)))
+        return scores - scores.mean(0)
+
+
+@pytest.mark.parametrize("middle", ["the scores", "a normalisation"])
+def test_class_scores_that_depend_on_the_other_images_are_refused(middle):
+    scored = nn.Sequential(
+        nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4, track_running_stats=False), nn.ReLU(), nn.Conv2d(4, 5, 6), nn.Flatten()
+    )
+    module = Relative() if middle == "the scores" else scored
+    x = torch.randn(3, 3, 8, 8)
+    assert not torch.allclose(module.eval()(x)[:1], module(x[:1]), atol=1e-3)
+    plan = find_layers(module, (3, 8, 8))
+    assert plan.scores.missing == "the model's scores for an image depend on the other images of its batch"
+    assert [layer.name for layer in plan.layers if layer.class_scores] == []
+
+
+def test_class_scores_behind_a_random_part_are_refused_for_that_reason():
+    scores = find_layers(nn.Sequential(Net(Dropping()), nn.Flatten()), (3, 8, 8)).scores
+    assert scores.missing == "the model answers differently each time, from 0.middle on: make it repeat itself"

@@ -460,3 +460,32 @@ def test_finding_layers_takes_few_forward_passes():
     module = Detector()
     assert images_that_run(module, module.conv, (3, 8, 8)) - on_coordinates <= 10
     assert [layer.name for layer in find_layers(module, (3, 8, 8)).layers] == ["conv"]
+
+
+def test_a_network_without_modules_is_told_what_it_lacks() -> None:
+    class Bare(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.weight = nn.Parameter(torch.ones(2, 1, 3, 3))
+
+        def forward(self, x: Tensor) -> Tensor:
+            return functional.conv2d(x, self.weight)
+
+    for words in (None, "conv"):
+        with pytest.raises(LayerError, match=r"has no parts whose values can be read: it must compute with modules"):
+            find_layers(Bare(), (1, 8, 8), words)
+
+
+@pytest.mark.parametrize("is_raw", [False, True])
+def test_complex_values_are_no_layers(is_raw: bool) -> None:
+    class Complex(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.conv = nn.Conv2d(1, 2, 3, dtype=torch.complex64)
+            self.head = nn.Linear(2, 3)
+
+        def forward(self, x: Tensor) -> Tensor:
+            x = x if not is_raw or float(x.sum()) > -1e9 else -x
+            return self.head(self.conv(x.to(torch.complex64)).abs().mean((2, 3)))
+
+    assert [layer.name for layer in find_layers(Complex(), (1, 8, 8)).layers] == ["head"]

@@ -294,3 +294,26 @@ def test_a_class_is_explained_only_by_a_network_that_scores_classes():
     assert {spec.no_class for spec in method_specs(make().plan())} == {""}
     with pytest.raises(LurkError, match=r"^the model gives no class scores: "):
         lurk.attribute(features, torch.zeros(3, 8, 8), "1", 0, method="gradient", target="class")
+
+
+class Length(nn.Module):
+    """Gives the lengths of its maps; the root of 0 has an infinite derivative."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv2d(3, 4, 3), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(self.conv(x).square().sum((2, 3)).sqrt())
+
+
+@pytest.mark.parametrize("method", ["gradient", "deconvnet", "integrated_gradients"])
+def test_a_map_that_is_not_finite_is_refused_in_one_line(method):
+    module, x = Length().eval(), torch.ones(1, 3, 8, 8, requires_grad=True)
+    with torch.no_grad():
+        module.conv.weight.zero_()
+        module.conv.bias.zero_()
+    assert torch.autograd.grad(module(x)[0, 0], x)[0].isnan().any()
+    model = lurk.load_model(module, input_shape=(3, 8, 8))
+    with pytest.raises(LurkError, match=f"{method}: the map has NaN or infinite values"):
+        lurk.attribute(model, x[0], "head", 0, method=method)

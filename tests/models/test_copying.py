@@ -250,3 +250,15 @@ def test_weights_without_values_are_refused():
         module = Net()
     with pytest.raises(ModelError, match="weights without values, on the meta device, at 'conv1'"):
         lurk.load_model(module)
+
+
+def test_complex_weights_are_no_quantised_ones():
+    class Complex(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv, self.weight = nn.Conv2d(3, 4, 3), nn.Parameter(torch.ones(4, 2, dtype=torch.complex64))
+
+        def forward(self, x):
+            return (self.conv(x).mean((2, 3)).to(torch.complex64) @ self.weight).abs()
+
+    assert [layer.name for layer in lurk.load_model(Complex(), input_shape=(3, 8, 8)).layers] == ["conv"]

@@ -112,3 +112,8 @@ def test_infinity_and_nan_before_a_finite_score_are_ranked_as_highest_and_lowest
     assert batch.before.tolist() == [[largest, 0.0, -largest]]
     assert batch.position.tolist() == [[7, 1, 0]]
     assert torch.isfinite(batch.before_mean).all()
+
+
+def test_a_layer_that_ran_on_some_images_of_the_batch_only_is_told():
+    with pytest.raises(ModelError, match="layer conv does not run on every image; leave it out with --layers"):
+        measured([values[:3] for values in activations("signed")])

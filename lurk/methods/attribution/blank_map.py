@@ -1,14 +1,44 @@
-"""Why a map is zero everywhere: a blank map must not look as if the network looked nowhere."""
+"""Why a map is zero everywhere, or not finite: it must not look as if the network looked nowhere."""
+
+from dataclasses import replace
 
 import torch
 
-from lurk.methods import MapRequest
+from lurk.errors import LurkError
+from lurk.method_spec import MethodSpec
+from lurk.methods import Map, MapRequest
 from lurk.methods.attribution.target import forward_to, locate_maximum
 
 CUT = "no gradient comes back to the image: the network cuts it off (by detach, rounding or a step function)"
+FORWARD_ONLY = ("activation_map", "netdissect_mask", "occlusion")
 
 
-def why_blank(request: MapRequest) -> str:
+def told(found: Map, request: MapRequest, spec: MethodSpec) -> Map:
+    """Let a map that is zero everywhere say why.
+
+    Args:
+        found: The map.
+        request: The request.
+        spec: What the method says about itself.
+
+    Returns:
+        The map, with a note if it is zero everywhere.
+
+    Raises:
+        LurkError: The map has NaN or infinite values, or the network cuts the gradients off.
+    """
+    if not bool(torch.isfinite(found.values).all()):
+        why = "the map has NaN or infinite values, as the network's answer or its gradient has for this image"
+        raise LurkError(f"{spec.name}: {why}; choose another image, layer or method")
+    if bool(found.values.any()):
+        return found
+    note = _why_blank(request)
+    if note == CUT and spec.name not in FORWARD_ONLY:
+        raise LurkError(f"{spec.name}: {note}")
+    return replace(found, note=note)
+
+
+def _why_blank(request: MapRequest) -> str:
     """Find out why the map of a request is zero everywhere.
 
     Args:

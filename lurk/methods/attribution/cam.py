@@ -76,8 +76,10 @@ def read_layer(plan: Plan, target: Target, image: Tensor, at: str = "") -> Layer
         Its activation, and the target's derivative with respect to it.
 
     Raises:
-        LayerError: There is no such layer, or the target does not depend on it.
+        LayerError: There is no such layer, its positions have no known place, or the target does not depend on it.
     """
+    if at:
+        _check_placed(plan, at)
     names = [at] if at else _candidates(plan, target)
     batch = image[None].detach().clone().requires_grad_()
     with forward_to(plan, target, names) as forward:
@@ -89,12 +91,21 @@ def read_layer(plan: Plan, target: Target, image: Tensor, at: str = "") -> Layer
         return LayerReading(name, reached[name][0].detach(), gradient.detach(), numbers[0].detach())
 
 
+def _check_placed(plan: Plan, name: str) -> None:
+    for layer, tap in zip(plan.layers, plan.taps, strict=True):
+        if layer.name == name and not tap.layout.placed:
+            shape = "×".join(str(size) for size in layer.shape)
+            where = f"where the positions of layer {name} ({shape}) lie in the image is not known"
+            raise LayerError(f"{where}; choose another layer, or a gradient")
+
+
 def _candidates(plan: Plan, target: Target) -> list[str]:
-    """Layers with more than one position that come before a target, the nearest first."""
+    """Layers with more than one position in the image that come before a target, the nearest first."""
     at = next((at for at, layer in enumerate(plan.layers) if layer.name == target.layer), len(plan.layers) - 1)
     if target.where == "class":
         at += 1
-    return [layer.name for layer in reversed(plan.layers[:at]) if layer.grid[0] * layer.grid[1] > 1]
+    placed = [layer for layer, tap in zip(plan.layers[:at], plan.taps, strict=False) if tap.layout.placed]
+    return [layer.name for layer in reversed(placed) if layer.grid[0] * layer.grid[1] > 1]
 
 
 def _explains(plan: Plan, target: Target, name: str) -> bool:
@@ -122,8 +133,12 @@ def unit_map(request: MapRequest) -> Tensor:
 
     Returns:
         float32 (1, h, w).
+
+    Raises:
+        LayerError: It is not known where the layer's positions lie in the image.
     """
     plan, image, name, unit = request.plan, request.image, request.target.layer, request.target.unit
+    _check_placed(plan, name)
     request.report(0, 1)
     with forward_to(plan, Target(name, unit, "map")) as forward, torch.no_grad():
         _, reached = forward(image[None])

@@ -147,6 +147,8 @@ class CatchWeightedSums(TorchFunctionMode):
             return None
         if torch.is_autocast_enabled(x.device.type):
             raise LurkError("it computes in mixed precision (autocast), which has no rule; give the network without it")
+        if weight.is_complex():
+            raise LurkError("it computes with complex numbers, which have no rule")
 
         def apply(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
             output: Tensor = func(x, weight, bias, *args[3:], **named)

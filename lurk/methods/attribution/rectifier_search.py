@@ -165,7 +165,7 @@ def _is_zero(bound: object) -> bool:
 
 def _product(node: Node) -> tuple[Rectifier, set[Node]] | None:
     """Return a product of a value with a gate computed from the same value alone, and the nodes of that gate."""
-    if operation(node) != "Mul" or any(before is None for before, _ in node.next_functions):
+    if operation(node) != "Mul" or len(_live(node)) != 2:
         return None
     for at in (0, 1):
         value, gate = node.next_functions[at], node.next_functions[1 - at]
@@ -225,7 +225,7 @@ def _slope(edge: Edge, source: Edge) -> Tensor:
 
 def _is_masked(node: Node) -> bool:
     """Whether a node multiplies by a mask: by booleans, or by zeros and ones of its own shape."""
-    if operation(node) != "Mul" or len(_live(node)) != 1:
+    if operation(node) != "Mul" or len(_live(node)) != 1 or len(node.next_functions) != 2:
         return False
     factor = _saved(node, "other" if node.next_functions[1][0] is None else "self")
     if not isinstance(factor, Tensor) or factor.dim() == 0:

@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 from torch.nn import functional
 
 from lurk.errors import LayerError
@@ -107,3 +108,43 @@ def test_the_gradient_is_that_of_the_target_by_the_layer():
     assert torch.allclose(found.gradient, wanted[0], atol=1e-6)
     assert torch.allclose(found.activation, inner[0].detach(), atol=1e-6)
     assert torch.isclose(found.number, score.detach(), atol=1e-6)
+
+
+class Mixer(nn.Module):
+    """Mixes the positions of each channel, then the channels of each position (Tolstikhin et al., 2021)."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches, self.across, self.along = nn.Conv2d(3, 6, 4, 4), nn.Linear(16, 12), nn.Linear(12, 16)
+        self.head = nn.Linear(6, 3)
+
+    def forward(self, x):
+        x = self.patches(x).flatten(2)
+        return self.head((x + self.along(functional.relu(self.across(x)))).mean(2))
+
+
+class Deep(nn.Module):
+    """Takes the channels of an image for its depth."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv, self.head = nn.Conv3d(1, 4, (2, 3, 3), padding=(0, 1, 1)), nn.Linear(4, 3)
+
+    def forward(self, x):
+        return self.head(functional.relu(self.conv(x[:, None])).mean((2, 3, 4)))
+
+
+@pytest.mark.parametrize(("make", "layer", "before"), [(Mixer, "across", "patches"), (Deep, "conv", None)])
+def test_no_map_is_drawn_of_positions_whose_place_in_the_image_is_not_known(make, layer, before):
+    model = model_of(make)
+    request = MapRequest(model, model.plan(), image_of(3, 16, 16), Target(layer, 0), {})
+    with pytest.raises(LayerError, match=f"where the positions of layer {layer} .* lie in the image is not known"):
+        unit_map(request)
+    score = Target("head", 0, "class")
+    with pytest.raises(LayerError, match="is not known"):
+        read_layer(model.plan(), score, request.image, layer)
+    if before is None:
+        with pytest.raises(LayerError, match="no layer with more than one position"):
+            read_layer(model.plan(), score, request.image)
+    else:
+        assert read_layer(model.plan(), score, request.image).layer == before

@@ -2,7 +2,7 @@
 
 python -m benchmarks.architectures [--only REGEX] [--json FILE] [--seconds 240]
 
-Each network runs in a process of its own, with a limit of time. A cell is `ok`, with a remark in brackets;
+Each network runs in a process of its own, with a limit of CPU time. A cell is `ok`, with a remark in brackets;
 `refused: …`, the line that a user gets; or `FAULT: …`. With --json, each finished network is written to the file, and a
 network that is in it is not run again. The exit status is 1 if any cell is a fault.
 """
@@ -10,21 +10,24 @@ network that is in it is not run again. The exit status is 1 if any cell is a fa
 import argparse
 import json
 import re
+import resource
 import subprocess
 import sys
+import tempfile
 import warnings
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
 import torch
-from torch import nn
 
-from benchmarks.architecture_checks import CHECKS, Case, Fault, state_of
-from benchmarks.architecture_networks import NETWORKS, Sample
+from benchmarks.architectures.case import Case, Fault
+from benchmarks.architectures.checks import CHECKS
+from benchmarks.architectures.networks import NETWORKS
 from lurk.errors import LurkError
 
 Row = dict[str, str]
+USED = "CPU s"
 
 
 def main() -> int:
@@ -48,42 +51,45 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="REGEX", help="networks in whose names it is found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where results are kept")
-    parser.add_argument("--seconds", type=float, default=240, help="time limit for a network")
+    parser.add_argument("--seconds", type=int, default=240, help="limit of CPU time for a network")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def in_a_process(name: str, seconds: float) -> Row:
+def in_a_process(name: str, seconds: int) -> Row:
     command = [sys.executable, "-m", "benchmarks.architectures", "--one", name]
+    before = children_cpu_s()
+    limit = partial(resource.setrlimit, resource.RLIMIT_CPU, (seconds, seconds))
+    done = subprocess.run(command, capture_output=True, text=True, preexec_fn=limit, check=False)
     try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
         row: Row = json.loads(done.stdout.splitlines()[-1])
-    except subprocess.TimeoutExpired:
-        return {"load": f"FAULT: not finished after {seconds:.0f} s"}
     except (IndexError, ValueError):
         last = (done.stderr.strip().splitlines() or ["no message"])[-1]
-        return {"load": f"FAULT: the process ended with {done.returncode}: {last[:200]}"}
-    return row
+        row = {"load": f"FAULT: the process ended with {done.returncode}: {last[:200]}"}
+    return row | {USED: f"{children_cpu_s() - before:.0f}"}
+
+
+def children_cpu_s() -> float:
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def checked(name: str, titles: Iterable[str] = tuple(CHECKS)) -> Row:
     """Run some checks on a network."""
     warnings.simplefilter("ignore")
     torch.manual_seed(0)
+    cases: list[Case] = []
+    with tempfile.TemporaryDirectory() as cache:
+        row = {"load": cell(partial(loaded, name, cache, cases))}
+        if not row["load"].startswith("ok"):
+            return row
+        return row | {title: cell(partial(CHECKS[title], cases[0])) for title in titles}
+
+
+def loaded(name: str, cache: str, cases: list[Case]) -> str:
     sample = NETWORKS[name]
-    module = sample.make()
-    if name != "exported":
-        module.eval()
-    row = {"load": cell(partial(loaded, sample, module))}
-    if not row["load"].startswith("ok"):
-        return row
-    case = Case(sample, module)
-    case.state = state_of(module)
-    return row | {title: cell(partial(CHECKS[title], case)) for title in titles}
-
-
-def loaded(sample: Sample, module: nn.Module) -> str:
-    return "" if Case(sample, module).model.layers else "no layers"
+    cases.append(Case(sample, sample.make(), cache))
+    return "" if cases[0].model.layers else "no layers"
 
 
 def cell(check: Callable[[], str]) -> str:
@@ -106,13 +112,13 @@ def verdict(row: Row) -> str:
 
 
 def show(rows: dict[str, Row]) -> None:
-    titles = ["load", *CHECKS]
+    titles = ["load", *CHECKS, USED]
     print(f"| network | {' | '.join(titles)} |\n|{'---|' * (len(titles) + 1)}")
     for name, row in rows.items():
         cells = [row.get(title, "").replace("|", "\\|") for title in titles]
         print(f"| {name} | {' | '.join(cells)} |")
     faults = sum(text.startswith("FAULT") for row in rows.values() for text in row.values())
-    print(f"\n{len(rows)} networks, {faults} faults.")
+    print(f"\n{len(rows)} networks, {faults} faults, {sum(int(row[USED]) for row in rows.values())} s of CPU time.")
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import detection, segmentation
 
+from benchmarks.architectures.unusual_networks import UNUSUAL, TokenLast
 from lurk.graph.receptive_rules import words
 
 Shape = tuple[int, int, int]
@@ -23,13 +24,15 @@ class Sample:
         make: Makes it.
         shape: (c, h, w) of the input for the checks.
         own: (c, h, w) of its own input, for the time that planning takes.
-        extra: Tokens before those of positions.
+        first: Names of the tokens before those of positions.
+        last: Names of the tokens after them.
     """
 
     make: Callable[[], nn.Module]
     shape: Shape = (3, 64, 64)
     own: Shape | None = None
-    extra: int = 0
+    first: tuple[str, ...] = ()
+    last: tuple[str, ...] = ()
 
 
 class UNet(nn.Module):
@@ -135,6 +138,7 @@ def from_timm(name: str) -> nn.Module:
     return timm.create_model(name, pretrained=False)
 
 
+CLASS, REGISTERS = ("class",), ("register1", "register2", "register3", "register4")
 SMALL, WHOLE, OWN = (3, 64, 64), (3, 224, 224), (3, 224, 224)
 TORCHVISION = words(
     "resnet18 resnet50 wide_resnet50_2 resnext50_32x4d densenet121 mobilenet_v2 mobilenet_v3_small mnasnet0_5 "
@@ -155,18 +159,18 @@ NETWORKS: dict[str, Sample] = {
     "inception_v3": Sample(
         partial(named, "inception_v3", aux_logits=False, init_weights=False), (3, 96, 96), (3, 299, 299)
     ),
-    "vit_b_16": Sample(partial(named, "vit_b_16", image_size=64), SMALL, SMALL, extra=1),
+    "vit_b_16": Sample(partial(named, "vit_b_16", image_size=64), SMALL, SMALL, CLASS),
     "maxvit_t": Sample(partial(named, "maxvit_t"), WHOLE, OWN),
     "tokens, none extra": Sample(partial(Tokens, 0)),
-    "tokens, one extra": Sample(partial(Tokens, 1), extra=1),
-    "tokens, two extra": Sample(partial(Tokens, 2), extra=2),
-    "tokens, five extra": Sample(partial(Tokens, 5), extra=5),
+    "tokens, one extra": Sample(partial(Tokens, 1), first=CLASS),
+    "tokens, two extra": Sample(partial(Tokens, 2), first=("class", "register1")),
+    "tokens, five extra": Sample(partial(Tokens, 5), first=(*CLASS, *REGISTERS)),
     **{f"timm {name}": Sample(partial(from_timm, name), (3, side, side), OWN) for name, side in TIMM.items()},
     "timm deit_tiny_distilled_patch16_224": Sample(
-        partial(from_timm, "deit_tiny_distilled_patch16_224"), WHOLE, OWN, extra=2
+        partial(from_timm, "deit_tiny_distilled_patch16_224"), WHOLE, OWN, ("class", "distillation")
     ),
     "timm vit_betwixt_patch16_reg4_gap_256": Sample(
-        partial(from_timm, "vit_betwixt_patch16_reg4_gap_256"), (3, 256, 256), (3, 256, 256), extra=4
+        partial(from_timm, "vit_betwixt_patch16_reg4_gap_256"), (3, 256, 256), (3, 256, 256), REGISTERS
     ),
     "fcn_resnet50": Sample(partial(without_weights, segmentation.fcn_resnet50), SMALL, WHOLE),
     "deeplabv3_mobilenet_v3_large": Sample(
@@ -196,4 +200,6 @@ NETWORKS: dict[str, Sample] = {
     "lazy": Sample(lazy),
     "TorchScript": Sample(scripted),
     "exported": Sample(exported),
+    **{name: Sample(make) for name, make in UNUSUAL.items()},
+    "token last": Sample(TokenLast, last=CLASS),
 }
