@@ -20,6 +20,7 @@ from lurk.service.unit_words import (
     no_hits,
     place_words,
     score_words,
+    tie_words,
 )
 from lurk.storage.webp import encode_sprite
 
@@ -104,7 +105,8 @@ def _hits(unit: "Unit", kind: "Kind") -> str:
         return _part(title, f"<p>{escape(no_hits(unit))}</p>")
     pictures = "".join(_hit(unit, hit) for hit in hits)
     grid = f"display:grid;grid-template-columns:repeat(3,{SIDE * 3 // 2}px);gap:8px"
-    return _part(title, f'<div style="{grid}">{pictures}</div>')
+    ties = escape(tie_words(unit, "max"))
+    return _part(title, f'<div style="{QUIET}">{ties}</div><div style="{grid}">{pictures}</div>')
 
 
 def _hit(unit: "Unit", hit: dict[str, Any]) -> str:

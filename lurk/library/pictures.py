@@ -9,7 +9,16 @@ from lurk.library.data_uri import data_uri
 from lurk.library.stored_images import patch_webp, tiles, view_webp
 from lurk.service.figures.layout import Figure, figure, text
 from lurk.service.grid_view import grid
-from lurk.service.unit_words import SENTENCES, before_words, hits_title, no_hits, number, place_words, score_words
+from lurk.service.unit_words import (
+    SENTENCES,
+    before_words,
+    hits_title,
+    no_hits,
+    number,
+    place_words,
+    score_words,
+    tie_words,
+)
 from lurk.storage.webp import encode_sprite
 
 if TYPE_CHECKING:
@@ -62,6 +71,7 @@ def _hits(unit: "Unit", kind: "Kind", title: str, cells: Sequence[Cell]) -> Any:
     notes = [f"ranked by the unit's {score}" + (f", from {view.seen:,} of {view.total:,} images" * view.is_partial)]
     if all(hit["whole"] for hit in view.hits(kind)):
         notes.append("every position sees the whole image; the frame is where in the output the highest value is")
+    notes += filter(None, [tie_words(unit, kind)])
     notes += [SENTENCES[unit.state]] if unit.state in SENTENCES else []
     drawn, width, height = cells_figure(cells)
     return plotted(drawn, unit, title, *notes, height=height + 60, width=width)

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from lurk.records import Floats, Hit, LayerInfo, UnitRecord
-from lurk.service.unit_words import unit_name
+from lurk.service.unit_words import tie_words, unit_name
 from lurk.service.urls import in_channels, patch_url, view_url
 from lurk.storage.histogram import histogram
 from lurk.storage.index import Index
@@ -126,6 +126,8 @@ class UnitView:
             "name": self.name,
             "hits_max": self.hits("max"),
             "hits_mean": self.hits("mean"),
+            "ties_max": tie_words(record, "max"),
+            "ties_mean": tie_words(record, "mean"),
             **plain,
             "count": record.count,
             "mean": finite(record.mean),

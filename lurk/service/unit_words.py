@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -99,6 +100,26 @@ def hits_title(record: UnitRecord, kind: str, name: str = "") -> str:
     if name.startswith("class "):
         return f"Images with the highest score for {name}"
     return "Images that excite this unit most" + (" on average" if kind == "mean" else "")
+
+
+def tie_words(record: UnitRecord, kind: str) -> str:
+    """What is said of a unit's top images that have exactly the same value; empty if no two have.
+
+    Args:
+        record: The unit.
+        kind: Whether they are ranked by `max` or by `mean`.
+
+    Returns:
+        One sentence.
+    """
+    hits, value = (record.hits_max, "highest value") if kind == "max" else (record.hits_mean, "mean")
+    times = Counter((hit.score, hit.before) for hit in hits)
+    tied = sum(count for count in times.values() if count > 1)
+    if not tied:
+        return ""
+    if len(times) == 1:
+        return f"All {tied} have exactly the same {value}; they are in the order of the image set."
+    return f"{tied} of the {len(hits)} share their exact {value} with another; those are in the order of the image set."
 
 
 def no_hits(record: UnitRecord) -> str:

@@ -1,10 +1,14 @@
 import re
 from html.parser import HTMLParser
 
+import numpy as np
+
 import lurk
 from lurk.service.unit_view import UnitView
 from lurk.service.unit_words import number
 from lurk.storage.index_writer import write_index
+from lurk.storage.webp import encode_view
+from lurk.web.ui.panels import top_images
 from tests.conftest import make_manifest, make_statistics
 
 
@@ -67,6 +71,24 @@ def test_states_are_told(toy_index):
     assert "Never active on these images; these come nearest" in never
     assert "saturated" in Reader(index.unit("conv", 2)._repr_html_()).text
     assert "1 dead, 1 saturated" in Reader(index.layer("conv")._repr_html_()).text
+
+
+def test_a_unit_s_images_of_one_value_are_said_to_be_so_in_card_figures_page_and_json(tmp_path):
+    state = make_statistics()[0].state()
+    state["top_max_before"][2] = 6.5
+    with write_index(tmp_path, make_manifest(), [(f"{n}.png", n % 2) for n in range(6)]) as writer:
+        for image in range(6):
+            writer.put_view(image, encode_view(np.zeros((8, 8, 3), np.uint8)))
+        writer.finish(state, done=6, skipped=())
+    unit, said = lurk.Index(writer.folder).unit("conv", 2), "All 4 have exactly the same highest value"
+    assert said in Reader(unit._repr_html_()).text
+    assert said in unit.plot_top().layout.title.text
+    assert said in str(top_images.hits(unit.view, "max"))
+    assert unit.view.to_json()["ties_max"].startswith(said)
+    assert unit.view.to_json()["ties_mean"] == ""
+    assert "exactly the same" not in unit.plot_top("mean").layout.title.text + str(
+        top_images.hits(unit.view, "mean").children[1:]
+    )
 
 
 def test_warnings_unfinished_sweeps_and_skipped_images_are_told(tmp_path):

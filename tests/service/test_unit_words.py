@@ -17,6 +17,7 @@ from lurk.service.unit_words import (
     place_words,
     score_meaning,
     score_words,
+    tie_words,
     tile_words,
     unit_name,
 )
@@ -149,3 +150,29 @@ def test_a_tile_says_name_score_and_state(state, top, said):
 
 def test_every_state_has_a_badge_and_a_sentence():
     assert set(unit_words.BADGES) == set(unit_words.SENTENCES) == {"dead", "always_on", "saturated", "constant"}
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ([(6.0, 9.0), (6.0, 8.0), (5.0, 5.0)], ""),
+        ([(6.0, 9.0)], ""),
+        ([], ""),
+        (
+            [(6.0, 9.0), (6.0, 9.0), (6.0, 9.0)],
+            "All 3 have exactly the same {}; they are in the order of the image set.",
+        ),
+        ([(0.5, None), (0.5, None)], "All 2 have exactly the same {}; they are in the order of the image set."),
+        (
+            [(6.0, 9.0), (6.0, 9.0), (6.0, 8.0), (5.0, 5.0), (5.0, 5.0)],
+            "4 of the 5 share their exact {} with another; those are in the order of the image set.",
+        ),
+    ],
+)
+def test_it_is_said_how_many_top_images_no_value_tells_apart(values, said):
+    hits = tuple(
+        Hit(n, f"{n}.png", None, score, 0, 0, (0, 0, 1, 1), before) for n, (score, before) in enumerate(values)
+    )
+    for kind, name in (("max", "highest value"), ("mean", "mean")):
+        shown = dataclasses.replace(record(), **{"hits_max": (), "hits_mean": (), f"hits_{kind}": hits})
+        assert tie_words(shown, kind) == said.format(name)

@@ -64,6 +64,23 @@ def test_every_figure_of_a_batch_equals_numpys(kind, chunk, monkeypatch):
     assert [int(counts.sum(1)[0]) for counts, _ in batch.bins] == [100, 5]
 
 
+@pytest.mark.parametrize("has_before", [False, True])
+def test_of_several_positions_with_the_highest_value_the_first_in_row_major_order_is_kept(has_before):
+    generator = torch.Generator().manual_seed(2)
+    value = torch.randint(0, 3, (5, 3, 4, 5), generator=generator).float()
+    expected = np.array(
+        [[next(p for p in range(20) if row[p] == max(row)) for row in image.tolist()] for image in value.flatten(2)]
+    )
+    assert (value.flatten(2) == 2).sum(2).min() > 1
+    for memory_format in (torch.contiguous_format, torch.channels_last):
+        found = Measurement(LAYERS[:1], 5)
+        found.begin(IMAGES)
+        if has_before:
+            found.receive_before(0, value.to(memory_format=memory_format))
+        found.receive(0, value.clamp(max=1) if has_before else value.to(memory_format=memory_format))
+        assert np.array_equal(found.batch(torch.zeros(5, dtype=torch.int64)).position.numpy(), expected)
+
+
 def test_an_image_with_nan_or_infinity_is_named_with_its_first_layer():
     values = activations("signed")
     values[0][1, 2, 3, 4], values[1][1, 0], values[1][3, 1] = math.nan, math.inf, -math.inf

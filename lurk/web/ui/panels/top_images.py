@@ -7,7 +7,7 @@ from dash.development.base_component import Component
 
 from lurk.records import LayerInfo
 from lurk.service.unit_view import UnitView
-from lurk.service.unit_words import before_words, hits_title, no_hits, number, place_words, score_meaning
+from lurk.service.unit_words import before_words, hits_title, no_hits, number, place_words, score_meaning, tie_words
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.panels import SECTIONS, Kind, Section, heading
 from lurk.web.ui.path_prefix import outside
@@ -26,7 +26,8 @@ HELP = {
 ORDER = (
     "Images are as the network sees them, after resizing and cropping. Where an activation function such as ReLU6 or "
     "the sigmoid gives the score, the images are in the order of the value that enters it, which tells apart the many "
-    "images that reach its bound or stay at 0. Equal values are in the order of the images."
+    "images that reach its bound or stay at 0. Images with exactly the same value are in the order of the image set. "
+    "Often that value is the unit's answer where nothing enters it."
 )
 MAPS = (
     "A map, chosen below, says for every pixel of an image how much it has to do with the unit's value. Each method "
@@ -55,7 +56,8 @@ def hits(view: UnitView, kind: Kind) -> Component:
         pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]
         content = html.Ol(pictures, className="hits whole" if is_whole else "hits")
     scrolled = html.Div(content, className="scroll", tabIndex=0, role="group", **attributes(title))
-    parts = [heading(title, f"{words}\n{ORDER}\n{MAPS}", note), html.Div(className="map-bar"), scrolled]
+    ties = [html.P(said, className="note small")] if (said := tie_words(view.record, kind)) else []
+    parts = [heading(title, f"{words}\n{ORDER}\n{MAPS}", note), *ties, html.Div(className="map-bar"), scrolled]
     return html.Section([*parts, html.Div(className="map-closeup")], className="section grows")
 
 
