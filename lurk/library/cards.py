@@ -105,7 +105,7 @@ def _hits(unit: "Unit", kind: "Kind") -> str:
         return _part(title, f"<p>{escape(no_hits(unit))}</p>")
     pictures = "".join(_hit(unit, hit) for hit in hits)
     grid = f"display:grid;grid-template-columns:repeat(3,{SIDE * 3 // 2}px);gap:8px"
-    ties = escape(tie_words(unit, "max"))
+    ties = escape(tie_words(unit, kind))
     return _part(title, f'<div style="{QUIET}">{ties}</div><div style="{grid}">{pictures}</div>')
 
 

@@ -17,8 +17,9 @@ class Seen:
         count: Number of positions.
         positive: How many were above 0.
         bounded: How many were at a bound of the activation function.
-        lowest: Lowest value that entered the monotone activation function; without one, of the unit itself, or -inf.
-        highest: Highest value, likewise.
+        lowest: Lowest value that entered the monotone activation function, or without one of the unit itself; -inf
+            unless it was the same at all positions of each image.
+        highest: Highest such value.
     """
 
     count: int

@@ -36,6 +36,7 @@ class Measurement:
         self._parts: dict[int, tuple[Tensor, ...]] = {}
         self._before: dict[int, tuple[Tensor, ...]] = {}
         self._bins: dict[int, tuple[Tensor, Tensor]] = {}
+        self._tops: dict[int, Tensor] = {}
 
     def begin(self, images: Tensor) -> None:
         """Expect a batch: int64 (n,), image numbers."""
@@ -71,9 +72,9 @@ class Measurement:
         maximum, *sums = _sums(rows, self._layers[number])
         position, *before = self._before.get(number) or _extremes_without(values, maximum, flat=sums[1] == 0)
         self._parts[number] = tuple(part.cpu() for part in (maximum, position, *sums, *before))
-        drawn = sample(rows, self._images, sampled_positions(rows.shape[1], self._set_size))
-        if bool(torch.isfinite(drawn).all()):
-            self._bins[number] = bin_values(drawn)
+        if bool(torch.isfinite(sums[0]).all()):
+            drawn = sample(rows, self._images, sampled_positions(rows.shape[1], self._set_size))
+            self._bins[number] = bin_values(drawn, self._tops.get(number))
 
     def unusable(self) -> dict[int, str]:
         """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
@@ -86,7 +87,7 @@ class Measurement:
         return found
 
     def batch(self, labels: Tensor) -> Batch:
-        """All layers side by side.
+        """All layers side by side. Later batches are counted in windows that hold this one's largest values too.
 
         Args:
             labels: int64 (n,), -1 for none.
@@ -100,6 +101,7 @@ class Measurement:
         for number, layer in enumerate(self._layers):
             if number not in self._parts:
                 raise ModelError(_partly(layer))
+        self._tops = {number: top for number, (_, top) in self._bins.items()}
         parts = [self._parts[number] for number in range(len(self._layers))]
         joined = (torch.cat(part, 1) for part in zip(*parts, strict=True))
         return Batch(
@@ -116,13 +118,14 @@ def _partly(layer: LayerInfo) -> str:
 
 
 def _extremes(values: Tensor) -> tuple[Tensor, ...]:
-    """Per image and channel of float32 (n, c, p): position of the max, the max, the mean and the min.
+    """Per image and channel of float32 (n, c, p): position of the max, the max, the mean, and the value of a flat map.
 
     NaN counts as the lowest number, infinity as the highest. Images are taken in pieces that stay in the processor's
     cache.
     """
     n, channels, positions = values.shape
-    maximum, mean, lowest = (values.new_empty((n, channels)) for _ in range(3))
+    maximum, mean = (values.new_empty((n, channels)) for _ in range(2))
+    lowest = torch.full_like(maximum, -torch.inf)
     place = torch.empty((n, channels), dtype=torch.int64, device=values.device)
     step = max(1, CHUNK // (positions * channels))
     for start in range(0, n, step):
@@ -132,8 +135,19 @@ def _extremes(values: Tensor) -> tuple[Tensor, ...]:
             piece = piece.nan_to_num(nan=torch.finfo(piece.dtype).min)
             mean[part] = piece.mean(2).nan_to_num()
         torch.max(piece, 2, out=(maximum[part], place[part]))
-        torch.amin(piece, 2, out=lowest[part])
+        if bool((even := _even(maximum[part], mean[part])).any()):
+            lowest[part][even] = _flat(piece[even])
     return place.int(), maximum, mean, lowest
+
+
+def _even(maximum: Tensor, mean: Tensor) -> Tensor:
+    """Which maps may have the same value at every position: those whose mean is the max, but for rounding."""
+    return maximum - mean <= 1e-3 * maximum.abs()
+
+
+def _flat(maps: Tensor) -> Tensor:
+    """The value of maps (m, p) that have the same value at every position; of the others -inf, float32 (m,)."""
+    return torch.where((maps == maps[:, :1]).all(1), maps[:, 0], -torch.inf)
 
 
 def _extremes_without(values: Tensor, maximum: Tensor, *, flat: Tensor) -> tuple[Tensor, ...]:

@@ -79,8 +79,8 @@ class ClassMoments:
 class Distribution:
     """Over all positions of all images: count, mean, squares, how many are above 0, how many at a bound, and the range.
 
-    The range is that of the value that enters the monotone activation function. Without one it is the unit's own, and
-    its lower end is -inf unless the unit has the same value at all positions of each image.
+    The range is that of the value that enters the monotone activation function, or without one of the unit's own. Its
+    lower end is -inf unless that value is the same at all positions of each image.
     """
 
     def __init__(self, units: int) -> None:

@@ -28,8 +28,8 @@ class Batch:
         squares: float64 (n, u), sum over positions of the squared difference from the spatial mean.
         before: float32 (n, u), spatial max of the value that enters the monotone activation function; NaN without one.
         before_mean: float32 (n, u), spatial mean of that value; NaN without one.
-        lowest: float32 (n, u), spatial min of that value; without one the unit's own if it is the same at every
-            position, else -inf.
+        lowest: float32 (n, u), that value if it is the same at every position, else -inf; without a monotone
+            activation function the unit's own.
         positive: float32 (n, u), number of positions above 0.
         bounded: float32 (n, u), number of positions at a bound of the activation function.
         positions: int64 (u,), number of positions of each unit's layer.

@@ -88,11 +88,13 @@ class Sketch:
         return {"counts": self.counts.numpy(), "top": self.top.numpy()}
 
 
-def bin_values(values: Tensor) -> tuple[Tensor, Tensor]:
+def bin_values(values: Tensor, tops: Tensor | None = None) -> tuple[Tensor, Tensor]:
     """Count values in windows that end at each unit's own largest magnitude.
 
     Args:
         values: float32 (p, c), finite.
+        tops: int32 (c,), tops of earlier counts: the windows reach at least as far, so that the sketch need not slide
+            the counts to those that it has. By default there are none.
 
     Returns:
         int64 (c, BINS) counts and int32 (c,) tops.
@@ -101,6 +103,8 @@ def bin_values(values: Tensor) -> tuple[Tensor, Tensor]:
     signed = bool((bits < 0).any())
     number = ((bits & 0x7FFFFFFF) if signed else bits.clone()) >> SHIFT
     top = number.amax(0).clamp_(min=SIDE)
+    if tops is not None:
+        top = torch.maximum(top, tops.to(top.device))
     number.sub_(top - SIDE).clamp_(min=0)
     if signed:
         number = torch.where(bits < 0, -number, number)

@@ -81,6 +81,7 @@ def test_a_unit_s_images_of_one_value_are_said_to_be_so_in_card_figures_page_and
             writer.put_view(image, encode_view(np.zeros((8, 8, 3), np.uint8)))
         writer.finish(state, done=6, skipped=())
     unit, said = lurk.Index(writer.folder).unit("conv", 2), "All 4 have exactly the same highest value"
+    assert Reader(unit._repr_html_()).text.count("exactly the same") == 1
     assert said in Reader(unit._repr_html_()).text
     assert said in unit.plot_top().layout.title.text
     assert said in str(top_images.hits(unit.view, "max"))

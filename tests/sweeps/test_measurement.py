@@ -1,5 +1,6 @@
 """What is measured of a batch, against NumPy in float64."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -109,11 +110,26 @@ def test_the_value_before_the_activation_gives_position_and_range(spread, chunk,
     rows, scores = before.flatten(2).numpy(), before.sigmoid().flatten(2).numpy()
     assert np.array_equal(batch.before.numpy(), rows.max(2))
     assert np.array_equal(batch.position.numpy(), rows.argmax(2))
-    assert np.array_equal(batch.lowest.numpy(), rows.min(2))
+    assert (batch.lowest == -torch.inf).all()
     np.testing.assert_allclose(batch.before_mean, rows.mean(2), rtol=1e-4, atol=1e-6 * spread)
     assert np.array_equal(batch.maximum.numpy(), scores.max(2))
     assert np.array_equal(batch.bounded.numpy(), ((scores >= 1) | (scores <= 0)).sum(2))
     assert (batch.bounded > 0).any() == (spread > 100)
+
+
+@pytest.mark.parametrize("value", [0.0, 0.1, -2.7, 1e-42, 3.4e38, -3.4e38])
+@pytest.mark.parametrize("grid", [(4, 5), (112, 113), (1, 1)])
+def test_the_lowest_value_is_known_of_flat_maps_alone(value, grid):
+    before = torch.full((3, 3, *grid), value)
+    before[1, 2, -1, -1] = float(np.nextafter(np.float32(value), np.float32(0 if value else 1)))
+    found = Measurement((dataclasses.replace(SIGMOID[0], shape=(3, *grid), grid=grid),), 3)
+    found.begin(IMAGES[:3])
+    found.receive_before(0, before)
+    found.receive(0, before.sigmoid())
+    expected = before[:, :, 0, 0].clone()
+    if grid != (1, 1):
+        expected[1, 2] = -torch.inf
+    assert torch.equal(found.batch(torch.zeros(3, dtype=torch.int64)).lowest, expected)
 
 
 def test_infinity_and_nan_before_a_finite_score_are_ranked_as_highest_and_lowest():

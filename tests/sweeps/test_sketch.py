@@ -51,6 +51,18 @@ def test_any_order_of_adding_and_merging_gives_the_same_counts():
         assert torch.equal(merged.top, whole.top)
 
 
+def test_counting_in_windows_that_reach_further_gives_the_same_counts():
+    values = draw(3_000) * torch.logspace(6, -6, 3_000)[:, None]
+    plain, ahead, tops = Sketch(6), Sketch(6), None
+    for rows in values.split(500):
+        add(plain, rows)
+        counts, tops = bin_values(rows, tops)
+        batch = make_batch(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
+        ahead.add(replace(batch, bins=((counts, tops),)))
+    assert torch.equal(ahead.counts, plain.counts)
+    assert torch.equal(ahead.top, plain.top)
+
+
 def test_values_far_below_the_largest_count_as_zero_and_none_is_lost():
     sketch = Sketch(1)
     add(sketch, torch.full((10, 1), 1e-20))

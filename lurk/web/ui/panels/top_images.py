@@ -56,7 +56,7 @@ def hits(view: UnitView, kind: Kind) -> Component:
         pictures = [_hit(hit, rank, view.info) for rank, hit in enumerate(found, 1)]
         content = html.Ol(pictures, className="hits whole" if is_whole else "hits")
     scrolled = html.Div(content, className="scroll", tabIndex=0, role="group", **attributes(title))
-    ties = [html.P(said, className="note small")] if (said := tie_words(view.record, kind)) else []
+    ties = [html.P(said, className="note")] if (said := tie_words(view.record, kind)) else []
     parts = [heading(title, f"{words}\n{ORDER}\n{MAPS}", note), *ties, html.Div(className="map-bar"), scrolled]
     return html.Section([*parts, html.Div(className="map-closeup")], className="section grows")
 
