@@ -80,6 +80,13 @@ class Case:
         output = self.run(self.batch(self.images[0]).requires_grad_())
         return not isinstance(output, Tensor) or output.requires_grad
 
+    @cached_property
+    def turned(self) -> set[str]:
+        """Layers whose positions the project puts into another order than the module has them in."""
+        plan = self.model.plan()
+        pairs = zip(plan.layers, plan.taps, strict=True)
+        return {info.name for info, tap in pairs if isinstance(tap.layout.entries, tuple)}
+
     @property
     def middle(self) -> LayerInfo:
         return self.model.layers[len(self.model.layers) // 2]
@@ -118,7 +125,7 @@ class Case:
                 (name for name in (*self.sample.first, *self.sample.last) if info.name.endswith(f":{name}")), None
             )
             found = found[:, [at for at, name in enumerate(names) if name == wanted]]
-        return Laid(found) if found.shape == (info.units, count) else None
+        return Laid(found, info.name not in self.turned) if found.shape == (info.units, count) else None
 
     def stacked(self, info: LayerInfo) -> tuple[Tensor, Tensor, bool] | None:
         """A layer's values, and what enters its activation function, for all images: each (n, units, positions)."""

@@ -92,13 +92,16 @@ def fields(case: Case) -> str:
     if not local:
         return "all global"
     for info in spread(local):
+        row, col = info.grid[0] // 2, info.grid[1] // 3
         x = case.batch(case.images[0]).requires_grad_()
         value = live(case, info, x)
         laid = None if value is None else case.laid(info, value)
         if laid is None or not laid.values.requires_grad:
             return "no reference: the network switches gradients off"
-        row, col = info.grid[0] // 2, info.grid[1] // 3
-        (gradient,) = torch.autograd.grad(laid.values[:, row * info.grid[1] + col].sum(), x)
+        if laid.in_order:
+            (gradient,) = torch.autograd.grad(laid.values[:, row * info.grid[1] + col].sum(), x)
+        else:  # such as a map that is turned
+            gradient = read_at(case, info.name, (row, col))[None]
         rows, cols = (gradient[0] != 0).any(0).nonzero().unbind(1)
         top, left, bottom, right = info.box(row, col, case.sample.shape[1:])
         if len(rows) and not (top <= rows.min() and rows.max() < bottom and left <= cols.min() and cols.max() < right):

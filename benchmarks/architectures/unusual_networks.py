@@ -82,6 +82,20 @@ class Folded(nn.Module):
         return self.head(x.mean((2, 3)))
 
 
+class Turned(nn.Module):
+    """Turns the image, mirrors a map and exchanges its rows and columns."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two, self.three = nn.Conv2d(3, 8, 3, 2), nn.Conv2d(8, 8, 3), nn.Conv2d(8, 8, 3)
+        self.head = nn.Linear(8, 5)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu(self.one(x.rot90(1, (2, 3))))
+        x = functional.relu(self.two(x.flip(3)))
+        return self.head(functional.relu(self.three(x.transpose(2, 3))).mean((2, 3)))
+
+
 class Deformable(nn.Module):
     """Reads its maps at positions that it computes."""
 
@@ -161,17 +175,6 @@ class Volume(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         return self.head(functional.relu(self.conv(x[:, None])).mean((2, 3, 4)))
-
-
-class Wide3d(nn.Module):
-    """Wants volumes."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.conv, self.head = nn.Conv3d(1, 8, 3), nn.Linear(8, 5)
-
-    def forward(self, x: Tensor) -> Tensor:
-        return self.head(functional.relu(self.conv(x)).mean((2, 3, 4)))
 
 
 class BatchLast(nn.Module):
@@ -287,9 +290,9 @@ def odd_pooling() -> nn.Module:
 UNUSUAL: dict[str, Callable[[], nn.Module]] = {
     "complex frequencies": Fourier, "complex convolution": Complex, "channels last": ChannelsLast, "Siamese": Siamese,
     "dict of lists": DictOfLists, "fold and unfold": Folded, "deformable": Deformable, "functional": Functional,
-    "normalises inside": Normalised, "LSTM over patches": Recurrent, "3-D convolution": Volume, "3-D input": Wide3d,
-    "sequence first": BatchLast, "sparse experts": Sparse, "spectral norm": spectral,
-    "pixel shuffle": pixel_shuffle, "discriminator": discriminator, "odd pooling": odd_pooling,
+    "normalises inside": Normalised, "LSTM over patches": Recurrent, "3-D convolution": Volume, "turned": Turned,
+    "sequence first": BatchLast, "sparse experts": Sparse, "spectral norm": spectral, "pixel shuffle": pixel_shuffle,
+    "discriminator": discriminator, "odd pooling": odd_pooling, "3-D input": lambda: nn.Conv3d(1, 8, 3),
     "compiled": lambda: torch.compile(plain(), backend="eager"), "data parallel": lambda: nn.DataParallel(plain()),
     "batch statistics": batch_statistics, "circular padding": circular, "spatial transformer": Transformed,
 }  # fmt: skip

@@ -79,9 +79,9 @@ BATCH_NORMS = words(
     "native_batch_norm cudnn_batch_norm miopen_batch_norm _native_batch_norm_legit _batch_norm_impl_index "
     "_native_batch_norm_legit_no_training _batch_norm_no_update _batch_norm_with_update"
 )
-MOVING = words("flip roll repeat stack slice_scatter select_scatter tril triu view_copy expand_copy permute_copy") | {
-    f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)
-}
+MOVING = words(
+    "flip rot90 roll repeat stack slice_scatter select_scatter tril triu view_copy expand_copy permute_copy"
+) | {f"{how}_pad{n}d" for how in ("reflection", "replication") for n in (1, 2, 3)}
 
 Rule = Callable[[Operation], Tensor]
 RULES: dict[str, Rule] = {}

@@ -217,12 +217,14 @@ class Windows(nn.Module):
         if self.way == "windows":
             x = x.permute(0, 2, 3, 1).roll((-1, -1), (1, 2)).view(n, h // 2, 2, w // 2, 2, c)
             return self.up(x.permute(0, 1, 3, 2, 4, 5).reshape(-1, 4, c)).sum()
+        if self.way == "turned by 90 degrees":
+            return self.up(x.rot90(1, (2, 3)).permute(0, 2, 3, 1))
         if self.way == "columns first":
             return self.up(x.permute(0, 3, 2, 1).reshape(n, w * h, c))
         return self.up(x.permute(0, 3, 2, 1))
 
 
-@pytest.mark.parametrize("way", ["windows", "columns first", "turned map"])
+@pytest.mark.parametrize("way", ["windows", "columns first", "turned map", "turned by 90 degrees"])
 def test_positions_in_another_order_are_put_into_rows_and_columns(way):
     rows, cols = 4, 6
     plan = find_layers(Windows(way).eval(), (1, rows * SIDE, cols * SIDE))
