@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from lurk.commands import COMMANDS
 from lurk.config import lurk_toml
@@ -11,6 +12,14 @@ from lurk.config.logs import VARIABLE, configure
 from lurk.config.options import STUDY_OPTIONS, add_options, flag, settings_from, variable
 from lurk.errors import LurkError
 from lurk.records import VERSION
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that tells a mistake in one line."""
+
+    def error(self, message: str) -> NoReturn:
+        """Print the mistake and end."""
+        self.exit(2, f"lurk: {message}; {self.prog} --help explains the options\n")
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,6 +32,9 @@ def main(arguments: Sequence[str]) -> int:
         Exit status: 0 fine, 2 a user's mistake.
     """
     words = list(arguments)
+    if words and words[0] not in COMMANDS and not words[0].startswith("-"):
+        print(f"lurk: there is no command {words[0]!r}; known are {', '.join(COMMANDS)}", file=sys.stderr)  # noqa: T201 - as below
+        return 2
     if not words or (words[0] not in COMMANDS and words[0] != "--version"):
         words.insert(0, "serve")
     given = _parser().parse_args(words)
@@ -55,10 +67,8 @@ def _read_config(file: str, given: argparse.Namespace) -> lurk_toml.Config:
     return lurk_toml.read(file)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="lurk", description="See what each unit of a trained PyTorch vision network has learned."
-    )
+def _parser() -> Parser:
+    parser = Parser(prog="lurk", description="See what each unit of a trained PyTorch vision network has learned.")
     parser.add_argument("--version", action="version", version=f"torchlurk {VERSION}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND")
     epilog = f"Commands: {', '.join(COMMANDS)}; each explains its own options with --help."

@@ -4,6 +4,7 @@ import argparse
 import json
 import re
 import sys
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -56,6 +57,8 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
             _describe(METHODS[name].spec)
         return 0
     spec = METHODS[arguments.method].spec
+    if "layer" in spec.needs and not arguments.layer:
+        raise LurkError(f"{spec.name} needs a layer; name one with --layer")
     options = spec.read(dict(_pair(text) for text in arguments.option))
     units = numbers(arguments.units)
     out = _folder(arguments.out)
@@ -201,8 +204,8 @@ def _maps(
     if arguments.mode not in MODES[:-1]:
         raise LurkError(f"--mode is one of {', '.join(MODES[:-1])}, not {arguments.mode[:40]!r}")
     index, layer = _index(settings), arguments.layer
-    todo = [(file, unit) for file in arguments.image for unit in units]
-    for file, unit in tqdm(todo, unit=" maps", disable=None):
+    todo = [(*named, unit) for named in _named(arguments.image) for unit in units]
+    for file, stem, unit in tqdm(todo, unit=" maps", disable=None):
         quantiles = index.unit(layer, unit).quantiles if index and _has(index, layer, unit) else None
         values = attribute(
             model,
@@ -215,11 +218,20 @@ def _maps(
             device=settings.device,
             **options,
         )
-        name = f"{_file_name(layer)}-{unit}-{arguments.method}-{_file_name(Path(file).stem)}"
+        name = f"{_file_name(layer)}-{unit}-{arguments.method}-{stem}"
         record = {"layer": layer, "unit": unit, "image": file, "target": arguments.target}
         shown = model.normalisation.in_order(values)
         yield f"{name}.png", encode_png(colour_map(shown, arguments.mode)), record | {"mode": arguments.mode}
         yield f"{name}.npy", to_npy(values), record
+
+
+def _named(files: list[str]) -> Iterator[tuple[str, str]]:
+    """Each file with a name for its maps; of files that are called alike, the second gets a 2."""
+    seen = Counter[str]()
+    for file in files:
+        stem = _file_name(Path(file).stem)
+        seen[stem] += 1
+        yield file, stem if seen[stem] == 1 else f"{stem}-{seen[stem]}"
 
 
 def _name(model: "Model", record: Record) -> str:

@@ -199,7 +199,7 @@ def _settings(values: Mapping[str, Any], keys: Keys) -> Settings:
 
 
 def _absolute(folder: Path, value: str) -> str:
-    return str((folder / Path(value).expanduser()).resolve())
+    return os.path.realpath(folder / os.path.expanduser(value))  # noqa: PTH111 - a Path raises for a loop of links
 
 
 def _existing(folder: Path, name: str, value: str) -> str:

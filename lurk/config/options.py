@@ -307,4 +307,6 @@ def _absolute(name: str, value: Any) -> Any:
         or Path(path).exists(),  # otherwise it is the name of a data set, such as CIFAR10
         "classes": True,
     }
-    return str(Path(path).expanduser().resolve()) + colon + rest if is_path.get(name) else value
+    if not is_path.get(name):
+        return value
+    return os.path.realpath(os.path.expanduser(path)) + colon + rest  # noqa: PTH111 - a Path raises for a loop of links

@@ -20,9 +20,11 @@ def prepare_cache(path: str | os.PathLike[str]) -> Path:
         Its absolute path; its mode is 0700.
 
     Raises:
-        CacheError: It cannot be made or written, is another user's, is open to everyone, or is a folder that holds
-            other things: the root of the file system or the home folder.
+        CacheError: It has no name, cannot be made or written, is another user's, is open to everyone, or is a folder
+            that holds other things: the root of the file system or the home folder.
     """
+    if not os.fspath(path):
+        raise CacheError("--cache is empty; name a folder of its own")
     cache = Path(os.path.abspath(Path(path).expanduser()))  # noqa: PTH100 - resolve() would follow a link, which then could not be named
     if cache in (Path(cache.anchor), Path.home()):
         raise CacheError(f"the cache directory {cache} holds other things; choose a folder of its own with --cache")

@@ -44,11 +44,41 @@ def test_doctor_reports_each_study_of_a_file(arguments, tmp_path, capsys):
     assert "study 'new' has no index" in capsys.readouterr().err
 
 
-def test_a_bad_option_ends_with_2_and_a_usage_line(capsys):
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        (
+            ["sweep", "--colour", "red"],
+            "lurk: unrecognized arguments: --colour red; lurk --help explains the options\n",
+        ),
+        (
+            ["sweep", "--top", "x"],
+            "lurk: argument --top: invalid int value: 'x'; lurk sweep --help explains the options\n",
+        ),
+        (
+            ["serve", "--model"],
+            "lurk: argument --model: expected one argument; lurk serve --help explains the options\n",
+        ),
+    ],
+)
+def test_a_bad_option_ends_with_2_and_one_line(capsys, given, words):
     with pytest.raises(SystemExit) as stop:
-        main(["sweep", "--colour", "red"])
+        main(given)
     assert stop.value.code == 2
-    assert "--colour" in capsys.readouterr().err
+    assert capsys.readouterr().err == words
+
+
+def test_an_unknown_command_is_named_with_the_known_ones(capsys):
+    assert main(["swep", "--help"]) == 2
+    assert capsys.readouterr().err.startswith("lurk: there is no command 'swep'; known are doctor, ")
+
+
+def test_a_loop_of_links_and_a_cache_without_a_name_are_told_in_one_line(arguments, tmp_path, capsys):
+    (tmp_path / "loop").symlink_to("loop")
+    assert main(["sweep", *arguments, "--data", str(tmp_path / "loop")]) == 2
+    assert "there is no such folder or list" in capsys.readouterr().err
+    assert main(["sweep", *arguments, "--cache", ""]) == 2
+    assert capsys.readouterr().err == "lurk: --cache is empty; name a folder of its own\n"
 
 
 def test_help_explains_every_option_in_a_line(capsys):

@@ -75,6 +75,22 @@ def test_maps_are_drawn_and_kept_as_numbers(arguments, tmp_path):
     assert np.load(tmp_path / "out" / files[1]).shape == (3, 8, 8)
 
 
+def test_images_of_the_same_name_have_maps_of_their_own(arguments, tmp_path):
+    images = [tmp_path / "images" / f"class{number}" / "0.png" for number in range(2)]
+    for number, image in enumerate(images):
+        Image.new("RGB", (8, 8), (90 * number + 60, 20, 200)).save(image)
+    given = [word for image in images for word in ("--image", str(image))]
+    method = ["--layer", "0", "--method", "gradient_x_input", "--out", str(tmp_path / "out")]
+    assert main(["visualize", *arguments, *method, *given]) == 0
+    records = [record for record in drawn(tmp_path) if record["file"].endswith(".npy")]
+    assert [(record["file"], record["image"]) for record in records] == [
+        ("0-0-gradient_x_input-0.npy", str(images[0])),
+        ("0-0-gradient_x_input-0-2.npy", str(images[1])),
+    ]
+    first, second = (np.load(tmp_path / "out" / record["file"]) for record in records)
+    assert not np.array_equal(first, second)
+
+
 def test_the_list_names_every_method_with_its_options(capsys):
     from lurk.methods import METHODS
 
@@ -90,6 +106,7 @@ def test_the_list_names_every_method_with_its_options(capsys):
     ("given", "words"),
     [
         (["--layer", "9"], "no layer '9'"),
+        (["--units", "0"], "gradient_ascent needs a layer; name one with --layer"),
         (["--layer", "0", "--units", "5-2"], "empty"),
         (["--layer", "0", "--units", "x"], "0-15,20"),
         (["--layer", "0", "--units", "7"], "0 to 3"),
