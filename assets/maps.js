@@ -112,7 +112,7 @@
     const info = lurk.layerOf(body.layer);
     const [rows, columns] = (info && info.grid) || [2, 2];
     if (body.target === "class") return `the class ${result.label_name || result.label || ""}`.trim();
-    if (info && info.names) return `the score of ${info.names[body.unit]}`;
+    if (info && info.names && !info.heads) return `the score of ${info.names[body.unit]}`;
     if (rows * columns === 1) return "its value";
     if (body.target === "map") return "its whole map";
     return columns === 1 ? `its maximum, at position ${result.row}` : `its maximum, at row ${result.row}, column ${result.col}`;

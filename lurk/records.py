@@ -56,6 +56,7 @@ class LayerInfo:
         rectified: Whether that function is a rectifier: never below 0, and exactly 0 where the unit is inactive. Only
             then a unit can be `dead` or `always_on`.
         class_scores: Whether the layer's units are the model's class scores.
+        heads: Whether the layer's units are attention heads, and their values the norms of what they write.
     """
 
     name: str
@@ -72,6 +73,7 @@ class LayerInfo:
     activation: str | None = None
     rectified: bool = False
     class_scores: bool = False
+    heads: bool = False
 
     def box(self, row: int, col: int, size: tuple[int, int]) -> Box:
         """Box of input pixels that can change a position.

@@ -12,7 +12,7 @@ from benchmarks.architectures.__main__ import checked
 from benchmarks.architectures.case import Case, Fault
 from benchmarks.architectures.checks import CHECKS
 from benchmarks.architectures.networks import NETWORKS
-from lurk.graph.activation_layout import Layout
+from lurk.graph.layout.activation_layout import Layout
 
 ROOT = Path(__file__).parents[1]
 FAST = ("tokens, one extra", "4 channels", "reused modules")

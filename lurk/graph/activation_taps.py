@@ -280,7 +280,7 @@ class Follower:
         return all(self._reaches(item, roots) for item in self._inputs(node))
 
     def _reaches(self, node: fx.Node, roots: set[fx.Node]) -> bool:
-        first = min((self.order[root] for root in roots), default=len(self.order))
+        first = min((self.order[root] for root in roots if root in self.order), default=len(self.order))
         seen, queue = {node}, [node]
         while queue:
             here = queue.pop()

@@ -5,14 +5,15 @@ import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from functools import partial
+from functools import cache, partial
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd.graph import Node
 
-from lurk.graph.activation_layout import Layout
+from lurk.graph.heads.head_norms import reader
+from lurk.graph.layout.activation_layout import Layout
 from lurk.graph.plan import Plan
 
 Receive = Callable[[int, Tensor], None]
@@ -160,8 +161,10 @@ def tapped(
     """
     images = [0]
     takers: Takers = {}
+    read = cache(partial(reader, plan))
     for at, tap in enumerate(plan.taps):
-        takers.setdefault(tap.node, []).append(_taker(tap.layout, partial(receive, at), images, only_fitting))
+        take = _taker(tap.layout, partial(receive, at), images, only_fitting, read(tap.heads))
+        takers.setdefault(tap.node, []).append(take)
         if receive_before is not None and tap.before is not None:
             enters = _taker(tap.layout, partial(receive_before, at), images, only_fitting)
             takers.setdefault(tap.before, []).append(enters)
@@ -176,7 +179,11 @@ def tapped(
 
 
 def _taker(
-    layout: Layout, receive: Callable[[Tensor], None], images: list[int], only_fitting: bool
+    layout: Layout,
+    receive: Callable[[Tensor], None],
+    images: list[int],
+    only_fitting: bool,
+    read: Callable[[Tensor], Tensor] = lambda value: value,
 ) -> Callable[[object], None]:
     """Return a function that takes the value of one tap; `images` holds the number of images in the batch."""
 
@@ -184,7 +191,7 @@ def _taker(
         if not isinstance(value, Tensor):
             return
         try:
-            activation = layout.arranged(value, images[0])
+            activation = layout.arranged(read(value), images[0])
         except (RuntimeError, IndexError):
             if only_fitting:
                 return

@@ -10,19 +10,20 @@ import torch
 from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
-from lurk.graph.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import Checked, agree, check, random_part, three_images
 from lurk.graph.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.device import device_of, dtype_of
+from lurk.graph.heads.find_heads import find_heads
 from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
+from lurk.graph.layout.activation_layout import Axes, arrange, axes_of, grid_of, located
+from lurk.graph.layout.tokens import Grid, Sequences, constant_tokens, positions_by_coordinates
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
-from lurk.graph.token_names import kinds_of, name_tokens
-from lurk.graph.tokens import Grid, Sequences, constant_tokens, positions_by_coordinates
+from lurk.graph.token_names import describe_layers, kinds_of, name_tokens
 from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
@@ -199,7 +200,10 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
     maps, sequences = cache(partial(_grids, trace)), Sequences()
     calls = [call for call in trace.calls if call.output in trace.values and trace.values[call.output].shape]
     calls.sort(key=lambda call: follower.order[call.output] if call.output else 0)
-    found: list[_Found] = []
+    found = [
+        (one.order, _Found(one.info, one.tap, one.name, one.name, default=True))
+        for one in find_heads(module, trace, follower)
+    ]
     for call in calls:
         part = module.get_submodule(call.path)
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
@@ -217,23 +221,15 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         own = (trace.values[call.output].shape or ())[1:]
         bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
         whole, before = activations.described(bare, node, function, axes.channels)
-        for info, layout in zip(_described(whole, layouts, extras), layouts, strict=True):
+        for info, layout in zip(describe_layers(whole, layouts, extras), layouts, strict=True):
             size = located(value.field, layout, image)
             if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
                 info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
                 info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
-            found.append(_Found(info, Tap(node.name, layout, before), call.name, call.path, default))
-    return found
-
-
-def _described(info: LayerInfo, layouts: Sequence[Layout], extras: Sequence[str]) -> list[LayerInfo]:
-    """Complete a layer by what its layouts say; those after the first are of tokens without a position."""
-    names = (info.name, *(f"{info.name}:{extra}" for extra in extras))
-    return [
-        replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
-        for name, layout in zip(names, layouts, strict=False)
-    ]
+            item = _Found(info, Tap(node.name, layout, before), call.name, call.path, default)
+            found.append((follower.order[call.output], item))
+    return [item for _, item in sorted(found, key=lambda pair: pair[0])]
 
 
 def _grids(trace: Trace) -> list[tuple[int, Grid]]:
@@ -292,6 +288,6 @@ def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
         guess = partial(sequences.find, grids=lambda: grids, constant=constant)
         layouts = arrange(shape, _usual(part, len(shape)), IMAGES, None, guess)
         extras = name_tokens([None] * (len(layouts) - 1))
-        infos = _described(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
+        infos = describe_layers(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
         found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]
     return found

@@ -11,9 +11,10 @@ from torch.fx.node import Argument
 from torch.overrides import TorchFunctionMode
 
 from lurk.errors import LayerError, ModelError
-from lurk.graph.activation_layout import Layout
 from lurk.graph.device import dtype_of
+from lurk.graph.heads.head_norms import reader
 from lurk.graph.hooks import frozen, watching
+from lurk.graph.layout.activation_layout import Layout
 from lurk.graph.plan import Plan, Tap, result
 
 
@@ -191,10 +192,11 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     before = {name: tap.before for name, tap in taps.items() if tap.before is not None}
     run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end)
     layouts = {name: tap.layout for name, tap in taps.items()}
+    read = {name: reader(plan, tap.heads) for name, tap in taps.items()}
 
     def forward(batch: Tensor) -> Activations:
         kept, output = run(batch.to(dtype_of(plan.module), copy=True))
-        values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
+        values = {name: read[name](kept[tap.node]) for name, tap in taps.items() if tap.node in kept}
         entered = {name: kept[node] for name, node in before.items() if node in kept}
         return Activations(values, layouts, len(batch), output, plan, entered)
 

@@ -6,10 +6,34 @@ from typing import cast
 
 from torch import Tensor, fx, nn
 
-from lurk.graph.activation_layout import Layout
 from lurk.graph.class_scores import NO_SCORES, ClassScores
 from lurk.graph.device import device_of
+from lurk.graph.layout.activation_layout import Layout
 from lurk.records import LayerInfo
+
+
+@dataclass(frozen=True)
+class Heads:
+    """How the attention heads of a layer lie in the product of attention weights and values, and in its projection.
+
+    Args:
+        projection: Name of the node that projects what all heads give.
+        entering: Name of the node whose value enters it.
+        rank: Number of that value's axes, of which the last holds the projection's inputs.
+        columns: For each head the projection's inputs that are its own, in the order of the values' channels.
+        axis: The product's axis of heads, after the split.
+        across: The product's axis of the values' channels, after the split.
+        split: The axis that holds heads and images, or windows, and the sizes to take it apart, one of them -1; None
+            if heads have an axis of their own.
+    """
+
+    projection: str
+    entering: str
+    rank: int
+    columns: tuple[tuple[int, ...], ...]
+    axis: int
+    across: int
+    split: tuple[int, tuple[int, int]] | None
 
 
 @dataclass(frozen=True)
@@ -21,11 +45,13 @@ class Tap:
         layout: How to bring it into (n, channels, rows, cols).
         before: Name of the node whose value enters the monotone activation function that gives the activation, laid
             out likewise; None if no such function gives it.
+        heads: Of a layer of attention heads, how their norms are had from the node's value; else None.
     """
 
     node: str
     layout: Layout
     before: str | None = None
+    heads: Heads | None = None
 
 
 @dataclass(frozen=True, eq=False)

@@ -149,7 +149,7 @@ def _moved(func: torch._ops.OpOverload, given: tuple[Sequence[object], object], 
     try:
         result = func(*args, **named)
     except RuntimeError:  # no view can be had of what is stored once along an axis
-        result = args[0].reshape(args[1])
+        result = thin(args[0].reshape(args[1]))
     return tree_map_only(
         Tensor, lambda x: CoordinateTensor(x if func.is_view else thin(x), like.dtype, like.device), result
     )

@@ -1,10 +1,13 @@
 """What the tokens of a sequence that have no position are called, by the names of the parameters they come from."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from torch import fx
 
+from lurk.graph.layout.activation_layout import Layout
 from lurk.graph.trace import Trace
+from lurk.records import LayerInfo
 
 MOST_TOKENS = 256
 WORDS = {"register": ("reg",), "distillation": ("dist",), "class": ("cls", "class")}
@@ -31,6 +34,24 @@ def name_tokens(kinds: Sequence[str | None]) -> list[str]:
             known = f"register{registers}"
         names.append(known)
     return names
+
+
+def describe_layers(info: LayerInfo, layouts: Sequence[Layout], extras: Sequence[str]) -> list[LayerInfo]:
+    """Complete a layer by what its layouts say.
+
+    Args:
+        info: The layer.
+        layouts: Its layouts; those after the first are of tokens without a position.
+        extras: The names of those tokens.
+
+    Returns:
+        A layer for each layout.
+    """
+    names = (info.name, *(f"{info.name}:{extra}" for extra in extras))
+    return [
+        replace(info, name=name, units=layout.units, shape=layout.shape, grid=layout.grid)
+        for name, layout in zip(names, layouts, strict=False)
+    ]
 
 
 def kinds_of(trace: Trace, node: fx.Node, count: int) -> list[str | None]:

@@ -10,18 +10,20 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from types import FunctionType
 from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 from torch.fx.proxy import TraceError
+from torch.nn import functional
 
 from lurk.graph.plan import attribute
 from lurk.graph.receptive_field import IMAGES, thin
 from lurk.graph.receptive_rules import words
 from lurk.graph.recorder import Recorder, coordinates_of
-from lurk.graph.trace_proxies import Valued, accepted, flat, real
+from lurk.graph.trace_proxies import Valued, accepted, flat, opened, real
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d, nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
 SHAPE_QUERIES = words(
@@ -112,6 +114,7 @@ class _Tracer(fx.Tracer):
         self.output: object = None
         self.counts_images = self.failed_inside_a_leaf = False
         self._stack: list[Call] = []
+        self._opening: list[FunctionType] = []
         self._counts: Counter[str] = Counter()
 
     def create_args_for_root(
@@ -131,7 +134,7 @@ class _Tracer(fx.Tracer):
     def _can_be_opened(self, m: nn.Module, name: str) -> bool:
         """Whether a module of torch's own is made of modules that are worth a look."""
         is_made_of_parts = any(True for _ in m.children())
-        is_one = isinstance(m, (nn.MultiheadAttention, nn.Linear, *CONVOLUTIONS))
+        is_one = isinstance(m, (nn.Linear, *CONVOLUTIONS))
         return super().is_leaf_module(m, name) and is_made_of_parts and not is_one
 
     def call_module(
@@ -173,6 +176,8 @@ class _Tracer(fx.Tracer):
     def create_proxy(
         self, kind: str, target: object, args: object, kwargs: object, *rest: object, **more: object
     ) -> fx.Proxy:
+        if isinstance(target, FunctionType) and self._is_opened(target):
+            return self._open(target, args, kwargs)
         given = flat([args, kwargs])
         proxies = [item for item in given if isinstance(item, fx.Proxy)]
         self._recorder.operations.clear()
@@ -193,6 +198,29 @@ class _Tracer(fx.Tracer):
             shape, None if field is None else thin(field), operations, owner, static, same, floating, ragged, counts
         )
         return made
+
+    def _is_opened(self, function: FunctionType) -> bool:
+        """Whether a function that would be one node, such as those of `torch.fx.wrap`, may have attention in it."""
+        if self._has_closed_leaves or function in self._opening:
+            return False
+        is_torchs = function.__module__.startswith("torch.")
+        names = set() if is_torchs else {"softmax", "scaled_dot_product_attention"} & set(function.__code__.co_names)
+        return bool(names) or function is functional.multi_head_attention_forward
+
+    def _open(self, function: FunctionType, args: object, kwargs: object) -> fx.Proxy:
+        """Run a function on stand-ins, so that what it does becomes nodes of the graph."""
+        counts_images = self.counts_images
+        self._opening.append(function)
+        try:
+            output = opened(function)(*cast(tuple[object, ...], args), **cast(dict[str, object], kwargs))
+        except Exception:
+            self.failed_inside_a_leaf = True
+            raise
+        finally:
+            self._opening.pop()
+        if function.__module__ == functional.__name__:  # torch's own holds for any number of images
+            self.counts_images = counts_images
+        return cast(fx.Proxy, output)
 
     def _counts_images(self, value: object, proxies: list[fx.Proxy]) -> bool:
         """Whether a number or shape is made of a number that may be that of the images."""
@@ -230,6 +258,13 @@ class _Tracer(fx.Tracer):
         found = len(value)  # type: ignore[arg-type]  # a TypeError if it has none, as for the value itself
         self.counts_images |= isinstance(value, Tensor) and found > 0 and found % IMAGES == 0
         return found
+
+    def assign(self, proxy: fx.Proxy, key: object, value: object) -> None:
+        """Set a part of a constant; a TypeError if the image is in it."""
+        given = [item.node for item in flat([proxy, key, value]) if isinstance(item, fx.Proxy)]
+        if any(self.values[node].field is not None for node in given):
+            raise TypeError("a part of a tensor is set, which cannot be followed")
+        self.create_proxy("call_function", operator.setitem, (proxy, key, value), {})
 
     def to_bool(self, obj: fx.Proxy) -> bool:
         return bool(self.known(obj))

@@ -3,12 +3,15 @@
 import contextlib
 import sys
 from collections.abc import Callable, Iterator
+from types import FunctionType
 from typing import Any, Protocol, cast
 
 import torch
 from torch import Tensor, fx, nn
 from torch.autograd.function import FunctionCtx
 from torch.fx.proxy import Attribute
+
+TRANSPOSES = ("T", "mT", "H", "mH")  # reading one of them is an operation
 
 
 class StaticValues(Protocol):
@@ -20,6 +23,12 @@ class StaticValues(Protocol):
     def length(self, proxy: fx.Proxy) -> int:
         """Return the length of a value."""
 
+    def iter(self, obj: fx.Proxy) -> Iterator[object]:
+        """Return the items of a value, each a proxy."""
+
+    def assign(self, proxy: fx.Proxy, key: object, value: object) -> None:
+        """Set a part of a constant; a TypeError if the image is in it."""
+
 
 class Valued(fx.Proxy):
     """A proxy that knows its value."""
@@ -29,6 +38,8 @@ class Valued(fx.Proxy):
     def __getattr__(self, name: str) -> object:  # type: ignore[override]  # a real value if it cannot vary
         if callable(getattr(type(self.value), name, None)) or name.startswith("__"):
             return Attribute(self, name)
+        if name in TRANSPOSES:
+            return self.tracer.create_proxy("call_function", getattr, (self, name), {})
         if not hasattr(self.value, name):
             raise AttributeError(name)
         found = getattr(self.value, name)
@@ -39,6 +50,9 @@ class Valued(fx.Proxy):
     def __len__(self) -> int:
         return cast("StaticValues", self.tracer).length(self)
 
+    def __iter__(self) -> Iterator[object]:  # type: ignore[override]  # fx reads the caller's code, which takes long
+        return cast("StaticValues", self.tracer).iter(self)
+
     def __index__(self) -> int:
         return int(cast(int, cast("StaticValues", self.tracer).known(self)))
 
@@ -46,6 +60,17 @@ class Valued(fx.Proxy):
 
     def __float__(self) -> float:
         return float(cast(float, cast("StaticValues", self.tracer).known(self)))
+
+    def __setitem__(self, key: object, value: object) -> None:
+        cast("StaticValues", self.tracer).assign(self, key, value)
+
+
+def opened(function: FunctionType) -> Callable[..., object]:
+    """Copy a function of torch so that it runs on stand-ins, where it would only hand them its own name."""
+    names = {**function.__globals__, "has_torch_function": lambda _given: False}
+    copy = FunctionType(function.__code__, names, function.__name__, function.__defaults__, function.__closure__)
+    copy.__kwdefaults__ = function.__kwdefaults__
+    return copy
 
 
 def flat(value: object) -> list[object]:

@@ -36,7 +36,7 @@ def refuse(plan: Plan) -> str:
 
 
 @map_method(
-    version=2,
+    version=3,
     label="Relevance (LRP)",
     paper="Bach et al., On Pixel-Wise Explanations for Non-Linear Classifier Decisions by Layer-Wise Relevance "
     "Propagation, 2015, doi 10.1371/journal.pone.0130140; rules: Montavon et al., 2019, "

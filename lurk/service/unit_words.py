@@ -23,6 +23,7 @@ SENTENCES = {
     "constant": "Constant: it has the same value at every position of every image.",
 }
 STATES = {"always_on": ", always on", "saturated": ", saturated"}
+_HEADS = re.compile(r":heads\d*(?=:|$)")
 _TOKEN = re.compile(r":(?P<kind>class|register|extra|distillation)(?P<number>\d*)$")
 _CALL = re.compile(r":(?P<number>\d+)$")
 
@@ -33,7 +34,7 @@ def number(value: float, digits: int = 4) -> str:
 
 
 def unit_name(info: LayerInfo, unit: int, outputs: Sequence[str] | None) -> str:
-    """What a unit is called: `class tench` for a class score, else `unit 3`.
+    """What a unit is called: `class tench` for a class score, `head 3 of 12` for an attention head, else `unit 3`.
 
     Args:
         info: Its layer.
@@ -43,6 +44,8 @@ def unit_name(info: LayerInfo, unit: int, outputs: Sequence[str] | None) -> str:
     Returns:
         The name.
     """
+    if info.heads:
+        return f"head {unit} of {info.units}"
     if not info.class_scores:
         return f"unit {unit}"
     if outputs is not None and len(outputs) == info.units:
@@ -53,13 +56,21 @@ def unit_name(info: LayerInfo, unit: int, outputs: Sequence[str] | None) -> str:
 def layer_words(layer: str) -> str:
     """What is special about a layer's units, by the end of its name; empty for most layers.
 
-    >>> layer_words("blocks.3.mlp:register2"), layer_words("relu:2"), layer_words("conv1")
-    ('register token 2', 'call 2 of the module', '')
+    >>> [layer_words(layer) for layer in ("mlp:register2", "relu:2", "attn:heads:class", "conv1")]
+    ['register token 2', 'call 2 of the module', 'attention heads, class token', '']
     """
-    token, call = _TOKEN.search(layer), _CALL.search(layer)
-    if token:
-        return f"{token['kind']} token {token['number']}".strip()
-    return f"call {call['number']} of the module" if call else ""
+    token, call, heads = _TOKEN.search(layer), _CALL.search(_HEADS.sub("", layer)), _HEADS.search(layer)
+    words = ["attention heads"] if heads else []
+    words += [f"{token['kind']} token {token['number']}".strip()] if token else []
+    words += [f"call {call['number']} of the module"] if call and not token else []
+    return ", ".join(words)
+
+
+def units_words(info: LayerInfo) -> str:
+    """What the units of a layer are, if not its channels; empty for most layers."""
+    if info.heads:
+        return "attention heads; a value is the norm of what the head writes at a position"
+    return "the model's class scores" if info.class_scores else ""
 
 
 def place_words(info: LayerInfo, row: int, col: int) -> str:
@@ -99,7 +110,10 @@ def hits_title(record: UnitRecord, kind: str, name: str = "") -> str:
         return f"Never active on these images; these come nearest{nearest}"
     if name.startswith("class "):
         return f"Images with the highest score for {name}"
-    return "Images that excite this unit most" + (" on average" if kind == "mean" else "")
+    on_average = " on average" if kind == "mean" else ""
+    if name.startswith("head "):
+        return f"Images in which this head writes most{on_average}"
+    return f"Images that excite this unit most{on_average}"
 
 
 def tie_words(record: UnitRecord, kind: str) -> str:
@@ -195,6 +209,8 @@ def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo) -
 
 def score_meaning(hit: Mapping[str, Any], info: LayerInfo) -> str:
     """What the score of a hit is, with the value that enters the activation function if there is one."""
+    if info.heads:
+        return "score: the norm of what the head writes"
     if hit["before"] is None:
         return "score"
     return f"score; {number(hit['before'])} before {info.activation or 'its activation'}"

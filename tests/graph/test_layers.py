@@ -30,8 +30,8 @@ NETWORKS = {
     "convnext_tiny": 77,
     "regnet_y_400mf": 102,
     "mnasnet1_0": 63,
-    "vit_b_16": 74,
-    "swin_t": 41,
+    "vit_b_16": 98,
+    "swin_t": 53,
     "efficientnet_lite0": 59,
 }
 LARGE = {"vgg16", "resnet50", "densenet121", "inception_v3", "vit_b_16"}  # the others show the same in less time
@@ -90,7 +90,7 @@ def test_every_layer_is_found_in(name: str) -> None:
         handle.remove()
     names = [layer.name for layer in made.layers]
     assert sorted(name for name in names if name in called) == sorted(called)
-    assert torch.equal(output, own)
+    torch.testing.assert_close(output, own)  # torch's own attention may take a faster way with other rounding
     for layer in made.layers:
         assert seen[layer.name].shape == (1, layer.units, *layer.grid), layer
 
@@ -269,9 +269,16 @@ def test_transformer_encoders_are_looked_into() -> None:
             return self.head(self.encoder(self.patch(image).flatten(2).transpose(1, 2)).mean(1))
 
     made, seen = check(Tokens(), (3, 16, 24))
-    names = ["patch", "encoder.layers.0.linear1", "encoder.layers.0.linear2", "encoder.layers.0", "head"]
+    names = [
+        "patch",
+        "encoder.layers.0.self_attn:heads",
+        "encoder.layers.0.linear1",
+        "encoder.layers.0.linear2",
+        "encoder.layers.0",
+        "head",
+    ]
     assert [layer.name for layer in made.layers] == names
-    assert [layer.grid for layer in made.layers] == [(4, 6)] * 4 + [(1, 1)]
+    assert [layer.grid for layer in made.layers] == [(4, 6)] * 5 + [(1, 1)]
     assert seen["encoder.layers.0.linear1"].min() == 0
 
 

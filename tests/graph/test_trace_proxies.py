@@ -44,7 +44,15 @@ class Doing(nn.Module):
         return self.two(self.function(self.one(x)))
 
 
+def marked(x: Tensor) -> Tensor:
+    mask = x.new_zeros(x.shape[2:])
+    mask[1:, :2] = 3
+    return x + mask
+
+
 SPELLINGS = {
+    "a transpose that is an attribute": lambda x: x.mT,
+    "a constant that is set in part": marked,
     "a function of a tensor and a number": lambda x: torch.pow(x, 3),
     "a function of a number and a tensor": lambda x: torch.pow(2, x),
     "a choice of a tensor and a number": lambda x: torch.where(x > 0, x, 0.0),

@@ -20,12 +20,14 @@ from lurk.service.unit_words import (
     tie_words,
     tile_words,
     unit_name,
+    units_words,
 )
 
 PLAIN = LayerInfo("conv", "Conv2d", 4, (4, 7, 7), None, None, "post", grid=(7, 7))
 RELU6 = dataclasses.replace(PLAIN, bound=6.0, activation="relu6", rectified=True)
 TANH = dataclasses.replace(PLAIN, bound=1.0, lower_bound=-1.0, activation="tanh")
 SIGMOID = dataclasses.replace(PLAIN, bound=1.0, lower_bound=0.0, activation="sigmoid")
+HEADS = dataclasses.replace(PLAIN, name="attn:heads", heads=True)
 SCORES = LayerInfo("fc", "Linear", 3, (3,), None, None, "post", class_scores=True)
 NAMES = ("tench", "goldfish", "great white shark, Carcharodon")
 
@@ -86,6 +88,19 @@ def test_a_class_score_is_called_by_its_class():
     assert unit_name(SCORES, 2, ("cat", "dog")) == "class 2"  # names of another number of classes are not its names
     assert unit_name(dataclasses.replace(SCORES, units=1), 0, None) == "the class score"
     assert unit_name(PLAIN, 2, ("a", "b", "c", "d")) == "unit 2"
+    assert unit_name(HEADS, 2, ("a", "b", "c", "d")) == "head 2 of 4"
+
+
+def test_a_head_is_said_to_write():
+    name = unit_name(HEADS, 0, None)
+    assert hits_title(record(), "max", name) == "Images in which this head writes most"
+    assert hits_title(record(), "mean", name) == "Images in which this head writes most on average"
+    assert score_meaning(hit(2.0), HEADS) == "score: the norm of what the head writes"
+    assert [units_words(info).partition(";")[0] for info in (HEADS, SCORES, PLAIN)] == [
+        "attention heads",
+        "the model's class scores",
+        "",
+    ]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +110,8 @@ def test_a_class_score_is_called_by_its_class():
         ("blocks.3:class2", "class token 2"),
         ("blocks.3:register1", "register token 1"),
         ("relu:2", "call 2 of the module"),
+        ("blocks.3.attn:2:heads", "attention heads, call 2 of the module"),
+        ("blocks.3.attn:heads2:register1", "attention heads, register token 1"),
         ("layer1.0.conv1", ""),
         ("a:classy", ""),
         ("class", ""),

@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 
 from lurk.records import LayerInfo
 from lurk.service.service import Service
-from lurk.service.unit_words import layer_words
+from lurk.service.unit_words import layer_words, units_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
@@ -72,7 +72,8 @@ def layer_list(service: Service, study: object, _ready: object) -> dict[str, Any
             "name": layer.name,
             "units": layer.units,
             "grid": layer.grid,
-            "names": service.unit_names(name(study), layer.name) if layer.class_scores else None,
+            "heads": layer.heads,
+            "names": service.unit_names(name(study), layer.name) if layer.class_scores or layer.heads else None,
         }
         for layer in service.layers(name(study))
     ]
@@ -90,7 +91,7 @@ def options(service: Service, study: object, _ready: object) -> list[dict[str, A
             "label": html.Span(
                 [
                     html.Span(layer.name, className="name"),
-                    html.Span(f"{layer.kind} · {layer.units:,} units · {shape(layer)}", className="option-facts"),
+                    html.Span(f"{layer.kind} · {count(layer)} · {shape(layer)}", className="option-facts"),
                 ],
                 className="option",
             ),
@@ -111,14 +112,19 @@ def facts(service: Service, place: object, _ready: object) -> Component | None:
             rows = [("Type", info.kind), ("Units", f"{info.units:,}"), ("Output", shape(info)), ("Sees", field(info))]
             if layer_words(layer):
                 rows.insert(1, ("Part", layer_words(layer)))
-            if info.class_scores:
-                rows.append(("Units are", "the model's class scores"))
+            if units_words(info):
+                rows.append(("Units are", units_words(info)))
             if info.tap == "raw":
                 rows.append(("Values", "raw: before normalisation and activation"))
             return html.Dl(
                 [part for term, words in rows for part in (html.Dt(term), html.Dd(words))], className="facts"
             )
     return None
+
+
+def count(layer: LayerInfo) -> str:
+    """How many units a layer has, as `64 units` or `12 heads`."""
+    return f"{layer.units:,} {'heads' if layer.heads else 'units'}"
 
 
 def shape(layer: LayerInfo) -> str:

@@ -8,8 +8,8 @@ from math import prod
 import torch
 from torch import Tensor
 
+from lurk.graph.layout.tokens import Grid, Positions
 from lurk.graph.receptive_field import IMAGES, coordinate, core, image_axis, images_first, is_coordinate, is_global
-from lurk.graph.tokens import Grid, Positions
 
 Guess = Callable[[int, Positions | None], Positions | None]
 Pair = tuple[float, float]

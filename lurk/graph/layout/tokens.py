@@ -26,24 +26,27 @@ class Positions:
         grid: (rows, columns).
         index: Number of each position's entry, row by row.
         count: Number of entries.
+        outside: The entries that lie in the padding around the image.
     """
 
     grid: Grid
     index: tuple[int, ...]
     count: int
+    outside: tuple[int, ...] = ()
 
     @property
     def extras(self) -> list[int]:
         """The entries without a position, in order."""
-        return sorted(set(range(self.count)) - set(self.index))
+        return sorted(set(range(self.count)) - set(self.index) - set(self.outside))
 
 
-def positions_by_coordinates(field: Tensor, channels: int) -> Positions | None:
+def positions_by_coordinates(field: Tensor, channels: int, image: Grid | None = None) -> Positions | None:
     """Find the positions of an activation by its coordinates.
 
     Args:
         field: Coordinates of the activation.
         channels: The axis of its channels.
+        image: (height, width) of the image, to leave out what lies in the padding around it; None to keep that.
 
     Returns:
         The positions; None if there are none with coordinates of their own, or they lie on no grid.
@@ -65,8 +68,19 @@ def positions_by_coordinates(field: Tensor, channels: int) -> Positions | None:
     for chosen in (entries, usual) if 0 < len(entries) - len(usual) <= MOST_MEANS else (entries,):
         found = _on_grid(ends[:, chosen])
         if found is not None:
-            return Positions(found[0], tuple(chosen[found[1]].tolist()), values.shape[1])
+            index = chosen[found[1]]
+            kept = torch.ones(found[0], dtype=torch.bool) if image is None else _inside(ends[:, index], found[0], image)
+            grid = (int(kept.any(1).sum()), int(kept.any(0).sum()))
+            inside, outside = (tuple(index[chosen.flatten()].tolist()) for chosen in (kept, ~kept))
+            return Positions(grid, inside, values.shape[1], outside)
     return None
+
+
+def _inside(ends: Tensor, grid: Grid, image: Grid) -> Tensor:
+    """Whether each position, without what attention adds to its field, reaches into the image: bool (rows, cols)."""
+    above, bottom, before, right = ends
+    inside: Tensor = (-above < image[0]) & (bottom > 0) & (-before < image[1]) & (right > 0)
+    return inside.view(grid)
 
 
 def _on_grid(ends: Tensor) -> tuple[Grid, Tensor] | None:

@@ -1,0 +1,1 @@
+"""Attention heads as units: where a network has them, and what each writes at each position."""
