@@ -186,7 +186,7 @@ class Follower:
     def _operation_name(self, node: fx.Node) -> str:
         if node.op == "call_module":
             return type(self._module.get_submodule(str(node.target))).__name__.lower()
-        return str(getattr(node.target, "__name__", node.target)).strip("_").replace("_", "")
+        return str(getattr(node.target, "__name__", node.target)).partition(".")[0].strip("_").replace("_", "")
 
     def _is_nonlinear(self, node: fx.Node) -> bool:
         return bool(NONLINEAR & set(self._operations(node)))

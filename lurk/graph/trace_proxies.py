@@ -128,7 +128,7 @@ def accepted(module: nn.Module) -> Iterator[None]:
 def _namespaces(module: nn.Module) -> list[dict[str, object]]:
     """Names that the packages of a model's parts see, and those that `torch.is_tensor` sees."""
     kinds = {kind for part in module.modules() for kind in type(part).__mro__}
-    roots = {kind.__module__.partition(".")[0] for kind in kinds} - {"torch", "builtins"}
+    roots = {kind.__module__.partition(".")[0] for kind in kinds} - {"torch", "builtins", "lurk"}
     return [vars(torch), *(vars(found) for name, found in list(sys.modules.items()) if name.partition(".")[0] in roots)]
 
 

@@ -1,7 +1,8 @@
 """Copies a network, whatever it holds, and makes it ready to run. The only place that copies one."""
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 
 import torch
 from torch import Tensor, nn
@@ -12,11 +13,12 @@ from lurk.errors import ModelError
 SEED = 0
 
 
-def copied(module: nn.Module) -> nn.Module:
+def copied(module: nn.Module, replaced: Mapping[int, object] = MappingProxyType({})) -> nn.Module:
     """Copy a network.
 
     Args:
         module: The network.
+        replaced: What is to stand for some of its parts, by their identity.
 
     Returns:
         A network that shares nothing with it. Parallel and compiled wrappers inside are left out, tensors that were
@@ -26,7 +28,7 @@ def copied(module: nn.Module) -> nn.Module:
         ModelError: It holds what cannot be copied, such as an open file.
     """
     try:
-        whole = copy.deepcopy(module, _replacements(module))
+        whole = copy.deepcopy(module, {**_replacements(module), **replaced})
         for part in whole.modules():
             original = _compiled(part)
             if original is not None:

@@ -14,6 +14,11 @@ from lurk.models.copying import copied
 IMAGES = 3
 MOST = 4
 LIST = "wrap it in a module whose forward(images) returns network(list(images))"
+COUNTS = (1, 2, 3, 4, 8, 16, 32, 64, 128)
+FIXED = (
+    "if that was fixed when it was traced or exported, script it, or export it with a dynamic batch: "
+    'dynamic_shapes=({0: torch.export.Dim("batch")},)'
+)
 ADVICE = "wrap it in a module whose forward takes the images alone and hands on the rest"
 
 
@@ -57,7 +62,7 @@ def other_input(module: nn.Module, shape: tuple[int, int, int]) -> str:
     images = torch.zeros(IMAGES, *shape, device=device_of(module), dtype=dtype_of(module))
     kept = nullcontext() if is_unfinished else undisturbed(module)  # a run gives lazy weights their shapes
     with torch.inference_mode(False), torch.no_grad(), kept:
-        error = _failure(module, images)
+        error = _failure(module, images) or _failure(module, images[:1])
         if error is None:
             return ""
         reason = _by_signature(module, error) or _by_runs(module, images)
@@ -97,6 +102,10 @@ def _by_signature(module: nn.Module, error: Exception) -> str:
 
 def _by_runs(module: nn.Module, images: Tensor) -> str:
     """Which other input a network runs with."""
+    for count in COUNTS:
+        one, two = (_failure(module, images[:1].repeat(many, 1, 1, 1)) for many in (count, count + 1))
+        if one is None and two is not None:
+            return f"it takes exactly {count} at once; {FIXED}"
     asked = _Asked(images)
     _failure(module, asked)
     if asked.names:

@@ -106,10 +106,6 @@ def _check_parts(network: Network) -> None:
     """Refuse a network of which a part cannot be watched."""
     for name, part in network.module.named_modules():
         kind = type(part)
-        if isinstance(part, torch.jit.ScriptModule):
-            raise ModelError(
-                f"{network.name} holds TorchScript, whose inside cannot be watched; give the network it was made of"
-            )
         weights = [
             weight
             for weight in part.parameters(recurse=False)

@@ -15,6 +15,7 @@ from lurk.models.architecture import architecture_hash
 from lurk.models.checkpoint import fill
 from lurk.models.copying import copied, materialise, needs_copy, unwrapped
 from lurk.models.model import Model
+from lurk.models.programs.rebuild import rebuilt
 from lurk.models.sources import AS_GIVEN, AS_MADE, Network, with_file
 from lurk.models.user_code import undisturbing
 
@@ -34,7 +35,8 @@ def from_object(value: object, weights: str | None) -> Network:
     Raises:
         ModelError: It is none of these, or the function fails.
     """
-    name = type(value).__name__
+    name = getattr(value, "original_name", type(value).__name__)
+    value = rebuilt(value)
     if not isinstance(value, (nn.Module, Model, tuple)):
         name = getattr(value, "__name__", name)
         if not callable(value):
@@ -65,6 +67,7 @@ def make_network(value: object, source: str, name: str, weights: str | None) -> 
             raise ModelError(f"--model {source!r} is {type(value).__name__}, not a function that makes a network")
         with naming_errors(source, "fails"), undisturbing(source):
             value = value()
+    value = rebuilt(value)
     if weights is not None and not is_weights_file(weights):
         raise WeightsError(
             f"--weights {weights!r} is no file; a network of your own takes its weights from a file only"

@@ -43,6 +43,11 @@ def hash_file(file: Path) -> str:
     return hashlib.sha256("".join([own, *map(hash_file, _parts(file))]).encode()).hexdigest()
 
 
+def kind_of_other(head: bytes) -> str | None:
+    """What a file is whose first bytes are not those of weights; None if it is not known."""
+    return next((what for start, what in OTHERS.items() if re.match(start, head)), None)
+
+
 @contextmanager
 def open_weights(file: Path) -> Iterator[object]:
     """Open a file of weights.
@@ -65,7 +70,7 @@ def open_weights(file: Path) -> Iterator[object]:
         return
     with file.open("rb") as opened:
         head = opened.read(HEAD_BYTES)
-    other = next((what for start, what in OTHERS.items() if re.match(start, head)), None)
+    other = kind_of_other(head)
     if other is not None:
         raise WeightsError(f"--weights: {file.name} is {other}")
     is_tensors = head[8:9] == b"{" or file.suffix.lower() == ".safetensors"
