@@ -47,7 +47,7 @@
     const { look } = lurk;
     const count = lurk.fitting(study, "map").length;
     if (!count) lurk.offersOf(study);
-    const drawn = JSON.stringify([study, count, look]);
+    const drawn = JSON.stringify([study, count, look, lurk.isAlone]);
     if (bar.dataset.drawn === drawn && bar.firstChild) return;
     const held = bar.contains(document.activeElement) ? document.activeElement.getAttribute("aria-label") : null;
     const wasOpen = Boolean(bar.querySelector("details[open]"));
@@ -63,7 +63,7 @@
     const method = lurk.select("Map beside each image", methods(study), offer ? offer.name : "", set("method"));
     if (!count) {
       method.disabled = true;
-      method.options[0].textContent = "Maps: loading the model…";
+      method.options[0].textContent = lurk.isAlone ? "Maps: no worker is alive" : "Maps: loading the model…";
     }
     const row = lurk.make("div", { class: "map-row" }, method);
     if (!offer) {

@@ -156,8 +156,9 @@
   page.status = function (status, oldReady, oldSerial) {
     if (!status) return ["", "0", true, HIDDEN, "", HIDDEN, "", HIDDEN, "", true, lurk.changed(false, oldReady), lurk.changed(0, oldSerial)];
     const { state, skipped } = status;
+    lurk.isAlone = status.workers === 0;
     const stale = status.stale ? `These results are of an earlier sweep: ${status.stale}.` : "";
-    const notice = [stale, status.notice].filter(Boolean).join(" ");
+    const notice = [stale, status.notice].filter(Boolean).join("\n");
     const isAlone = status.workers === 0 && state !== "waiting";
     const words = (WORDS[state] || (() => state))(status) + (isAlone ? " · no worker is alive" : "");
     const share = status.total ? status.done / status.total : 0;

@@ -193,7 +193,7 @@
 
   function words(mine) {
     if (mine.refusal) return `Not for this model: ${mine.refusal}.`;
-    if (!mine.body) return "Waiting for the model to be loaded…";
+    if (!mine.body) return lurk.isAlone ? "No worker is alive, so no picture can be drawn." : "Waiting for the model to be loaded…";
     if (mine.isStopped) return "Stopped before it was done";
     if (mine.isIdle) return mine.room.dataset.idle;
     if (!mine.ask) return mine.handle ? "Asking…" : "";

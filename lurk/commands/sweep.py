@@ -19,6 +19,7 @@ from lurk.jobs.method_request import MOST_UNITS
 from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Queue
 from lurk.storage.cache_dir import prepare_cache
+from lurk.storage.diagnosis import read_summary
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder
@@ -72,6 +73,8 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
             bar.set_postfix_str("checking the preprocessing")
             for warning in examine_study(model, images, settings, folder, lambda _done, _total: None):
                 bar.write(f"lurk: {warning}", file=sys.stderr)
+            if checked := read_summary(folder, manifest.provenance):
+                bar.write(f"lurk: {checked}", file=sys.stderr)
             bar.set_postfix_str("")
 
         options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)

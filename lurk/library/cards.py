@@ -22,6 +22,7 @@ from lurk.service.unit_words import (
     score_words,
     tie_words,
 )
+from lurk.storage.diagnosis import read_diagnosis, read_summary
 from lurk.storage.webp import encode_sprite
 
 if TYPE_CHECKING:
@@ -46,7 +47,8 @@ def index_card(index: "Index") -> str:
     swept = manifest.provenance
     title = f"{escape(swept.model)} ({escape(swept.weights)}) on {escape(manifest.image_set)}"
     table = f"<table><tr><th>layer</th><th>kind</th><th>units</th></tr>{rows}</table>"
-    notes = "".join(f"<div>{escape(note)}</div>" for note in manifest.notes)
+    understood = (*manifest.notes, read_summary(index.folder, swept))
+    notes = "".join(f"<div>{escape(note)}</div>" for note in understood if note)
     return _card(f"{title}, {manifest.images:,} images", index, notes, table)
 
 
@@ -162,7 +164,8 @@ def _card(title: str, index: "Index", *parts: str) -> str:
 def _states(index: "Index") -> Sequence[str]:
     """Warnings, how far the sweep is, and how many images could not be used."""
     manifest, found = index.manifest, list[str]()
-    found += [f'<div style="{WARNING}">{escape(words)}</div>' for words in (manifest.notice, index.stale) if words]
+    warnings = (manifest.notice, *(read_diagnosis(index.folder, manifest.provenance) or ()), index.stale)
+    found += [f'<div style="{WARNING}">{escape(words)}</div>' for words in warnings if words]
     if not manifest.complete:
         found.append(f"<div>from {manifest.done:,} of {manifest.images:,} images</div>")
     if manifest.skipped:

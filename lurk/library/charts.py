@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 from lurk.service.figures.class_bars import class_bars
 from lurk.service.figures.distribution import histogram
 from lurk.service.figures.layout import Figure
-from lurk.service.unit_words import SENTENCES, facts, no_bars
+from lurk.service.unit_words import SENTENCES, facts, no_bars, number
 
 if TYPE_CHECKING:
     from lurk.library.unit import Kind, Unit
@@ -20,9 +20,9 @@ def classes(unit: "Unit", kind: "Kind") -> Any:
     figure = class_figure(unit, kind)
     if figure is None:
         return plotted(words_alone(no_bars(view.no_classes)), unit, "classes it answers to", height=160)
-    overall = view.overall(kind)
+    overall = view.overall(kind) or 0.0  # where there are bars there is a mean
     of = "the highest value in each image" if kind == "max" else "the mean of each image"
-    note = f"mean of {of}; dashed: over all classes, {overall:.3g}"
+    note = f"mean of {of}; dashed: over all classes, {number(overall, 3)}"
     height = 110 + 20 * max(len(view.bars(kind)), 6)
     return plotted(figure, unit, "classes it answers to", note, height=height)
 

@@ -14,6 +14,7 @@ from lurk.images.class_names import name_outputs
 from lurk.models.architecture import architecture_hash
 from lurk.models.checkpoint import fill
 from lurk.models.copying import copied, materialise, needs_copy, unwrapped
+from lurk.models.image_input import other_input
 from lurk.models.model import Model
 from lurk.models.programs.rebuild import rebuilt
 from lurk.models.sources import AS_GIVEN, AS_MADE, Network, with_file
@@ -108,7 +109,12 @@ def filled_from_file(network: Network, shape: tuple[int, int, int]) -> Network:
         ModelError: The network has lazy parts that its input does not reach, or cannot be copied.
         WeightsError: The file does not fit.
     """
-    materialise(network.module, shape)
+    try:
+        materialise(network.module, shape)
+    except ModelError as error:
+        if reason := other_input(network.module, shape):
+            raise ModelError(reason) from error
+        raise
     if network.file is None:
         return network
     module = copied(network.module)

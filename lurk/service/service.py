@@ -22,7 +22,7 @@ from lurk.service.study_view import StudyView, StudyViews
 from lurk.service.unit_view import UnitView
 from lurk.service.unit_words import unit_name
 from lurk.service.urls import Address, read_media
-from lurk.storage.diagnosis import read_diagnosis
+from lurk.storage.diagnosis import read_diagnosis, read_summary
 from lurk.storage.disk_space import Space
 from lurk.storage.index import Index
 from lurk.storage.manifest import index_folder, study_index
@@ -97,13 +97,15 @@ class Service:
 
     def _study_view(self, name: str, settings: Settings) -> StudyView:
         index = self._index(name)
-        return self._study_views.view(name, settings, index, self._notice(index))
+        view = self._study_views.view(name, settings, index, self._notice(index))
+        checked = read_summary(index.folder, index.manifest.provenance) if index else ""
+        return replace(view, notes=(*view.notes, checked)) if checked else view
 
     def _notice(self, index: Index | None) -> str:
-        """Warnings of the study, of the doctor, of the store of images and of the disk."""
+        """Warnings of the study, of the doctor, of the store of images and of the disk, a line each."""
         found = read_diagnosis(index.folder, index.manifest.provenance) if index else None
         parts = (index.manifest.notice if index else "", *(found or ()), self._renders.notice, self._space.notice)
-        return "; ".join(part for part in parts if part)
+        return "\n".join(part for part in parts if part)
 
     def _settings(self, study: str) -> Settings:
         studies = self._studies()

@@ -85,11 +85,11 @@ def facts(record: UnitRecord) -> list[tuple[str, str]]:
     """The figures of a unit's distribution, each as what it is and its value."""
     found = [
         ("above 0", f"{record.fraction_positive:.1%}".replace("%", " %")),
-        ("mean", f"{record.mean:.3g}"),
-        ("deviation", f"{record.std:.3g}"),
+        ("mean", number(record.mean, 3)),
+        ("deviation", number(record.std, 3)),
     ]
     if 0.99 in record.quantiles:
-        found.append(("99 % are below", f"{record.quantiles[0.99]:.3g}"))
+        found.append(("99 % are below", number(record.quantiles[0.99], 3)))
     return found
 
 

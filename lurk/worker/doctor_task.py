@@ -9,7 +9,7 @@ from lurk.graph.device import choose_device, moved_to
 from lurk.images.image_set import ImageSet
 from lurk.models.doctor.examine import examine_model
 from lurk.models.model import Model
-from lurk.storage.diagnosis import read_diagnosis, write_diagnosis
+from lurk.storage.diagnosis import read_diagnosis, write_diagnosis, write_failure
 from lurk.storage.manifest import read_manifest
 from lurk.sweeps.image_reader import USER_ERRORS
 
@@ -27,7 +27,7 @@ def examine_study(
         report: Called with the images done and in all; it may raise Cancelled.
 
     Returns:
-        What looks wrong, a sentence each. A failure is no reason to stop the sweep, which says what is wrong itself.
+        What looks wrong, a sentence each. A failure is no reason to stop the sweep; the study's notes tell it.
     """
     swept = read_manifest(folder).provenance
     known = read_diagnosis(folder, swept)
@@ -38,7 +38,8 @@ def examine_study(
             found = examine_model(model, images, layers=settings.layers, report=report)
     except Cancelled:
         raise
-    except (LurkError, *USER_ERRORS):
+    except (LurkError, *USER_ERRORS) as error:
+        write_failure(folder, (str(error).strip().splitlines() or [type(error).__name__])[0])
         return ()
-    write_diagnosis(folder, swept, found.warnings, repr(found))
+    write_diagnosis(folder, swept, found.warnings, repr(found), found.summary)
     return found.warnings

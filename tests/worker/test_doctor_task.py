@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import lurk
 from lurk.config.options import Settings
 from lurk.errors import Cancelled, ModelError
 from lurk.jobs.open_queue import open_local_queue
@@ -75,6 +76,10 @@ def test_a_mistake_is_on_the_page(tmp_path):
     assert "right for 32 of 32 labelled images" in warning
     assert warning in service.status(settings.study)["notice"]
     assert warning in service.study(settings.study).notice
+    checked = "the preprocessing was checked on 32 images, right for 0 of 32 labelled ones: it does not look right"
+    assert service.study(settings.study).notes[-1] == checked
+    assert warning in lurk.Index(index.folder).unit("0", 0)._repr_html_().replace("&#x27;", "'")
+    assert checked in lurk.Index(index.folder)._repr_html_()
 
 
 def test_a_right_set_up_has_no_banner_and_is_not_examined_again(tmp_path, monkeypatch):
@@ -82,6 +87,8 @@ def test_a_right_set_up_has_no_banner_and_is_not_examined_again(tmp_path, monkey
     service, index = swept(settings)
     assert read_diagnosis(index.folder, index.manifest.provenance) == ()
     assert service.status(settings.study)["notice"] == ""
+    checked = "the preprocessing was checked on 32 images, right for 32 of 32 labelled ones: nothing looks wrong"
+    assert service.study(settings.study).notes[-1] == checked
 
     def again(*_given: object, **_options: object) -> None:
         raise AssertionError("examined again")
@@ -98,8 +105,9 @@ def test_a_failure_stops_no_sweep_and_a_cancelled_job_stops(tmp_path, monkeypatc
         raise ModelError("cannot be planned")
 
     monkeypatch.setattr(doctor_task, "examine_model", failing)
-    _, index = swept(settings)
+    service, index = swept(settings)
     assert index.manifest.complete
+    assert service.study(settings.study).notes[-1] == "the preprocessing could not be checked: cannot be planned"
     assert read_diagnosis(index.folder, index.manifest.provenance) is None
 
     def cancelled(*_given: object, **_options: object) -> None:

@@ -51,6 +51,13 @@ class Diagnosis:
     warnings: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
 
+    @property
+    def summary(self) -> str:
+        """In a line, on how many images the preprocessing was checked and with what result."""
+        right = "" if self.right is None else f", right for {self.right} of {self.labelled} labelled ones"
+        result = "it does not look right" if self.warnings else "nothing looks wrong"
+        return f"the preprocessing was checked on {self.images} images{right}: {result}"
+
     def __repr__(self) -> str:
         """The findings, a line each."""
         lines = [f"examined on {self.images} images; {self.matched}"]

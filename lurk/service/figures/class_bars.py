@@ -33,7 +33,7 @@ def class_bars(bars: Sequence[dict[str, Any]], overall: float | None) -> Figure:
         margin={"l": 4, "r": 12, "t": 4, "b": 20},
         bargap=0.3,
         shapes=[] if overall is None else [_line(overall)],
-        xaxis={"automargin": True, "fixedrange": True, "zeroline": True, "nticks": 6},
+        xaxis={"automargin": True, "fixedrange": True, "zeroline": True, "nticks": 6, "tickangle": 0},
         yaxis={
             "tickmode": "array",
             "tickvals": places,

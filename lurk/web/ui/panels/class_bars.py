@@ -7,7 +7,7 @@ from dash.development.base_component import Component
 
 from lurk.service.figures.class_bars import class_bars
 from lurk.service.unit_view import UnitView
-from lurk.service.unit_words import no_bars
+from lurk.service.unit_words import no_bars, number
 from lurk.web.ui.graph import graph
 from lurk.web.ui.panels import SECTIONS, Kind, Section, heading
 
@@ -29,7 +29,7 @@ def bars(view: UnitView, kind: Kind) -> Component:
         )
     overall = view.overall(kind)
     line = html.Span(
-        "" if overall is None else f"dashed: mean, {overall:.3g}",
+        "" if overall is None else f"dashed: mean, {number(overall, 3)}",
         className="note small",
         title="The dashed line is the mean over all classes",
     )

@@ -16,7 +16,7 @@ def layout() -> Component:
     return html.Div(id=ids.NOTES)
 
 
-def notes(service: Service, study: object, _ready: object) -> Component | None:
+def notes(service: Service, study: object, _ready: object, _serial: object) -> Component | None:
     """The notes of a study, shown on demand; None if it has none."""
     view = service.study(name(study)) if study is not None else None
     if view is None or not view.notes:
@@ -28,5 +28,5 @@ def notes(service: Service, study: object, _ready: object) -> Component | None:
 @PANELS.register("notes")
 def register(app: Dash, service: Service) -> None:
     """Bind the panel to an app."""
-    study, ready = Input(ids.STUDY, "data"), Input(ids.READY, "data")
-    app.callback(Output(ids.NOTES, "children"), study, ready)(partial(notes, service))
+    study, ready, serial = Input(ids.STUDY, "data"), Input(ids.READY, "data"), Input(ids.SERIAL, "data")
+    app.callback(Output(ids.NOTES, "children"), study, ready, serial)(partial(notes, service))

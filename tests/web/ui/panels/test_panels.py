@@ -110,10 +110,10 @@ def test_hits_outline_the_patch_in_the_view():
 
 def test_what_was_understood_is_listed_and_left_out_where_there_is_nothing():
     said = ("took `ema`, 214 of 214 tensors", "column 2 'diagnosis' as class: 7 classes")
-    drawn = notes.notes(FakeService(notes=said), "resnet18-birds", True)
+    drawn = notes.notes(FakeService(notes=said), "resnet18-birds", True, 1)
     assert leaves(drawn) == ["What was understood", *said]
-    assert notes.notes(FakeService(), "resnet18-birds", True) is None
-    assert notes.notes(FakeService(), None, False) is None
+    assert notes.notes(FakeService(), "resnet18-birds", True, 1) is None
+    assert notes.notes(FakeService(), None, False, 0) is None
 
 
 def test_every_hit_has_room_for_the_map_of_its_image():
