@@ -143,9 +143,10 @@ def test_a_running_picture_can_be_watched(desk, tmp_path):
     now = service.job(answer["key"])
     assert (now["eta_s"], now["preview"]) == ((256 - 40) / 8, None)
     key = asked_of(desk, answer).provenance(index.manifest.provenance).key
-    open_renders(tmp_path).put(f"preview/{key}", b"picture")
+    picture = encode_view(np.zeros((4, 4, 3), np.uint8))
+    open_renders(tmp_path).put(f"preview/{key}", picture)
     assert service.job(answer["key"])["preview"] == f"/preview/{key}?step=40"
-    assert service.preview(key) == b"picture"
+    assert service.preview(key) == picture
 
 
 def test_a_tile_shows_a_picture_under_way_until_it_is_there(desk, tmp_path):
