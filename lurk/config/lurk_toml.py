@@ -96,7 +96,7 @@ def read(path: str | Path) -> Config:
     if len(data) > LARGEST_BYTES:
         raise LurkError(f"--config {str(path)!r} is larger than {LARGEST_BYTES >> 20} MB: no list of studies")
     try:
-        text = data.decode().replace("\r\n", "\n")
+        text = data.decode("utf-8-sig").replace("\r\n", "\n")
     except UnicodeDecodeError as error:
         line = data[: error.start].count(b"\n") + 1
         raise LurkError(f"{file}:{line}: is not UTF-8 text") from error

@@ -23,6 +23,7 @@ KINDS = (
     (rb"%PDF", "PDF"),
     (rb"%!PS", "PostScript"),
     (rb"PK\x03\x04", "a ZIP file"),
+    (rb"\0\0[\2\3\x0a]\0{5}", "TGA"),
     (rb"\0\0[\1\2]\0", "an icon"),
     (rb"P7\n", "PAM"),
     (rb"\s*(<\?xml[^>]*>\s*)?(<!--.*?-->\s*)?<svg", "SVG"),

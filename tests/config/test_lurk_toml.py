@@ -177,7 +177,7 @@ def test_a_file_of_another_encoding_is_named_with_its_line(folder):
 
 def test_lines_that_end_as_on_windows_are_read(folder):
     file = folder / "lurk.toml"
-    file.write_bytes(b"[[study]]\r\nmodel = 'resnet18'\r\ntop = 0\r\n")
+    file.write_bytes(b"\xef\xbb\xbf[[study]]\r\nmodel = 'resnet18'\r\ntop = 0\r\n")
     with pytest.raises(LurkError, match=r"lurk.toml:3: top"):
         read(file)
 

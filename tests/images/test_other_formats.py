@@ -30,7 +30,7 @@ def test_a_file_that_is_not_read_is_called_by_its_name(tmp_path, name):
 
 
 def test_formats_of_pillow_that_are_not_read_are_called_by_their_name(tmp_path):
-    for suffix, name in (("jp2", "JPEG 2000"), ("ico", "an icon")):
+    for suffix, name in (("jp2", "JPEG 2000"), ("ico", "an icon"), ("tga", "TGA")):
         Image.new("RGB", (16, 16)).save(tmp_path / f"a.{suffix}")
         with pytest.raises(ImagesError, match=f"is {name}, which is not read"):
             decode(tmp_path / f"a.{suffix}")
