@@ -20,6 +20,7 @@ from dataclasses import Field, dataclass, fields, replace
 from pathlib import Path
 from typing import Any, get_args
 
+from lurk.config.model_name import is_network_file
 from lurk.config.options import LONGEST_NAME, STUDY_OPTIONS, Settings, flag
 from lurk.config.toml_lines import Keys, Table, line_of, syntax_error
 from lurk.config.weights_name import SUFFIXES, split_weights
@@ -159,7 +160,7 @@ def _study(folder: Path, number: int, table: Table) -> Settings:
         for name, given in table.items()
     }
     if "model" not in values:
-        known = "efficientnet_lite0, a torchvision classification network, package.module:factory or file.py:factory"
+        known = "efficientnet_lite0, a torchvision classification network, package.module:factory, file.py:factory or a file"
         raise _MistakeError(f"this study has no model; write model = …: {known}", ("study", number))
     for name, resolve in _RESOLVE.items():
         if name in values:
@@ -212,6 +213,8 @@ def _existing(folder: Path, name: str, value: str) -> str:
 
 def _model(folder: Path, value: str) -> str:
     code, _, factory = value.rpartition(":")
+    if is_network_file(value) or is_network_file(_absolute(folder, value)):
+        return _existing(folder, "model", value)
     if not (code or value).endswith(".py"):
         return value
     if not factory or not code:

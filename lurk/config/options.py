@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from lurk.config.logs import MODES
+from lurk.config.model_name import is_network_file
 from lurk.config.queue_address import check_queue
 from lurk.config.weights_name import is_weights_file, split_weights
 from lurk.errors import LurkError
@@ -56,7 +57,7 @@ class Settings:
     model: str = _option(
         "efficientnet_lite0",
         "the model: efficientnet_lite0, a torchvision classification network, timm/NAME, hf/FOLDER, "
-        "package.module:factory or file.py:factory",
+        "package.module:factory, file.py:factory, or a file of torch.jit.save or torch.export.save",
         metavar="NAME",
     )
     weights: str | None = _option(
@@ -301,7 +302,7 @@ def _absolute(name: str, value: Any) -> Any:
         path, rest = split_weights(value)
         colon = ":" if rest else ""
     is_path = {
-        "model": path.endswith(".py"),
+        "model": path.endswith(".py") or is_network_file(value),
         "weights": is_weights_file(value),
         "data": not value[:1].isupper()
         or Path(path).exists(),  # otherwise it is the name of a data set, such as CIFAR10

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from lurk.config.model_name import is_network_file
 from lurk.config.options import Settings
 from lurk.config.weights_name import split_weights
 
@@ -63,7 +64,8 @@ def _files(options: Mapping[str, Any]) -> dict[str, Path]:
     """The files and folders that options name, by option."""
     paths = {"weights": split_weights(options.get("weights") or "")[0]}
     paths |= {name: options.get(name) or "" for name in ("data", "classes")}
-    paths["model"] = str(options.get("model")).rpartition(":")[0]
+    model = str(options.get("model"))
+    paths["model"] = model if is_network_file(model) else model.rpartition(":")[0]
     return {name: Path(path) for name, path in paths.items() if path and Path(path).is_absolute()}
 
 

@@ -47,12 +47,13 @@ class _Asked(dict[str, Tensor]):
         return self[name]
 
 
-def other_input(module: nn.Module, shape: tuple[int, int, int]) -> str:
+def other_input(module: nn.Module, shape: tuple[int, int, int], *, alone: bool = True) -> str:
     """Say what a network takes that fails on a batch of images.
 
     Args:
         module: The network, in evaluation mode; it is left as it was.
         shape: (c, h, w) of an image.
+        alone: Whether it is to run on a single image, too.
 
     Returns:
         What it takes instead, and what to do; empty if it runs, or if it fails for another reason.
@@ -62,7 +63,7 @@ def other_input(module: nn.Module, shape: tuple[int, int, int]) -> str:
     images = torch.zeros(IMAGES, *shape, device=device_of(module), dtype=dtype_of(module))
     kept = nullcontext() if is_unfinished else undisturbed(module)  # a run gives lazy weights their shapes
     with torch.inference_mode(False), torch.no_grad(), kept:
-        error = _failure(module, images) or _failure(module, images[:1])
+        error = _failure(module, images) or (_failure(module, images[:1]) if alone else None)
         if error is None:
             return ""
         reason = _by_signature(module, error) or _by_runs(module, images)

@@ -35,8 +35,8 @@ def load_model(  # noqa: PLR0913 - the public signature: a model and its options
 
     Args:
         source: `efficientnet_lite0`, a torchvision classification network, `timm/NAME`, `hf/FOLDER`,
-            `package.module:factory`, `path/file.py:factory`, the network itself, a function that makes it, or a
-            model loaded before.
+            `package.module:factory`, `path/file.py:factory`, a file of `torch.jit.save` or `torch.export.save`, the
+            network or such a program itself, a function that makes it, or a model loaded before.
         weights: `DEFAULT`, a torchvision weights name, `random`, a file, or FILE:PART for one of several sets of
             weights in it; by default the pretrained weights, or random ones and a notice if those cannot be fetched.
         preprocess: Turns a PIL picture into a float32 (c, h, w) tensor; by default the model's own.

@@ -179,11 +179,14 @@ class Model:
 
     def _planned(self, expression: str | None, classes: int | None) -> Plan:
         try:
-            return find_layers(self.module, self.input_shape, expression, classes=classes, output=self.output)
+            plan = find_layers(self.module, self.input_shape, expression, classes=classes, output=self.output)
         except ModelError as error:
             if reason := other_input(self.module, self.input_shape):
                 raise ModelError(reason) from error
             raise
+        if plan.graph is None and (reason := other_input(self.module, self.input_shape, alone=False)):
+            raise ModelError(reason)
+        return plan
 
 
 def fitted(model: Model, samples: TensorSamples, fingerprint: str) -> Model:

@@ -6,9 +6,9 @@ body of a module that stands for it.
 
 import hashlib
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -18,13 +18,8 @@ from torch.utils import _pytree as pytree
 from lurk.errors import ModelError
 from lurk.graph.plan import attribute
 from lurk.graph.trace_proxies import is_instance, real
-from lurk.models.programs.operators import is_training, operator_named
+from lurk.models.programs.exported_graph import Call, calls, operator_step, plain_graph
 from lurk.models.programs.steps import HOME, OWN, Body, Step, Values, make_body, part_kind
-
-PLAIN = ("_operator", "builtins", "math")
-NUMBERS = (int, float, torch.SymInt, torch.SymFloat, torch.SymBool)
-NO_GRAD = "wrap_with_set_grad_enabled"
-Call = tuple[str, str, str]  # which call of a module it is, the module's path, the full name of its class
 
 
 class ExportedPart(nn.Module):
@@ -97,7 +92,7 @@ def rebuild_exported(program: ExportedProgram | fx.GraphModule) -> nn.Module:
         ModelError: It is fixed in training mode, says nothing of its parts, or runs what is not run here.
     """
     flat = program.module(check_guards=False) if isinstance(program, ExportedProgram) else program
-    return _Rebuilding(cast(fx.GraphModule, flat)).network()
+    return _Rebuilding(flat).network()
 
 
 class _Rebuilding:
@@ -105,12 +100,12 @@ class _Rebuilding:
 
     def __init__(self, flat: fx.GraphModule) -> None:
         self._flat = flat
-        self._graph = _plain_graph(flat)
+        self._graph = plain_graph(flat)
         self._inputs = [node for node in self._graph.nodes if node.op == "placeholder"]
         self._output = next(node for node in self._graph.nodes if node.op == "output")
         self._weights = {node.name: str(node.target) for node in self._graph.nodes if node.op == "get_attr"}
         self._nodes = [node for node in self._graph.nodes if node.op == "call_function"]
-        self._kinds = {path: kind for node in self._nodes for _, path, kind in _calls(node)}
+        self._kinds = {path: kind for node in self._nodes for _, path, kind in calls(node)}
         self._parts: dict[str, nn.Module] = {}
 
     def network(self) -> nn.Module:
@@ -156,7 +151,7 @@ class _Rebuilding:
         found: list[Step] = []
         for call, group in runs:
             if call is None or times[call] > 1:  # a call of which the operators are scattered is no call
-                found += [_operator_step(node) for node in group]
+                found += [operator_step(node) for node in group]
             else:
                 found.append(self._call_step(call, group, depth, path))
         return found
@@ -179,7 +174,9 @@ class _Rebuilding:
     def _add_body(self, path: str, steps: list[Step], gives: Sequence[str]) -> tuple[tuple[str, ...], int]:
         """Give a part a body; its own weights are read inside, and everything else is an input."""
         made = {name for step in steps for name in step.gives}
-        free = list(dict.fromkeys(name for name in (*(n for step in steps for n in step.reads), *gives) if name not in made))
+        free = list(
+            dict.fromkeys(name for name in (*(n for step in steps for n in step.reads), *gives) if name not in made)
+        )
         own = {name: self._own_name(name, path) for name in free}
         takes = tuple(name for name in free if own[name] is None)
         if not path:
@@ -199,7 +196,7 @@ class _Rebuilding:
         name = next((name for name, target in self._weights.items() if target == f"{path}.weight"), "")
         for node in self._nodes:
             if len(node.args) > 1 and str(node.args[1]) == name:
-                return int(weight.shape[1]) * int(node.args[-1] if len(node.args) in (7, 9) else 1)  # type: ignore[call-overload]
+                return int(weight.shape[1]) * int(node.args[-1] if len(node.args) in (7, 9) else 1)
         return int(weight.shape[1])
 
 
@@ -207,20 +204,9 @@ def _has_part(flat: nn.Module, path: str) -> bool:
     return path in dict(flat.named_modules())
 
 
-def _calls(node: fx.Node) -> list[Call]:
-    """The calls in which an operator was made, the outermost first."""
-    stack = node.meta.get("nn_module_stack") or {}
-    found = [(str(key), str(path), _full_name(kind)) for key, (path, kind) in stack.items()]
-    return found if found and not found[0][1] else []
-
-
 def _call(node: fx.Node, depth: int) -> Call | None:
-    calls = _calls(node)
-    return calls[depth] if len(calls) > depth else None
-
-
-def _full_name(kind: object) -> str:
-    return f"{kind.__module__}.{kind.__qualname__}" if isinstance(kind, type) else str(kind)
+    found = calls(node)
+    return found[depth] if len(found) > depth else None
 
 
 def _example(size: object) -> int:
@@ -229,79 +215,8 @@ def _example(size: object) -> int:
     return int(hint) if isinstance(hint, int) else 0
 
 
-def _plain_graph(flat: fx.GraphModule) -> fx.Graph:
-    """The graph without checks, without dead ends, and with what ran without gradients put in its place."""
-    graph = fx.Graph()
-    graph.output(_copy_into(graph, flat, {}))
-    for node in reversed(graph.nodes):
-        if isinstance(node.meta.get("val"), NUMBERS):
-            _compute_where_used(graph, node)
-        is_kept = isinstance(node.target, torch._ops.OpOverload) and node.target._schema.is_mutable
-        if node.op == "call_function" and not node.users and not is_kept:
-            graph.erase_node(node)
-    return graph
-
-
-def _compute_where_used(graph: fx.Graph, node: fx.Node) -> None:
-    """Let each call that reads a number, such as a size, compute it: a part does not give it to others."""
-    for user in list(node.users):
-        if user.op != "output" and _calls(user) != _calls(node):
-            with graph.inserting_before(user):
-                copy = graph.node_copy(node)
-            copy.meta["nn_module_stack"] = user.meta.get("nn_module_stack")
-            user.replace_input_with(node, copy)
-
-
-def _copy_into(graph: fx.Graph, flat: fx.GraphModule, known: dict[fx.Node, fx.Node]) -> Any:
-    """Copy the nodes of a module into a graph, and return its outputs."""
-    inlined: dict[object, Any] = {}
-    for node in flat.graph.nodes:
-        if node.op == "output":
-            return fx.node.map_arg(node.args[0], known.__getitem__)
-        if getattr(node.target, "__name__", "") == NO_GRAD:
-            inner = cast(fx.GraphModule, flat.get_submodule(str(node.args[1].target)))
-            takes = [one for one in inner.graph.nodes if one.op == "placeholder"]
-            given = {one: known[value] for one, value in zip(takes, node.args[2:], strict=True)}
-            inlined[node] = _copy_into(graph, inner, given)
-        elif node.args and isinstance(node.args[0], fx.Node) and node.args[0] in inlined:
-            known[node] = inlined[node.args[0]][node.args[1]]
-        elif node not in known and node.op != "call_module":
-            known[node] = graph.node_copy(node, known.__getitem__)
-    raise ModelError("the program has no output")
-
-
 def _weight_step(name: str, target: str) -> Step:
     def run(values: Values) -> None:
         values[name] = attribute(cast(nn.Module, values[OWN]), target)
 
     return Step(run, (), (name,))
-
-
-def _operator_step(node: fx.Node) -> Step:
-    """The step that an operator is."""
-    name, given, run_operator = node.name, (node.args, node.kwargs), _function(node)
-
-    def run(values: Values) -> None:
-        def real_value(item: object) -> object:
-            if isinstance(item, fx.Node):
-                return values[item.name]
-            return values[HOME] if isinstance(item, torch.device) else item
-
-        args, kwargs = fx.node.map_aggregate(given, real_value)  # type: ignore[arg-type]
-        values[name] = run_operator(*args, **kwargs)
-
-    return Step(run, tuple(used.name for used in node.all_input_nodes), (name,))
-
-
-def _function(node: fx.Node) -> Callable[..., Any]:
-    target = node.target
-    if isinstance(target, torch._ops.OpOverload):
-        names = [argument.name for argument in target._schema.arguments]
-        constants = {name: value for name, value in (*zip(names, node.args), *node.kwargs.items()) if not isinstance(value, fx.Node)}
-        if is_training(names, constants):
-            raise ModelError(f"{target._opname} is fixed in training mode in it: call eval() on the network before it is exported")
-        overload = "" if target._overloadname == "default" else target._overloadname
-        return operator_named(f"{target.namespace}::{target._opname}", overload)
-    if getattr(target, "__module__", "") in PLAIN or str(getattr(target, "__name__", "")).startswith("sym_"):
-        return cast(Callable[..., Any], target)
-    raise ModelError(f"it runs {target}, which is not run here; give the Python code of the network")

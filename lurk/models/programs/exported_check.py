@@ -11,6 +11,7 @@ import pickle
 import re
 import zipfile
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 
@@ -30,7 +31,8 @@ SYMBOL = re.compile(r"[a-z]{1,3}\d+")
 WORDS = words(
     "Symbol Integer Float Rational Mul Add Pow Max Min Mod PythonMod FloorDiv CleanDiv CeilDiv ModularIndexing Where "
     "TruncToInt FloorToInt CeilToInt RoundToInt ToFloat IntTrueDiv FloatTrueDiv PowByNatural Eq Ne Equality Unequality "
-    "GreaterThan LessThan StrictGreaterThan StrictLessThan And Or Not true false True False integer positive nonnegative"
+    "GreaterThan LessThan StrictGreaterThan StrictLessThan And Or Not true false True False integer positive "
+    "nonnegative"
 )
 CONTAINERS = (None, "builtins.tuple", "builtins.list", "builtins.dict", "collections.OrderedDict")
 FREE = ("as_string", "as_strings", "metadata", "guards_code", "torch_version")  # never run, or quoted where they are
@@ -63,7 +65,9 @@ def _check_pickle(data: bytes, name: str) -> None:
     try:
         torch.load(io.BytesIO(data), weights_only=True, map_location="cpu")
     except (pickle.UnpicklingError, RuntimeError, EOFError, ValueError) as error:
-        raise ModelError(f"it holds Python objects that would run code ({cut(name)}): such a file is refused") from error
+        raise ModelError(
+            f"it holds Python objects that would run code ({cut(name)}): such a file is refused"
+        ) from error
 
 
 def _check(value: object, key: str) -> None:
@@ -108,10 +112,12 @@ def _is_form(text: str) -> bool:
         return False
 
 
-def _is_plain(form: dict[str, str]) -> bool:
+def _is_plain(form: Any) -> bool:
     context = json.loads(form["context"]) if form["context"] is not None else None
     keys = [] if context is None else context
-    is_known = form["type"] in CONTAINERS and isinstance(keys, list) and all(isinstance(key, (str, int)) for key in keys)
+    is_known = (
+        form["type"] in CONTAINERS and isinstance(keys, list) and all(isinstance(key, (str, int)) for key in keys)
+    )
     return is_known and all(map(_is_plain, form["children_spec"]))
 
 

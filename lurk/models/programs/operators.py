@@ -40,7 +40,7 @@ def divided(one: float, two: float, rounding_mode: str | None = None) -> float:
     return one // two if rounding_mode == "floor" else int(one / two)
 
 
-def convolved(  # noqa: PLR0913 - the signature of the operator
+def convolved(  # noqa: PLR0913, PLR0917 - the signature of the operator
     x: Tensor,
     weight: Tensor,
     bias: Tensor | None,
@@ -176,7 +176,9 @@ def _chosen(name: str, exact: Run | None, args: Sequence[object]) -> Run:
     first = args[0] if args else None
     if name in SHAPE_QUERIES and is_instance(first, Tensor):
         return lambda value, *rest: _asked(getattr(value, name), rest)
-    if name in CONTAINERS and isinstance(real(first) if isinstance(first, fx.Proxy) else first, (list, tuple, dict, str)):
+    if name in CONTAINERS and isinstance(
+        real(first) if isinstance(first, fx.Proxy) else first, (list, tuple, dict, str)
+    ):
         return CONTAINERS[name]
     has_tensor = any(is_instance(value, Tensor) for value in args)
     if name in NUMBERS and not has_tensor:

@@ -1,6 +1,5 @@
 """Reads a program from a file, once it is clear that reading it runs nothing of it."""
 
-import json
 import warnings
 import zipfile
 from pathlib import Path
@@ -48,7 +47,7 @@ def read_program(file: Path) -> nn.Module:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch would rather have other formats
             if not is_exported:
-                return rebuild_scripted(torch.jit.load(file, map_location="cpu"))
+                return rebuild_scripted(torch.jit.load(file, map_location="cpu"))  # type: ignore[no-untyped-call]  # torch's own
             with file.open("rb") as opened:
                 return rebuild_exported(torch.export.load(opened)).cpu()
     except DAMAGE as error:
@@ -58,6 +57,8 @@ def read_program(file: Path) -> nn.Module:
 
 def _other_kind(head: bytes) -> str:
     """What a file is that is no archive."""
+    if not head:
+        return "it is empty"
     if head[4:6] == b"ET":
         return "it is an ExecuTorch program, which cannot be watched: give what torch.export.save writes"
     if head[:1] == b"\x08" and head[2:3] in (b"\x12", b"\x1a", b"\x22", b"\x3a"):
@@ -71,6 +72,8 @@ def _other_kind(head: bytes) -> str:
 def _names(archive: zipfile.ZipFile, size: int) -> Names:
     """The full names in an archive by those without its folder."""
     entries = archive.infolist()
+    if not entries or min(entry.header_offset for entry in entries) > 0:
+        raise zipfile.BadZipFile("its end is missing")  # what was found is an archive inside it
     unpacked = sum(entry.file_size for entry in entries)
     if unpacked > MAX_RATIO * size + SLACK_BYTES:
         raise ModelError(f"it has {size:,} bytes and unpacks to {unpacked:,}: refused")

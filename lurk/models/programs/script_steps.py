@@ -157,7 +157,7 @@ def _function(node: Graph, kind: str) -> Make:
         return lambda part, value: setattr(part, name, value)
     if fields := NAMED_TUPLE.search(str(node)):
         names = re.findall(r"(\w+) : ", fields[1])
-        return lambda *items: namedtuple("Output", names)(*items)
+        return namedtuple("Output", names)
     if space == "prim":
         return PRIMITIVES.get(plain, lambda *_: _raise(f"it runs {kind}, which is not run here"))
     return _operator(node, kind)
@@ -175,7 +175,7 @@ def _operator(node: Graph, kind: str) -> Make:
     }
     if is_training(names, constants):
         raise ModelError(
-            f"{kind.removeprefix('aten::')} is fixed in training mode in it: call eval() on the network before it is "
+            f"{kind.removeprefix('aten::').strip('_')} is fixed in training mode in it: call eval() on the network before it is "
             "traced or scripted"
         )
     first = next((at for at, argument in enumerate(schema.arguments) if argument.kwarg_only), None)

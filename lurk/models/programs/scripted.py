@@ -5,7 +5,7 @@ TorchScript itself runs nothing of it: the steps of each method are made of its 
 
 import hashlib
 import re
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from lurk.models.programs.script_steps import attribute_names, method_body
 from lurk.models.programs.steps import HOME, Body, Values, part_kind
 
 MARKS = re.compile(r"^__torch__\.|___torch_mangle_\d+\.")
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 GROUPS = {"aten::_convolution": 8, "aten::conv1d": 6, "aten::conv2d": 6, "aten::conv3d": 6}
 
 
@@ -34,7 +35,7 @@ class ScriptedPart(nn.Module):
         for name, buffer in script.named_buffers(recurse=False):
             self.register_buffer(name, buffer.detach())
         for name, child in script.named_children():
-            self.add_module(name, _part(child, names))
+            self.add_module(name, _part(cast(torch.jit.ScriptModule, child), names))
         self.training = script.training
         self.attributes: dict[str, object] = {}
         for name in sorted(names - {"training", *self._parameters, *self._buffers, *self._modules}):
@@ -44,8 +45,8 @@ class ScriptedPart(nn.Module):
         self.bodies: dict[str, Body] = {method.name: method_body(method) for method in methods}
         self.defaults = {method.name: _defaults(method) for method in methods}
         self.program = hashlib.sha256(b"".join(map(_bytes, methods))).hexdigest()
-        if isinstance(self, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-            self.in_channels = self.weight.shape[1] * _groups(script)
+        if issubclass(type(self), CONVOLUTIONS):
+            self.in_channels = cast(Tensor, self.weight).shape[1] * _groups(script)
 
     def _keep(self, name: str, value: object) -> None:
         if isinstance(value, Tensor):
@@ -64,10 +65,11 @@ class ScriptedPart(nn.Module):
     def call(self, method: str, inputs: tuple[object, ...]) -> object:
         """Run a method of the part."""
         body = self.bodies[method]
-        given = (*inputs, *self.defaults[method][len(inputs) :])
-        if len(given) != len(body.takes) - 1:
-            raise TypeError(f"{method} takes {len(body.takes) - 1} inputs, not {len(inputs)}")
-        values: Values = dict(zip(body.takes, (self, *given), strict=True))
+        defaults, count = self.defaults[method], len(body.takes) - 1
+        if not count - len(defaults) <= len(inputs) <= count:
+            raise TypeError(f"{method} takes {count} inputs, not {len(inputs)}")
+        given = (self, *inputs, *defaults[len(defaults) - count + len(inputs) :])
+        values: Values = dict(zip(body.takes, given, strict=True))
         values[HOME] = next((value.device for value in inputs if is_instance(value, Tensor)), None)  # type: ignore[attr-defined]
         (output,) = body.run(values)
         return output
@@ -89,7 +91,7 @@ def rebuild_scripted(script: torch.jit.ScriptModule) -> nn.Module:
     Raises:
         ModelError: It has no parts, is fixed in training mode, or runs what is not run here.
     """
-    parts = list(script.modules())
+    parts = cast(list[torch.jit.ScriptModule], list(script.modules()))
     if len(parts) == 1:
         raise ModelError(
             "it is TorchScript without parts, as torch.jit.freeze leaves it: save the module as it was before that"
@@ -105,11 +107,13 @@ def _part(script: torch.jit.ScriptModule, names: set[str]) -> nn.Module:
 
 
 def _defaults(method: Any) -> tuple[object, ...]:
-    """The defaults of the last inputs of a method, each at its place; nothing behind an input without one."""
-    arguments = method.schema.arguments[1:]
-    count = next((at for at, one in enumerate(reversed(arguments)) if not one.has_default_value()), len(arguments))
-    first = len(arguments) - count
-    return tuple(one.default_value if at >= first else None for at, one in enumerate(arguments))
+    """The defaults of the last inputs of a method."""
+    found: list[object] = []
+    for argument in reversed(method.schema.arguments):
+        if not argument.has_default_value():
+            break
+        found.insert(0, argument.default_value)
+    return tuple(found)
 
 
 def _bytes(method: Any) -> bytes:

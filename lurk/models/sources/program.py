@@ -3,12 +3,11 @@
 from collections.abc import Iterable
 from pathlib import Path
 
+from lurk.config.model_name import is_network_file
 from lurk.errors import ModelError, WeightsError
 from lurk.models.programs.program_file import read_program
 from lurk.models.sources import SOURCES, Network
 from lurk.models.weights.weights_file import hash_file
-
-SUFFIXES = (".pt", ".pt2", ".ts", ".ptl", ".pte", ".pth", ".onnx", ".torchscript", ".jit", ".safetensors")
 
 
 class Program:
@@ -16,8 +15,7 @@ class Program:
 
     def accepts(self, source: str) -> bool:
         """Whether `--model` names a file that is not Python's."""
-        is_file = "." in Path(source).name and Path(source).expanduser().is_file()
-        return not source.endswith(".py") and (is_file or source.lower().endswith(SUFFIXES))
+        return is_network_file(source)
 
     def names(self) -> Iterable[str]:
         """None: the files are the user's."""

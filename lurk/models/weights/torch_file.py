@@ -83,7 +83,9 @@ def _check_archive(file: Path, archive: zipfile.ZipFile) -> None:
         raise WeightsError(f"--weights: {file.name} has {size:,} bytes and unpacks to {unpacked:,}: refused")
     names = {entry.filename.rpartition("/")[2] for entry in entries}
     if "constants.pkl" in names:
-        raise WeightsError(f"--weights: {file.name} is a TorchScript program; save the network's state_dict()")
+        raise WeightsError(
+            f"--weights: {file.name} is a TorchScript program; it goes with --model, or save its state_dict()"
+        )
     if "archive_format" in names:
         raise WeightsError(f"--weights: {file.name} is a program of torch.export; save the network's state_dict()")
     if names and all(name.endswith(".npy") for name in names):
