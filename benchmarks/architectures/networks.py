@@ -120,6 +120,10 @@ def scripted() -> nn.Module:
     return torch.jit.script(small().eval())
 
 
+def traced() -> nn.Module:
+    return torch.jit.trace(small().eval(), torch.zeros(1, 3, 64, 64))
+
+
 def exported() -> nn.Module:
     return torch.export.export(small().eval(), (torch.zeros(2, 3, 64, 64),)).module()
 
@@ -199,6 +203,7 @@ NETWORKS: dict[str, Sample] = {
     "weight norm": Sample(weight_norm),
     "lazy": Sample(lazy),
     "TorchScript": Sample(scripted),
+    "TorchScript, traced": Sample(traced),
     "exported": Sample(exported),
     **{name: Sample(make) for name, make in UNUSUAL.items()},
     "token last": Sample(TokenLast, last=CLASS),

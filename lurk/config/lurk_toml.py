@@ -160,7 +160,7 @@ def _study(folder: Path, number: int, table: Table) -> Settings:
         for name, given in table.items()
     }
     if "model" not in values:
-        known = "efficientnet_lite0, a torchvision classification network, package.module:factory, file.py:factory or a file"
+        known = "efficientnet_lite0, a torchvision network, package.module:factory, file.py:factory or a file"
         raise _MistakeError(f"this study has no model; write model = …: {known}", ("study", number))
     for name, resolve in _RESOLVE.items():
         if name in values:

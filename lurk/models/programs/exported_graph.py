@@ -95,7 +95,8 @@ def _function(node: fx.Node) -> Callable[..., Any]:
         }
         if is_training(names, constants):
             raise ModelError(
-                f"{target._opname.strip('_')} is fixed in training mode in it: call eval() on the network before it is exported"
+                f"{target._opname.strip('_')} is fixed in training mode in it: call eval() on the network before it is "
+                "exported"
             )
         overload = "" if target._overloadname == "default" else target._overloadname
         return operator_named(f"{target.namespace}::{target._opname}", overload)

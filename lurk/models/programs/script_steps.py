@@ -175,8 +175,8 @@ def _operator(node: Graph, kind: str) -> Make:
     }
     if is_training(names, constants):
         raise ModelError(
-            f"{kind.removeprefix('aten::').strip('_')} is fixed in training mode in it: call eval() on the network before it is "
-            "traced or scripted"
+            f"{kind.removeprefix('aten::').strip('_')} is fixed in training mode in it: call eval() on the network "
+            "before it is traced or scripted"
         )
     first = next((at for at, argument in enumerate(schema.arguments) if argument.kwarg_only), None)
     if first is None:

@@ -11,9 +11,9 @@ import torch
 from lurk.config.weights_name import is_weights_file
 from lurk.errors import ModelError, WeightsError
 from lurk.models.checkpoint import fill
-from lurk.models.download import reach
 from lurk.models.imagenet_classes import CLASSES
 from lurk.models.sources import PRETRAINED, SOURCES, UNTRAINED, Network, with_file
+from lurk.models.weights.download import reach
 
 PREFIX = "timm/"
 SEED = 0

@@ -13,10 +13,10 @@ from torchvision.models import WeightsEnum
 from lurk.config.weights_name import is_weights_file
 from lurk.errors import ModelError, WeightsError
 from lurk.models.checkpoint import fill
-from lurk.models.download import fetch
 from lurk.models.imagenet_classes import CLASSES
 from lurk.models.preprocess import Preprocess
 from lurk.models.sources import SOURCES, UNTRAINED, Network, with_file
+from lurk.models.weights.download import fetch
 
 SEED = 0
 SLOW_INIT = ("googlenet", "inception_v3")

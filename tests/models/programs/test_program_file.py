@@ -106,7 +106,7 @@ def test_a_pickle_in_an_exported_program_is_not_run(files, tmp_path):
         tmp_path / "bad.pt2",
         lambda name, old: data.getvalue() if "sample_inputs" in name else old,
     )
-    with pytest.raises(ModelError, match="^it holds Python objects that would run code"):
+    with pytest.raises(ModelError, match=r"^it holds Python objects that would run code"):
         read_program(tmp_path / "bad.pt2")
     assert not (tmp_path / "made").exists()
 
@@ -124,7 +124,7 @@ def test_an_archive_with_two_entries_of_one_name_is_refused(files, tmp_path):
     with warnings.catch_warnings(), zipfile.ZipFile(tmp_path / "net.pt", "a") as archive:
         warnings.simplefilter("ignore")
         archive.writestr(archive.namelist()[0], b"")
-    with pytest.raises(ModelError, match="^two of its entries have one name"):
+    with pytest.raises(ModelError, match=r"^two of its entries have one name"):
         read_program(tmp_path / "net.pt")
 
 
@@ -174,7 +174,7 @@ def test_damaged_files_are_told_in_one_line(files, tmp_path, name):
     whole = (files / name).read_bytes()
     for damaged in (whole[:-200], whole[: len(whole) // 2], whole[:3000] + bytes(2000) + whole[5000:]):
         (tmp_path / "net").write_bytes(damaged)
-        with pytest.raises(ModelError, match="^it is damaged") as caught:
+        with pytest.raises(ModelError, match=r"^it is damaged") as caught:
             read_program(tmp_path / "net")
         assert "\n" not in str(caught.value)
         assert len(str(caught.value)) <= 300

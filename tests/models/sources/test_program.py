@@ -1,7 +1,9 @@
 import warnings
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 import lurk
 from lurk.cli import main
@@ -30,8 +32,30 @@ def test_a_file_is_a_model_with_the_file_as_its_weights(files):
 def test_a_missing_file_and_weights_beside_it_are_told(files):
     with pytest.raises(ModelError, match=r"^--model 'no/net.ts': there is no file 'no/net.ts'$"):
         lurk.load_model("no/net.ts")
-    with pytest.raises(WeightsError, match="exported.pt2 holds its own weights; leave --weights out"):
+    with pytest.raises(WeightsError, match=r"exported\.pt2 holds its own weights; leave --weights out"):
         lurk.load_model(files / "exported.pt2", weights="random")
+
+
+def test_a_sweep_of_a_file_is_that_of_the_original(files, tmp_path):
+    for number in range(6):
+        noise = np.random.default_rng(number).integers(0, 256, (20, 20, 3), dtype=np.uint8)
+        (tmp_path / "images" / f"class{number % 2}").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(noise).save(tmp_path / "images" / f"class{number % 2}" / f"{number}.png")
+    own = lurk.load_model(made(Small), input_shape=SHAPE)
+    expected = lurk.sweep(own, tmp_path / "images", cache=tmp_path / "cache", device="cpu")
+    more = ["--data", str(tmp_path / "images"), "--cache", str(tmp_path / "cache"), "--device", "cpu"]
+    assert main(["sweep", "--model", str(files / "exported.pt2"), *more]) == 0
+    found = lurk.sweep(
+        lurk.load_model(files / "exported.pt2"), tmp_path / "images", cache=tmp_path / "cache", device="cpu"
+    )
+    assert found.layers == expected.layers
+    for layer in expected.layers:
+        for unit in range(layer.units):
+            one, two = expected.unit(layer.name, unit), found.unit(layer.name, unit)
+            assert [(hit.image, hit.score, hit.box) for hit in one.hits_max] == [
+                (hit.image, hit.score, hit.box) for hit in two.hits_max
+            ]
+            np.testing.assert_array_equal(one.class_mean, two.class_mean)
 
 
 def test_the_file_is_named_in_an_error(tmp_path):

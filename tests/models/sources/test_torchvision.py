@@ -129,7 +129,7 @@ def test_what_is_fetched_is_checked_and_kept(hub, monkeypatch, tmp_path):
     with pytest.raises(WeightsError, match="SHA-256"):
         lurk.load_model("squeezenet1_1", weights="DEFAULT")
     assert list(hub.iterdir()) == []
-    from lurk.models.download import fetch
+    from lurk.models.weights.download import fetch
 
     name = f"made-{hashlib.sha256(content).hexdigest()[:8]}.pth"
     fetch(f"https://example.org/{name}", hub / name)
