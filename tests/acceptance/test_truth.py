@@ -9,6 +9,7 @@ import os
 import numpy as np
 import pytest
 import torch
+from torchvision.transforms.functional import to_tensor
 
 import lurk
 from tests import reference
@@ -99,8 +100,12 @@ def test_every_unit_equals_a_full_sort_of_all_activations_on_photographs(name, t
     compare_positions(model, forward, images, index)
 
 
+def small(image):
+    return to_tensor(image.convert("RGB").resize((96, 64)))
+
+
 def test_resnet18_on_the_demo_images_equals_a_full_sort(put_demo_set, tmp_path):
-    model = lurk.load_model("resnet18", weights="random")
+    model = lurk.load_model("resnet18", weights="random", preprocess=small)
     images = lurk.load_images("demo", sample=1, cache=put_demo_set(tmp_path))
     index = lurk.sweep(model, images, cache=tmp_path, batch_size=16)
     compare(model, reference.resnet18, images, index)

@@ -6,6 +6,7 @@ import torch
 import torchvision
 from torch import Tensor, nn
 from torch.nn import functional
+from torchvision.models import VisionTransformer
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
@@ -105,11 +106,12 @@ def test_default_layers_of_resnet18() -> None:
 
 
 def test_class_token_is_kept_apart() -> None:
-    made = find_layers(make("vit_b_16"), (3, 224, 224), r"encoder_layer_0\.mlp\.0|encoder_layer_3$")
+    network = VisionTransformer(224, 16, num_layers=4, num_heads=2, hidden_dim=32, mlp_dim=64).eval()
+    made = find_layers(network, (3, 224, 224), r"encoder_layer_0\.mlp\.0|encoder_layer_3$")
     names = [layer.name.removeprefix("encoder.layers.") for layer in made.layers]
     assert names == ["encoder_layer_0.mlp.0", "encoder_layer_0.mlp.0:class", "encoder_layer_3", "encoder_layer_3:class"]
     assert [layer.grid for layer in made.layers] == [(14, 14), (1, 1)] * 2
-    assert {layer.shape for layer in made.layers} == {(197, 3072), (197, 768)}
+    assert {layer.shape for layer in made.layers} == {(197, 64), (197, 32)}
     raw: list[Tensor] = []
     handle = made.module.encoder.layers.encoder_layer_0.mlp[1].register_forward_hook(lambda *a: raw.append(a[2]))
     image = torch.randn(1, 3, 224, 224)
