@@ -15,6 +15,7 @@ from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 
 TOLERANCE = 1e-3
+ROUNDING = 16
 Summaries = dict[int, Tensor]
 
 
@@ -72,18 +73,19 @@ def check(plan: Plan, images: Tensor) -> Checked | None:
     except Exception:  # the model is the user's code, and a graph may hold for one batch size only
         return Checked(outputs[0], None) if outputs else None
     *alone, together = runs
-    kept = [at for at in range(len(plan.layers)) if _is_independent(at, together, alone)]
-    return Checked(outputs[0], kept, any(map(_is_mixed, *outputs)))
+    near = max(TOLERANCE, ROUNDING * torch.finfo(images.dtype).eps)
+    kept = [at for at in range(len(plan.layers)) if _is_independent(at, together, alone, near)]
+    return Checked(outputs[0], kept, any(map(partial(_is_mixed, near), *outputs)))
 
 
-def _is_mixed(first: Tensor, last: Tensor, together: Tensor) -> bool:
+def _is_mixed(near: float, first: Tensor, last: Tensor, together: Tensor) -> bool:
     """Whether an output for the first and the last of three images differs from that for each alone."""
     if together.shape[:1] != (3,) or first.shape[:1] != (1,) or len({first.shape, last.shape, together[:1].shape}) > 1:
         return False
-    return not _are_near(torch.cat([first, last]).float(), together[[0, -1]].float())
+    return not _are_near(torch.cat([first, last]).float(), together[[0, -1]].float(), near)
 
 
-def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) -> bool:
+def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries], near: float) -> bool:
     """Whether a layer gives for the first and the last image of a batch what it gives for each alone."""
     if at not in together or any(at not in summaries for summaries in alone):
         return False
@@ -91,12 +93,12 @@ def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries]) ->
     found = together[at][[0, -1]]
     if len(together[at]) != 3 or expected.shape != found.shape:
         return False
-    return _are_near(expected, found)
+    return _are_near(expected, found, near)
 
 
-def _are_near(expected: Tensor, found: Tensor) -> bool:
+def _are_near(expected: Tensor, found: Tensor, near: float) -> bool:
     size = expected.abs().nan_to_num(0.0, 0.0, 0.0).max() if expected.numel() else 0.0
-    return torch.allclose(expected, found, rtol=TOLERANCE, atol=float(TOLERANCE * size), equal_nan=True)
+    return torch.allclose(expected, found, rtol=near, atol=float(near * size), equal_nan=True)
 
 
 def agree(one: Sequence[Tensor], two: Sequence[Tensor]) -> bool:

@@ -90,3 +90,20 @@ def test_class_scores_that_depend_on_the_other_images_are_refused(middle):
 def test_class_scores_behind_a_random_part_are_refused_for_that_reason():
     scores = find_layers(nn.Sequential(Net(Dropping()), nn.Flatten()), (3, 8, 8)).scores
     assert scores.missing == "the model answers differently each time, from 0.middle on: make it repeat itself"
+
+
+class Rounding(nn.Module):
+    """Rounds otherwise in a batch than alone, as kernels of low precision do; off by 1.6 %, two steps of bfloat16."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.one, self.two = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 3)
+
+    def forward(self, x):
+        return self.two(self.one(x) * (1 if len(x) == 1 else 1 + 2 * torch.finfo(torch.bfloat16).eps))
+
+
+@pytest.mark.parametrize(("dtype", "left_out"), [(torch.bfloat16, ()), (torch.float32, ("two",))])
+def test_the_rounding_of_low_precision_is_not_taken_for_a_mixing_of_images(dtype, left_out):
+    assert find_layers(Rounding().to(dtype), (3, 8, 8)).left_out == left_out
+    assert find_layers(Net(None, mixes=True).to(dtype), (3, 8, 8)).left_out == ("two",)
