@@ -46,7 +46,8 @@ def layers(case: Case) -> str:
             and any(f"{name}:{e}" not in names for e in extras)
         ):
             raise Fault(f"{name} lacks the layers of its tokens {', '.join(extras)}")
-    wrong = [name for name in names if name.partition(":")[2] not in ("", *extras) and not name[-1].isdigit()]
+    ends = {name: name.partition(":")[2].rpartition(":")[2] for name in names}
+    wrong = [name for name, end in ends.items() if end not in ("", "heads", *extras) and not end.isdigit()]
     if wrong:
         raise Fault(f"{wrong[0]} is of a token that the network does not have")
     return f"{len(plan.layers)} layers" + (f", {len(plan.left_out)} left out" if plan.left_out else "")
