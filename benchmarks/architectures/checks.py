@@ -213,7 +213,7 @@ def planning(case: Case) -> str:
         began = time.process_time()
         find_layers(case.module, own)
         plans.append(time.process_time() - began)
-    return f"{min(plans) / min(passes):.0f} passes of {1000 * min(passes):.0f} ms"
+    return f"{min(plans) / max(min(passes), 1e-4):.0f} passes of {1000 * min(passes):.0f} ms"
 
 
 CHECKS: dict[str, Callable[[Case], str]] = {
