@@ -29,6 +29,7 @@ from lurk.models.model import Model
 from lurk.records import Box
 
 MOST_ALIKE = 0.5
+FIXED = ("BatchNorm1d", "BatchNorm2d", "BatchNorm3d", "SyncBatchNorm")
 CALIBRATING = 4
 
 
@@ -98,8 +99,17 @@ def randomize_weights(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]
 
     Returns:
         The copy and its plan.
+
+    Raises:
+        LurkError: Its batch normalisations are fixed, as in TorchScript and exported programs.
     """
     module = copied(model.module)
+    kinds = {type(part) for part in module.modules() if not isinstance(part, _BatchNorm)}
+    if any(kind.__name__ in FIXED for kind in kinds):
+        raise LurkError(
+            "the check with random weights cannot be had for this model: its batch normalisations are fixed, as in "
+            "TorchScript and exported programs; give the Python code of the network"
+        )
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for weight in module.parameters():

@@ -4,8 +4,9 @@ import torch
 from torch import Tensor, nn
 
 import lurk
-from lurk.errors import ModelError
+from lurk.errors import LurkError, ModelError
 from lurk.methods import METHODS, MapMethod
+from lurk.methods.randomization_test import randomize_weights
 from lurk.models.programs.rebuild import rebuilt
 from tests.models.programs.made import SHAPE, Fixed, Small, assert_same_values, exported, images, made, scripted, traced
 
@@ -58,6 +59,12 @@ def test_every_map_is_that_of_the_original(kind):
         np.testing.assert_array_equal(*maps, err_msg=name)
         drawn += 1
     assert drawn >= 10
+
+
+def test_the_check_with_random_weights_is_refused_where_statistics_are_fixed():
+    model = lurk.load_model(exported(made(Small)), input_shape=SHAPE)
+    with pytest.raises(LurkError, match=r"^the check with random weights .* batch normalisations are fixed"):
+        randomize_weights(model, model.plan(), 0)
 
 
 def test_a_picture_is_that_of_the_original():
