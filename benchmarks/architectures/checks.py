@@ -80,7 +80,8 @@ def shapes(case: Case) -> str:
     """Shape and units are those of the module's own output."""
     for info in case.model.layers:
         found = case.reading(info, case.readings[0])
-        if found is not None and found.own.shape[0] == 1 and tuple(found.own.shape[1:]) != tuple(info.shape):
+        is_own = found is not None and found.own.shape[0] == 1 and not info.heads
+        if found is not None and is_own and tuple(found.own.shape[1:]) != tuple(info.shape):
             raise Fault(f"{info.name} is {info.shape}, its output {tuple(found.own.shape[1:])}")
         if info.units not in info.shape:
             raise Fault(f"{info.name} has {info.units} units, shape {info.shape}")

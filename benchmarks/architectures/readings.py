@@ -6,6 +6,7 @@ is what they give.
 
 from collections import Counter
 from collections.abc import Sequence
+from copy import deepcopy
 from dataclasses import dataclass
 
 import torch
@@ -103,7 +104,45 @@ def read_layers(module: nn.Module, image: Tensor, names: Sequence[str]) -> dict[
         module(image)
     for handle in handles:
         handle.remove()
-    return {name: followed(log.events, *rest) for name, rest in found.items()}
+    heads = {name: read_heads(module, image, name) for name in names if name.endswith(":heads")}
+    return {name: followed(log.events, *rest) for name, rest in found.items()} | {
+        name: Reading(norms, norms, norms) for name, norms in heads.items() if norms is not None
+    }
+
+
+def read_heads(module: nn.Module, image: Tensor, name: str) -> Tensor | None:
+    """What each head of an attention writes: its norm, by running the attention with only the head's own weights.
+
+    Args:
+        module: The network.
+        image: float (1, c, h, w).
+        name: The layer, `ATTENTION:heads`.
+
+    Returns:
+        float (…, heads), with the other axes of the attention's output; None if it is not known which of its parts
+        projects what the heads give.
+    """
+    part = module.get_submodule(name.partition(":")[0])
+    count = getattr(part, "num_heads", 0)
+    known = [inner for inner in ("out_proj", "proj", "o_proj") if isinstance(getattr(part, inner, None), nn.Linear)]
+    given: list[tuple[tuple[Tensor, ...], dict[str, object]]] = []
+    handle = part.register_forward_pre_hook(lambda _part, *inputs: given.append(inputs), with_kwargs=True)
+    with torch.no_grad():
+        module(image)
+        handle.remove()
+        if not known or not count or len(given) != 1:
+            return None
+        norms = []
+        for head in range(count):
+            alone = deepcopy(part)
+            linear = alone.get_submodule(known[0])
+            others = torch.arange(linear.in_features) // (linear.in_features // count) != head
+            linear.weight[:, others] = 0
+            if linear.bias is not None:
+                linear.bias.zero_()
+            args, named = given[0]
+            norms.append(next(iter(flat([alone(*args, **named)]))).norm(dim=-1))
+    return torch.stack(norms, -1)
 
 
 def followed(events: list[Event], own: Tensor, at: int, start: int) -> Reading:
