@@ -42,12 +42,14 @@ class Behaviour:
         rectified: Whether it is never below 0, and exactly 0 up to some value from which on it clearly rises.
         bound: The upper bound, if it is reached exactly; None if there is none.
         lower_bound: The lower bound, if it is reached exactly and there is an upper one, but not of a rectifier.
+        threshold: The value up to which a rectifier gives 0, to one step of the grid; the lowest of all channels.
     """
 
     monotone: bool = False
     rectified: bool = False
     bound: float | None = None
     lower_bound: float | None = None
+    threshold: float = 0.0
 
 
 UNKNOWN = Behaviour()
@@ -82,7 +84,8 @@ def _described(found: Tensor, rounding: float) -> Behaviour:
     upper, lower = _plateau(found[-PLATEAU:]), _plateau(found[:PLATEAU])
     first = torch.where(found > 0, found, torch.inf).amin(0)
     rectified = lower == 0 and bool((found >= 0).all()) and bool((first >= LEAST_STEP).all()) and upper != 0
-    return Behaviour(monotone, rectified, upper, None if rectified or upper is None else lower)
+    threshold = float(GRID[int((found == 0).long().cumprod(0).sum(0).min()) - 1]) if rectified else 0.0
+    return Behaviour(monotone, rectified, upper, None if rectified or upper is None else lower, threshold)
 
 
 def _plateau(end: Tensor) -> float | None:

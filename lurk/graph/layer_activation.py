@@ -31,7 +31,7 @@ class LayerActivations:
 
     def described(
         self, info: LayerInfo, node: fx.Node, function: Function | None, channels: int
-    ) -> tuple[LayerInfo, str | None]:
+    ) -> tuple[LayerInfo, str | None, float]:
         """Complete a layer by its activation function, and by whether its units are the class scores.
 
         Args:
@@ -41,15 +41,16 @@ class LayerActivations:
             channels: The axis of the value's channels.
 
         Returns:
-            The layer, and the name of the node whose value enters the function; None if it is not monotone.
+            The layer, the name of the node whose value enters the function, None if it is not monotone, and the value
+            up to which it gives 0 if it is a rectifier.
         """
         info = replace(info, class_scores=self._gives_class_scores(node, channels))
         if function is None:
-            return info, None
+            return info, None, 0.0
         done = self._behaviour(function, channels)
         info = replace(info, activation=self._follower.name(function), rectified=done.rectified)
         info = replace(info, bound=done.bound, lower_bound=done.lower_bound)
-        return info, function.before.name if done.monotone else None
+        return info, function.before.name if done.monotone else None, done.threshold
 
     def _behaviour(self, function: Function, channels: int) -> Behaviour:
         shape = self._trace.values[function.before].shape or ()

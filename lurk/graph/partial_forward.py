@@ -42,7 +42,8 @@ class Activations:
         self.output = output
         self._values, self._layouts, self._images = values, layouts, images
         self._scores, self._before = plan.scores, before
-        self._rectified = {layer.name for layer in plan.layers if layer.rectified}
+        layers = zip(plan.layers, plan.taps, strict=True)
+        self._thresholds = {layer.name: tap.threshold for layer, tap in layers if layer.rectified}
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
@@ -66,9 +67,10 @@ class Activations:
         return self[layer] if value is None else self._layouts[layer].arranged(value, self._images)
 
     def raised(self, layer: str) -> Tensor:
-        """Return what ascent raises: `before`, but 0 where a rectifier is inactive, unless it is so in the whole map.
+        """Return what ascent raises: `before`, but no less than a rectifier's threshold, below which it gives 0.
 
-        Otherwise the mean of a map would be raised where the unit is most negative, and not where it answers.
+        A map that is inactive everywhere is `before` throughout. Otherwise the mean of a map would be raised where the
+        unit is most negative, and not where it answers.
 
         Args:
             layer: Name of the layer.
@@ -77,10 +79,11 @@ class Activations:
             float (n, channels, rows, cols).
         """
         value = self.before(layer)
-        if layer not in self._rectified:
+        if layer not in self._thresholds:
             return value
         is_active = self[layer] > 0
-        return torch.where(is_active | ~is_active.any(3, True).any(2, True), value, torch.zeros_like(value))
+        least = torch.full_like(value, self._thresholds[layer])
+        return torch.where(is_active | ~is_active.any(3, True).any(2, True), value, least)
 
     def has_before(self, layer: str) -> bool:
         """Whether a layer has a monotone activation function."""

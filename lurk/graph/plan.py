@@ -46,12 +46,14 @@ class Tap:
         before: Name of the node whose value enters the monotone activation function that gives the activation, laid
             out likewise; None if no such function gives it.
         heads: Of a layer of attention heads, how their norms are had from the node's value; else None.
+        threshold: The value up to which that function gives 0, if it is a rectifier.
     """
 
     node: str
     layout: Layout
     before: str | None = None
     heads: Heads | None = None
+    threshold: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional
 
 from lurk.errors import LurkError
 from lurk.graph.layers import find_layers
@@ -138,6 +139,27 @@ def test_a_signed_unit_is_raised_everywhere(act):
 def test_a_unit_behind_a_rectifier_is_raised_where_it_is_active(act):
     value, slope = reached_value_and_gradient(Scaled(act, 0.0), channel("conv", (0,)))
     assert (value, slope) == (pytest.approx((1 + 4 + 0.5) / 4), [0.5, 0, 0.5, 0.5])
+
+
+class ShiftedReLU(nn.Module):
+    def forward(self, x):
+        return functional.relu(x + 1)
+
+
+@pytest.mark.parametrize(
+    ("act", "shift", "value", "slope"),
+    [
+        (ShiftedReLU(), -1.5, [-0.5, -1, 2.5, -1], [0.5, 0, 0.5, 0]),  # what enters is -0.5, -3.5, 2.5 and -1
+        (nn.Hardsigmoid(), -2.0, [-1, -3, 2, -1.5], [0.5, 0, 0.5, 0.5]),  # -1, -4, 2 and -1.5
+        (nn.Threshold(0.5, 0.0), 0.25, [1.25, 0.5, 4.25, 0.75], [0.5, 0, 0.5, 0.5]),  # 1.25, -1.75, 4.25 and 0.75
+        (ShiftedReLU(), -9.0, [-8, -11, -5, -8.5], [0.5] * 4),
+    ],
+)
+def test_where_a_rectifier_is_inactive_its_threshold_counts_so_that_an_active_position_never_counts_less(
+    act, shift, value, slope
+):
+    found = reached_value_and_gradient(Scaled(act, shift), channel("conv", (0,)))
+    assert found == (pytest.approx(sum(value) / 4), slope)
 
 
 def test_a_unit_behind_a_function_that_falls_is_raised_by_itself():
