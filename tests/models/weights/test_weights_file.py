@@ -15,7 +15,7 @@ def test_a_file_that_cannot_be_read_is_told(tmp_path):
     for name, reason in {
         "none.pth": "there is no file",
         "none.pth:ema": "there is no file",
-        "folder.pth": "is no file",
+        "folder.pth": "is a folder; name a file in it",
     }.items():
         with pytest.raises(WeightsError, match=reason):
             fill(nn.Linear(1, 1), f"{tmp_path}/{name}")
