@@ -3,20 +3,24 @@
 The scores of a layer that mixes the images of a batch would go to the wrong images.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cache, partial
+from math import prod, sqrt
 
 import torch
 from torch import Tensor, nn
+from torch.autograd.graph import saved_tensors_hooks
 
-from lurk.graph.hooks import tapped, watching
+from lurk.graph.hooks import tapped, watching, watching_inputs
+from lurk.graph.layout.tokens import constant_tokens
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 
+IMAGES = 3
 TOLERANCE = 1e-3
 ROUNDING = 16
-Summaries = dict[int, Tensor]
+WHOLE = "the network itself"
 
 
 @dataclass(frozen=True)
@@ -24,15 +28,37 @@ class Checked:
     """What a plan gives for three images.
 
     Args:
-        outputs: The outputs for the first image alone.
-        kept: Positions of the layers that give for images together what they give for each alone; None if the model
-            cannot run on three images at once.
+        alone: What the model returns for the first image alone.
+        together: What it returns for all three, with gradients if it can.
+        kept: Positions of the layers that give for images together what they give for each alone.
         mixes_outputs: Whether the outputs for images together differ from those for each alone.
     """
 
-    outputs: list[Tensor]
-    kept: list[int] | None
-    mixes_outputs: bool = False
+    alone: object
+    together: object
+    kept: list[int]
+    mixes_outputs: bool
+
+
+@dataclass
+class Seen:
+    """What was seen of a module and its parts in one forward pass.
+
+    Args:
+        output: What the module returned.
+        shapes: Shape of the output of each call of a part, by its name, if that is one tensor.
+        summaries: Summary of each tensor that a call returned, see `_summary`; the last are those of the module itself.
+        constant: The tokens of sequences that are the same for all images, by the length of the sequence.
+    """
+
+    output: object = None
+    shapes: dict[str, tuple[int, ...]] = field(default_factory=dict)
+    summaries: dict[str, list[Tensor]] = field(default_factory=dict)
+    constant: dict[int, list[int]] = field(default_factory=dict)
+
+    def rows(self, name: str) -> int:
+        """Size of the first axis of what a call returned."""
+        return self.shapes.get(name, (0,))[0]
 
 
 def three_images(image: Tensor) -> Tensor:
@@ -48,52 +74,80 @@ def three_images(image: Tensor) -> Tensor:
 
 
 def check(plan: Plan, images: Tensor) -> Checked | None:
-    """Run a plan on the first image, on the last, and on all three together.
+    """Run a plan's graph on the first of three images, on the last, and on all three together.
+
+    Args:
+        plan: The model, its graph and its layers.
+        images: float (3, c, h, w); see `three_images`.
+
+    Returns:
+        What it gives; None if it does not run.
+    """
+    runs: list[dict[int, Tensor]] = []
+
+    def receive(at: int, activation: Tensor) -> None:
+        runs[-1][at] = _summary(activation, len(activation))
+
+    outputs = []
+    try:
+        with tapped(plan, receive, only_fitting=True) as forward:
+            for batch in (images[:1], images[-1:], images):
+                runs.append({})
+                outputs.append((_traceably if len(batch) > 1 else _plainly)(forward, batch))
+    except Exception:  # a graph may hold for one batch size only
+        return None
+    *alone, together = runs
+    near = _nearness(images.dtype)
+    kept = [at for at in together if _is_independent([run.get(at) for run in alone], together[at], near)]
+    return Checked(outputs[0], outputs[-1], sorted(kept), _are_mixed(outputs, near))
+
+
+def check_seen(plan: Plan, alone: Sequence[Seen], together: Seen, dtype: torch.dtype) -> Checked:
+    """Tell of a plan without a graph what `check` tells of one with a graph.
 
     Args:
         plan: The model and its layers.
-        images: float (3, c, h, w).
+        alone: What was seen of the first of three images, and of the last.
+        together: What was seen of all three.
+        dtype: Type of the images.
 
     Returns:
-        What it gives; None if the graph does not run.
+        What the model gives.
     """
-    runs: list[Summaries] = []
 
-    def receive(at: int, activation: Tensor) -> None:
-        if activation.numel():
-            flat = activation.detach().float().flatten(2)
-            runs[-1][at] = torch.cat([flat.amax(2), flat.mean(2)], 1)
+    def summaries(seen: Seen, name: str) -> Tensor | None:
+        return seen.summaries[name][0] if name in seen.shapes else None
 
-    outputs: list[list[Tensor]] = []
-    try:
-        with torch.no_grad(), tapped(plan, receive, only_fitting=True) as forward:
-            for batch in (images[:1], images[-1:], images):
-                runs.append({})
-                outputs.append(tensors_in(forward(batch.clone())))
-    except Exception:  # the model is the user's code, and a graph may hold for one batch size only
-        return Checked(outputs[0], None) if outputs else None
-    *alone, together = runs
-    near = max(TOLERANCE, ROUNDING * torch.finfo(images.dtype).eps)
-    kept = [at for at in range(len(plan.layers)) if _is_independent(at, together, alone, near)]
-    return Checked(outputs[0], kept, any(map(partial(_is_mixed, near), *outputs)))
+    near = _nearness(dtype)
+    found = [([summaries(seen, tap.node) for seen in alone], summaries(together, tap.node)) for tap in plan.taps]
+    kept = [at for at, (each, batch) in enumerate(found) if _is_independent(each, batch, near)]
+    outputs = [seen.output for seen in (*alone, together)]
+    return Checked(outputs[0], together.output, kept, _are_mixed(outputs, near))
+
+
+def _nearness(dtype: torch.dtype) -> float:
+    return max(TOLERANCE, ROUNDING * torch.finfo(dtype).eps)
+
+
+def _are_mixed(outputs: Sequence[object], near: float) -> bool:
+    """Whether an output for the first and the last of three images together differs from that for each alone."""
+    return any(map(partial(_is_mixed, near), *map(tensors_in, outputs)))
 
 
 def _is_mixed(near: float, first: Tensor, last: Tensor, together: Tensor) -> bool:
-    """Whether an output for the first and the last of three images differs from that for each alone."""
     if together.shape[:1] != (3,) or first.shape[:1] != (1,) or len({first.shape, last.shape, together[:1].shape}) > 1:
         return False
     return not _are_near(torch.cat([first, last]).float(), together[[0, -1]].float(), near)
 
 
-def _is_independent(at: int, together: Summaries, alone: Sequence[Summaries], near: float) -> bool:
+def _is_independent(alone: Sequence[Tensor | None], together: Tensor | None, near: float) -> bool:
     """Whether a layer gives for the first and the last image of a batch what it gives for each alone."""
-    if at not in together or any(at not in summaries for summaries in alone):
+    if together is None or len(together) != IMAGES:
         return False
-    expected = torch.cat([summaries[at] for summaries in alone])
-    found = together[at][[0, -1]]
-    if len(together[at]) != 3 or expected.shape != found.shape:
+    known = [one for one in alone if one is not None and one.shape == together[:1].shape]
+    if len(known) != len(alone):
         return False
-    return _are_near(expected, found, near)
+    return _are_near(torch.cat(known), together[[0, -1]], near)
 
 
 def _are_near(expected: Tensor, found: Tensor, near: float) -> bool:
@@ -114,31 +168,107 @@ def _agrees(one: Tensor, two: Tensor) -> bool:
     return torch.allclose(one, two, rtol=1e-4, atol=tolerance, equal_nan=True)
 
 
-def random_part(module: nn.Module, images: Tensor) -> str:
+def watch(module: nn.Module, batch: Tensor) -> Seen:
+    """Run a module, and summarise what each of its parts returns.
+
+    Args:
+        module: The module, in evaluation mode.
+        batch: float (n, c, h, w).
+
+    Returns:
+        What was seen.
+    """
+    seen, images = Seen(), len(batch)
+
+    def see_tokens(given: object) -> None:
+        for value in tensors_in(given):
+            if value.dim() == 3 and len(value) == images:
+                seen.constant[value.shape[1]] = seen.constant.get(value.shape[1]) or constant_tokens(value.detach())
+
+    def see(name: str, output: object) -> None:
+        seen.summaries[name] = [_summary(value, images) for value in tensors_in(output)]
+        if isinstance(output, Tensor) and output.is_floating_point():
+            seen.shapes[name] = tuple(output.shape)
+            see_tokens(output)
+
+    def forward(batch: Tensor) -> object:
+        for table in (seen.shapes, seen.summaries, seen.constant):
+            table.clear()
+        with (
+            watching(module, {name for name, _ in module.named_modules() if name}, see),
+            watching_inputs(module, see_tokens),
+        ):
+            output: object = module(batch)
+        return output
+
+    seen.output = (_traceably if images > 1 else _plainly)(forward, batch)
+    seen.summaries[WHOLE] = [_summary(value, images) for value in tensors_in(seen.output)]
+    return seen
+
+
+def _plainly(forward: Callable[[Tensor], object], batch: Tensor) -> object:
+    with torch.no_grad():
+        return forward(batch.clone())
+
+
+def _traceably(forward: Callable[[Tensor], object], batch: Tensor) -> object:
+    """Run with gradients, which tell what made the output, but keep nothing for them; without if that fails."""
+    try:
+        with torch.enable_grad(), saved_tensors_hooks(_forget, _forget):
+            return forward(batch.clone().requires_grad_().clone())  # a copy may be changed in place
+    except Exception:  # the user's own code: it may not work with gradients
+        return _plainly(forward, batch)
+
+
+def _forget(value: Tensor) -> Tensor:
+    return value.new_empty(0)
+
+
+@torch.no_grad()
+def _summary(value: Tensor, images: int) -> Tensor:
+    """Summarise what each image has in a value: a sum over the positions of each channel, with fixed random weights.
+
+    Args:
+        value: Any tensor, with the images on its first axis.
+        images: Number of images.
+
+    Returns:
+        float (images, numbers); (1, numbers) if the first axis cannot hold the images.
+    """
+    if value.is_nested or value.layout is not torch.strided or not value.numel():
+        return torch.zeros(0, 0)
+    count = images if value.dim() and len(value) % images == 0 else 1
+    maps = (
+        (value.detach().abs() if value.is_complex() else value.detach())
+        .float()
+        .reshape(count, -1, prod(value.shape[2:]))
+    )
+    weights = _random_weights(maps.shape[2], maps.device)
+    found = torch.mv(maps.flatten(0, 1), weights)
+    if not found.isfinite().all():
+        found = torch.mv(maps.nan_to_num(0, 1, -1).flatten(0, 1), weights)
+    return found.view(count, -1)
+
+
+@cache
+def _random_weights(count: int, device: torch.device) -> Tensor:
+    return (torch.randn(count, generator=torch.Generator().manual_seed(0)) / sqrt(count)).to(device)
+
+
+def random_part(one: Seen, two: Seen) -> str:
     """Find the first part of a network whose output differs between two runs on the same images.
 
     Args:
-        module: The network, in evaluation mode.
-        images: float (n, c, h, w).
+        one: The first run.
+        two: The second one.
 
     Returns:
         Its dotted name, `the network itself` if its own code is random; empty if the network answers alike.
     """
-    runs: list[list[tuple[str, list[Tensor]]]] = []
-    for _ in range(2):
-        seen: list[tuple[str, list[Tensor]]] = []
-        names = {name for name, _ in module.named_modules() if name}
-        with torch.no_grad(), watching(module, names, partial(_keep, seen)):
-            output = module(images.clone())
-        runs.append([*seen, ("the network itself", tensors_in(output))])
-    for (name, one), (_, two) in zip(runs[0], runs[1], strict=False):
-        if len(one) != len(two) or not all(map(_repeats, one, two)):
+    for (name, first), (_, second) in zip(one.summaries.items(), two.summaries.items(), strict=False):
+        if len(first) != len(second) or not all(map(_repeats, first, second)):
             return name
     return ""
-
-
-def _keep(seen: list[tuple[str, list[Tensor]]], name: str, output: object) -> None:
-    seen.append((name, [one.clone() for one in tensors_in(output)]))
 
 
 def _repeats(one: Tensor, two: Tensor) -> bool:

@@ -6,7 +6,7 @@ from math import prod
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from lurk.errors import ModelError
 from lurk.graph.model_outputs import NamedOutput, list_outputs, name_outputs, name_tables
@@ -112,13 +112,14 @@ NO_SCORES = ClassScores(missing="the outputs of the model were not looked at")
 
 
 def find_class_scores(
-    module: nn.Module, probe: Tensor, classes: int | None = None, wanted: str | int | None = None
+    alone: object, together: object, images: int, classes: int | None = None, wanted: str | int | None = None
 ) -> ClassScores:
     """Find the class scores of a model: the output with a column for each class.
 
     Args:
-        module: The model, in evaluation mode.
-        probe: float (n, c, h, w), at least two images.
+        alone: What the model returned for one image, in evaluation mode.
+        together: What it returned for several, with gradients, which tell what made the output, if it can.
+        images: How many they were, at least two.
         classes: Number of class names; None if they are not known.
         wanted: Name or number of the output that the user chose; None to find it.
 
@@ -128,7 +129,10 @@ def find_class_scores(
     Raises:
         ModelError: There is no such output, it cannot hold class scores, or the only one has another number of columns.
     """
-    outputs, images = _outputs(module, probe), len(probe)
+    tables = name_tables(together)
+    is_for_each = bool(tables) and len(tables[0].tensors) == images
+    is_for_each = is_for_each and len((name_tables(alone) or tables)[0].tensors) == 1
+    outputs = tables if is_for_each else name_outputs(together)
     if wanted is not None:
         return _described(_named(outputs, str(wanted), images, classes), outputs, images, classes)
     found = _candidates(outputs, images, classes)
@@ -150,25 +154,6 @@ def find_class_scores(
     return ClassScores(
         missing=f"the model gives no class scores: of its outputs ({list_outputs(outputs)}) none {lacking}{chosen}"
     )
-
-
-def _outputs(module: nn.Module, probe: Tensor) -> list[NamedOutput]:
-    output = _run(module, probe)
-    tables = name_tables(output)
-    is_for_each = bool(tables) and len(tables[0].tensors) == len(probe)
-    if is_for_each and len((name_tables(_run(module, probe[:1])) or tables)[0].tensors) == 1:
-        return tables
-    return name_outputs(output)
-
-
-def _run(module: nn.Module, probe: Tensor) -> object:
-    """Run a model with gradients, which tell what made the output; without them if it cannot."""
-    try:
-        with torch.enable_grad():
-            output: object = module(probe.detach().clone().requires_grad_())
-    except Exception:  # the user's own code: it may not work with gradients
-        output = module(probe.clone())
-    return output
 
 
 def _squeezed(output: NamedOutput, images: int) -> tuple[int, ...] | None:

@@ -100,11 +100,11 @@ def with_class_scores(plan: Plan, probe: Tensor, scores: ClassScores) -> Plan:
 
 def _equal(plan: Plan, probe: Tensor, scores: ClassScores) -> list[bool]:
     """Whether each layer's mean over its positions is the class scores, before or after a softmax or sigmoid."""
+    if scores.missing or all(layer.units != scores.classes for layer in plan.layers):
+        return [False] * len(plan.layers)
     means: dict[int, Tensor] = {}
     with torch.no_grad(), tapped(plan, lambda at, value: means.__setitem__(at, value.flatten(2).mean(2))) as forward:
         output = forward(probe.clone())
-    if scores.missing:
-        return [False] * len(plan.layers)
     wanted = scores.read(output, len(probe)).float()
     found = []
     for at in range(len(plan.layers)):

@@ -5,20 +5,21 @@ import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, partial
+from typing import TypeVar
 
 import torch
 from torch import Tensor, nn
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_taps import Follower
-from lurk.graph.batch_check import Checked, agree, check, random_part, three_images
+from lurk.graph.batch_check import IMAGES, Checked, Seen, agree, check, check_seen, random_part, three_images, watch
 from lurk.graph.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.heads.find_heads import find_heads
-from lurk.graph.hooks import tapped, undisturbed, watching, watching_inputs
+from lurk.graph.hooks import tapped, undisturbed
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
-from lurk.graph.layout.activation_layout import Axes, arrange, axes_of, grid_of, located
-from lurk.graph.layout.tokens import Grid, Sequences, constant_tokens, positions_by_coordinates
+from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
+from lurk.graph.layout.tokens import Grid, Sequences, is_map, positions_by_coordinates
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates
@@ -28,7 +29,8 @@ from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module
 from lurk.records import LayerInfo
 
 SHOWN = 5
-IMAGES = 2
+
+Returned = TypeVar("Returned")
 
 
 @dataclass(frozen=True)
@@ -71,13 +73,12 @@ def find_layers(
     with torch.inference_mode(False), torch.no_grad(), undisturbed(module), warnings.catch_warnings():
         warnings.simplefilter("ignore")
         images = three_images(_probe(module, input_shape))
-        plan = _traced_plan(module, images, expression) or _raw_plan(module, images, expression)
-        probe = images[:IMAGES]
-        scores = find_class_scores(module, probe, classes, output)
-        return with_class_scores(plan, probe, scores if plan.scores is NO_SCORES else plan.scores)
+        plan, checked = _traced_plan(module, images, expression) or _raw_plan(module, images, expression)
+        scores = find_class_scores(checked.alone, checked.together, IMAGES, classes, output)
+        return with_class_scores(plan, images[:2], scores if plan.scores is NO_SCORES else plan.scores)
 
 
-def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan | None:
+def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> tuple[Plan, Checked] | None:
     """The plan by the module's graph; None if it cannot be traced, or if the graph does not give what it gives."""
     coordinates = CoordinateTensor(image_coordinates(images.shape[1:]), images.dtype, images.device)
     with undisturbed(module):  # the module may keep a stand-in for a tensor in a cache of its own
@@ -87,20 +88,22 @@ def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> P
     own = tensors_in(_run(module, images[:1].clone()))
     plan = _chosen(module, trace, images, expression)
     checked = check(plan, images)
-    if checked is None or not checked.kept or not agree(own, checked.outputs):
+    if checked is None or not checked.kept or not agree(own, tensors_in(checked.alone)):
         return None
     if trace.counts_images and not _holds(plan, images[:1]):
         return None
-    return _without_mixed(plan, checked)
+    return _without_mixed(plan, checked), checked
 
 
-def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> Plan:
-    plan = _chosen(module, None, images, expression)
-    checked = check(plan, images)
-    if checked is None or checked.kept is None:
-        return plan
-    random = random_part(module, images) if checked.mixes_outputs or len(checked.kept) < len(plan.layers) else ""
-    return _without_mixed(plan, checked, random)
+def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> tuple[Plan, Checked]:
+    """The plan by what hooks see of the module's parts."""
+    first, last, together = (_run(partial(watch, module), batch) for batch in (images[:1], images[-1:], images))
+    plan = _chosen(module, together, images, expression)
+    checked = check_seen(plan, (first, last), together, images.dtype)
+    lost = [tap.node for at, tap in enumerate(plan.taps) if at not in checked.kept]  # for its shape alone, or not
+    is_strange = any(together.rows(node) == IMAGES * first.rows(node) == IMAGES * last.rows(node) for node in lost)
+    random = random_part(together, watch(module, images)) if is_strange or checked.mixes_outputs else ""
+    return _without_mixed(plan, checked, random), checked
 
 
 def _holds(plan: Plan, image: Tensor) -> bool:
@@ -114,31 +117,31 @@ def _holds(plan: Plan, image: Tensor) -> bool:
     return agree(tensors_in(_run(plan.module, batch)), again)
 
 
-def _chosen(module: nn.Module, trace: Trace | None, images: Tensor, expression: str | None) -> Plan:
+def _chosen(module: nn.Module, source: Trace | Seen, images: Tensor, expression: str | None) -> Plan:
     wanted = _compiled(expression)
-    found = _found_layers(module, trace, images, only_default=wanted is None)
+    found = _found_layers(module, source, images, only_default=wanted is None)
     chosen = [item for item in found if _is_wanted(item, wanted)]
     if not chosen:
-        raise LayerError(_nothing(_found_layers(module, trace, images), expression))
+        raise LayerError(_nothing(_found_layers(module, source, images), expression))
     layers, taps = tuple(item.info for item in chosen), tuple(item.tap for item in chosen)
     shape = (int(images.shape[1]), int(images.shape[2]), int(images.shape[3]))
-    if trace is None:
+    if isinstance(source, Seen):
         return Plan(module, shape, layers, taps)
-    return Plan(module, shape, layers, taps, trace.graph, trace.constants)
+    return Plan(module, shape, layers, taps, source.graph, source.constants)
 
 
 def _found_layers(
-    module: nn.Module, trace: Trace | None, images: Tensor, *, only_default: bool = False
+    module: nn.Module, source: Trace | Seen, images: Tensor, *, only_default: bool = False
 ) -> list[_Found]:
-    """Find layers in a trace; without one, in a run on images."""
-    if trace is None:
-        return _raw_layers(module, images)
-    return _traced_layers(module, trace, images, only_default=only_default)
+    """Find layers in a trace, or in what was seen of a run on three images."""
+    if isinstance(source, Seen):
+        return _raw_layers(module, source)
+    return _traced_layers(module, source, images, only_default=only_default)
 
 
 def _without_mixed(plan: Plan, checked: Checked, random: str = "") -> Plan:
     """Leave out the layers, and the class scores, that mix the images of a batch or give them in another order."""
-    kept = checked.kept or []
+    kept = checked.kept
     mixed = tuple(layer.name for at, layer in enumerate(plan.layers) if at not in kept)
     differs = f"the model answers differently each time, from {random} on: make it repeat itself" if random else ""
     if not kept:
@@ -183,15 +186,15 @@ def _probe(module: nn.Module, input_shape: tuple[int, int, int], seed: int = 0) 
     return noise.to(device_of(module), dtype_of(module))
 
 
-def _run(module: nn.Module, batch: Tensor) -> object:
+def _run(forward: Callable[[Tensor], Returned], batch: Tensor) -> Returned:
     try:
         with torch.no_grad():
-            output: object = module(batch)
+            return forward(batch)
     except Exception as error:  # the model is the user's code
         first = (str(error).splitlines() or [""])[0]
         shape = "×".join(str(size) for size in batch.shape[1:])
-        raise ModelError(f"the model fails on an image of {shape}: {type(error).__name__}: {first}") from error
-    return output
+        what = "an image" if len(batch) == 1 else f"{len(batch)} images"
+        raise ModelError(f"the model fails on {what} of {shape}: {type(error).__name__}: {first}") from error
 
 
 def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_default: bool) -> list[_Found]:
@@ -214,7 +217,8 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         if value.field is None or value.shape is None or not value.floating:
             continue
         axes = axes_of(value.field, _usual(part, len(value.shape)))
-        positions = positions_by_coordinates(value.field, axes.channels)
+        in_order = is_map(value.field, axes.channels)
+        positions = None if in_order else positions_by_coordinates(value.field, axes.channels)
         guess = partial(sequences.find, grids=partial(_grids_before, maps, follower.order[node]))
         layouts = arrange(value.shape, axes, COORDINATES, positions, guess)
         extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
@@ -252,33 +256,11 @@ def _usual(part: nn.Module, rank: int) -> Axes:
     return Axes(0, rank - 1 if last and not isinstance(part, CONVOLUTIONS) else 1)
 
 
-def _watched(module: nn.Module, images: Tensor) -> tuple[list[tuple[str, tuple[int, ...]]], dict[int, list[int]]]:
-    """Run a module: the shape of each call's output, and the constant tokens of sequences by their length."""
-    seen: list[tuple[str, tuple[int, ...]]] = []
-    constant: dict[int, list[int]] = {}
-
-    def see_tokens(given: object) -> None:
-        for value in tensors_in(given):
-            if value.dim() == 3 and len(value) == IMAGES:
-                constant[value.shape[1]] = constant.get(value.shape[1]) or constant_tokens(value)
-
-    def see(name: str, output: object) -> None:
-        if isinstance(output, Tensor) and output.is_floating_point():
-            seen.append((name, tuple(output.shape)))
-            see_tokens(output)
-
-    names = {name for name, _ in module.named_modules() if name}
-    with watching(module, names, see), watching_inputs(module, see_tokens):
-        _run(module, images[:IMAGES].clone())
-    return seen, constant
-
-
-def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
-    seen, constant = _watched(module, images)
+def _raw_layers(module: nn.Module, seen: Seen) -> list[_Found]:
     found: list[_Found] = []
     grids: list[Grid] = []
     sequences = Sequences()
-    for name, shape in seen:
+    for name, shape in seen.shapes.items():
         path = name.partition(":")[0]
         part = module.get_submodule(path)
         if len(shape) == 4:
@@ -286,8 +268,9 @@ def _raw_layers(module: nn.Module, images: Tensor) -> list[_Found]:
         if len(shape) < 2:
             continue
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear))
-        guess = partial(sequences.find, grids=lambda: grids, constant=constant)
-        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, None, guess)
+        guess = partial(sequences.find, grids=lambda: grids, constant=seen.constant)
+        unfit = [Layout(tuple(range(len(shape))), (1, 1), shape)]  # not for each image: the check leaves it out
+        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, None, guess) or unfit
         extras = name_tokens([None] * (len(layouts) - 1))
         infos = describe_layers(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
         found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]

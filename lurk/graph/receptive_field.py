@@ -7,7 +7,7 @@ positions adds `GLOBAL`. Image k has `(k + 1) * TAG` on top, which tells on what
 """
 
 from collections.abc import Sequence
-from math import ceil
+from math import ceil, prod
 
 import torch
 from torch import Tensor
@@ -29,10 +29,12 @@ def image_coordinates(shape: Sequence[int]) -> Tensor:
 
 def core(x: Tensor) -> Tensor:
     """Leave out the repetition along axes on which a tensor is stored once."""
-    for dim in range(x.dim()):
-        if x.shape[dim] > 1 and x.stride(dim) == 0:
-            x = x.narrow(dim, 0, 1)
-    return x
+    strides = x.stride()
+    if 0 not in strides:
+        return x
+    return x.as_strided(
+        [size if stride else min(size, 1) for size, stride in zip(x.shape, strides, strict=True)], strides
+    )
 
 
 def thin(x: Tensor) -> Tensor:
@@ -49,6 +51,32 @@ def _is_even(x: Tensor, dim: int) -> bool:
     return torch.equal(x, x.narrow(dim, 0, 1).expand_as(x))
 
 
+def reshaped(x: Tensor, shape: Sequence[int]) -> Tensor:
+    """Reshape a tensor; axes on which it is stored once are not spread out, unless they are joined with others.
+
+    Args:
+        x: The tensor.
+        shape: Its shape afterwards.
+
+    Returns:
+        A tensor that may share memory with it.
+    """
+    if not x.numel():
+        return x.reshape(tuple(shape))
+    shape = [size if size >= 0 else x.numel() // abs(prod(shape)) for size in shape]
+    before, after = list(core(x).shape), list(shape)
+    i = j = 0
+    while i < len(before) and j < len(after):  # each round takes the fewest axes that are as large together as others
+        first, second = i + 1, j + 1
+        while (sizes := (prod(x.shape[i:first]), prod(shape[j:second])))[0] != sizes[1]:
+            first, second = first + (sizes[0] < sizes[1]), second + (sizes[0] > sizes[1])
+        once = prod(before[i:first]) == 1
+        before[i:first] = before[i:first] if once else x.shape[i:first]
+        after[j:second] = [1] * (second - j) if once else shape[j:second]
+        i, j = first, second
+    return core(x).expand(before).reshape(after).expand(*shape)
+
+
 def is_coordinate(x: Tensor) -> Tensor:
     """Find where a tensor depends on the image."""
     return x > TAG / 2
@@ -57,12 +85,12 @@ def is_coordinate(x: Tensor) -> Tensor:
 def has_coordinates(x: Tensor) -> bool:
     """Whether any part of a tensor depends on the image."""
     x = core(x)
-    return x.numel() > 0 and bool(is_coordinate(x[(0,) * x.dim()]) or is_coordinate(x.amax()))
+    return x.numel() > 0 and (x[(0,) * x.dim()].item() > TAG / 2 or x.amax().item() > TAG / 2)
 
 
 def coordinate(x: Tensor) -> Tensor:
     """Take the tag off."""
-    return torch.remainder(x + TAG / 2, TAG) - TAG / 2
+    return x.sub(torch.round(x / TAG), alpha=TAG)
 
 
 def is_global(x: Tensor) -> Tensor:
@@ -100,8 +128,11 @@ def varies(x: Tensor) -> tuple[bool, bool]:
     images = images_first(x, image_axis(x))
     if images is None:
         return (True, True)
-    rows, cols = (ends[is_coordinate(ends)] for ends in (images[1], images[3]))
-    return (bool((rows != rows[:1]).any()), bool((cols != cols[:1]).any()))
+    ends = images[[1, 3]].flatten(1)
+    known = is_coordinate(ends)
+    highest, lowest = torch.where(known, ends, -torch.inf).amax(1), torch.where(known, ends, torch.inf).amin(1)
+    rows, cols = (highest > lowest).tolist()
+    return (rows, cols)
 
 
 def contracted(x: Tensor, dims: Sequence[int], *, is_linear: bool = False) -> Tensor:
@@ -115,11 +146,14 @@ def contracted(x: Tensor, dims: Sequence[int], *, is_linear: bool = False) -> Te
     Returns:
         What the sum depends on: the whole image if no positions are left along the rows or the columns.
     """
-    before, x = varies(x), core(thin(x))
-    found = x.amax(tuple(dims), keepdim=True)
+    x = core(thin(x))
+    found, is_single = x.amax(tuple(dims), keepdim=True), all(x.shape[dim] == 1 for dim in dims)
+    if is_single and not is_linear:
+        return found
+    before = varies(x)
     if is_linear and before == (False, False):
         return everywhere(found)
-    if all(x.shape[dim] == 1 for dim in dims):
+    if is_single:
         return found
     after = varies(found) if image_axis(found) is not None else (False, False)
     return everywhere(found) if any(was and not now for was, now in zip(before, after, strict=True)) else found

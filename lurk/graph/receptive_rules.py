@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lurk.graph.receptive_field import contracted, core, everywhere, is_global, mixed, slid, thin
+from lurk.graph.receptive_field import contracted, core, everywhere, is_global, mixed, reshaped, slid, thin
 
 
 @dataclass(frozen=True)
@@ -118,7 +118,7 @@ def _constant(op: Operation) -> Tensor:
 
 @rule("_unsafe_view _reshape_copy")
 def _reshaped(op: Operation) -> Tensor:
-    return op.data[0].reshape(op.shape)
+    return reshaped(op.data[0], op.shape)
 
 
 @rule("copy")

@@ -1,16 +1,16 @@
 """Running a network on coordinates: what each basic operation does to them, and which operations made a tensor."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import cache
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_map_only
 
-from lurk.graph.receptive_field import core, has_coordinates, thin
+from lurk.graph.receptive_field import core, has_coordinates, reshaped, thin
 from lurk.graph.receptive_rules import (
     BATCH_NORMS,
     CONSTANT,
@@ -23,6 +23,7 @@ from lurk.graph.receptive_rules import (
     unknown,
 )
 
+Given = tuple[Sequence[object], Mapping[str, object]]
 PLUMBING = CONSTANT | {
     "alias",
     "detach",
@@ -117,8 +118,10 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
             return _moved(func, (args, named), data[0])
         is_pointwise = name in POINTWISE or torch.Tag.pointwise in func.tags
         rule = RULES.get(name, pointwise if is_pointwise else unknown)
-        inner = tree_map_only(CoordinateTensor, lambda x: x.coordinates, arguments)
-        op = Operation(name, inner, [x.coordinates for x in known or data], tuple(data[0].shape))
+        inner = _swapped(lambda x: x.coordinates if isinstance(x, CoordinateTensor) else x, arguments)
+        op = Operation(
+            name, cast(dict[str, object], inner), [x.coordinates for x in known or data], tuple(data[0].shape)
+        )
         if target is None:
             shape = _broadcast(operands) if is_pointwise else None
             shape = data[0].shape if name in BATCH_NORMS else shape
@@ -131,7 +134,7 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
     def _shapes(
         self,
         func: torch._ops.OpOverload,
-        given: tuple[Sequence[object], Mapping[str, object]],
+        given: Given,
         shape: Sequence[int] | None,
     ) -> object:
         """Outputs of an operation without values, kept for the next that is like it."""
@@ -141,18 +144,16 @@ class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch's o
         return self._outputs[form]
 
 
-def _moved(func: torch._ops.OpOverload, given: tuple[Sequence[object], object], like: CoordinateTensor) -> object:
+def _moved(func: torch._ops.OpOverload, given: Given, like: CoordinateTensor) -> object:
     """Run an operation that computes nothing on the coordinates themselves."""
-    args, named = tree_map_only(
-        Tensor, lambda x: x.coordinates if isinstance(x, CoordinateTensor) else torch.zeros(x.shape), given
+    args, named = cast(
+        Given, _swapped(lambda x: x.coordinates if isinstance(x, CoordinateTensor) else torch.zeros(x.shape), given)
     )
     try:
         result = func(*args, **named)
     except RuntimeError:  # no view can be had of what is stored once along an axis
-        result = thin(args[0].reshape(args[1]))
-    return tree_map_only(
-        Tensor, lambda x: CoordinateTensor(x if func.is_view else thin(x), like.dtype, like.device), result
-    )
+        result = thin(reshaped(cast(Tensor, args[0]), cast(Sequence[int], args[1])))
+    return _swapped(lambda x: CoordinateTensor(x if func.is_view else thin(x), like.dtype, like.device), result)
 
 
 def _computed(rule: Rule, op: Operation, outputs: object, device: torch.device) -> object:
@@ -167,7 +168,19 @@ def _computed(rule: Rule, op: Operation, outputs: object, device: torch.device) 
         found = first if output.shape == op.shape else unknown(replace(op, shape=tuple(output.shape)))
         return CoordinateTensor(core(found).clone().expand(output.shape), output.dtype, device)
 
-    return tree_map_only(Tensor, filled, outputs)
+    return _swapped(filled, outputs)
+
+
+def _swapped(change: Callable[[Tensor], Tensor], value: object) -> object:
+    """Change every tensor in nested tuples, lists and dicts."""
+    if isinstance(value, Tensor):
+        return change(value)
+    if isinstance(value, dict):
+        return {key: _swapped(change, item) for key, item in value.items()}
+    if isinstance(value, (tuple, list)):
+        found = [_swapped(change, item) for item in value]
+        return tuple(found) if isinstance(value, tuple) else found
+    return value
 
 
 def _broadcast(operands: Sequence[Tensor]) -> tuple[int, ...]:
@@ -185,7 +198,7 @@ def _slots(func: torch._ops.OpOverload) -> tuple[dict[str, object], str | None]:
     return {slot.name: slot.default_value for slot in slots}, next(written, None)
 
 
-def _blank_outputs(func: torch._ops.OpOverload, given: tuple[object, object], shape: Sequence[int] | None) -> object:
+def _blank_outputs(func: torch._ops.OpOverload, given: Given, shape: Sequence[int] | None) -> object:
     """Run an operation without values.
 
     Args:
@@ -198,7 +211,7 @@ def _blank_outputs(func: torch._ops.OpOverload, given: tuple[object, object], sh
     """
     attempts = [_blank_on_meta, _blank_on_cpu] if shape is None else [_one_value, _blank_on_meta, _blank_on_cpu]
     for blank in attempts:
-        args, named = tree_map_only(Tensor, blank, given)
+        args, named = cast(Given, _swapped(blank, given))
         try:
             outputs = func(*args, **named)
         except (NotImplementedError, RuntimeError):
@@ -207,7 +220,7 @@ def _blank_outputs(func: torch._ops.OpOverload, given: tuple[object, object], sh
             continue
         if blank is not _one_value:
             return outputs
-        return tree_map_only(Tensor, lambda x: x.expand(shape) if x.dim() == len(shape or ()) else x, outputs)
+        return _swapped(lambda x: x.expand(shape or ()) if x.dim() == len(shape or ()) else x, outputs)
     return None
 
 
@@ -216,7 +229,7 @@ def _one_value(x: Tensor) -> Tensor:
 
 
 def _blank_on_meta(x: Tensor) -> Tensor:
-    return torch.ones(x.shape, dtype=x.dtype, device="meta")
+    return torch.empty(x.shape, dtype=x.dtype, device="meta")
 
 
 def _blank_on_cpu(x: Tensor) -> Tensor:

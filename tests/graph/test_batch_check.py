@@ -3,8 +3,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from lurk.errors import LayerError
-from lurk.graph.batch_check import random_part
+from lurk.errors import LayerError, ModelError
+from lurk.graph.batch_check import random_part, watch
 from lurk.graph.layers import find_layers
 
 
@@ -32,10 +32,25 @@ class Net(nn.Module):
         return self.two(x - x.mean(0, keepdim=True) if self.mixes else x).mean((2, 3))
 
 
-def test_the_first_random_part_is_named():
-    assert random_part(Net(Dropping()).eval(), torch.rand(3, 3, 8, 8)) == "middle"
-    assert random_part(Net(None).eval(), torch.rand(3, 3, 8, 8)) == ""
-    assert random_part(nn.Sequential(nn.Conv2d(3, 2, 1), nn.Dropout()).eval(), torch.rand(3, 3, 8, 8)) == ""
+class Permuting(nn.Module):
+    """Gives the positions in another order each time."""
+
+    def forward(self, x):
+        return x.flatten(2)[:, :, torch.randperm(64)]
+
+
+@pytest.mark.parametrize(
+    ("module", "part"),
+    [
+        (Net(Dropping()), "middle"),
+        (Net(None), ""),
+        (nn.Sequential(nn.Conv2d(3, 2, 1), nn.Dropout()), ""),
+        (Permuting(), "the network itself"),
+    ],
+)
+def test_the_first_random_part_is_named(module, part):
+    images = torch.rand(3, 3, 8, 8)
+    assert random_part(watch(module.eval(), images), watch(module, images)) == part
 
 
 def test_layers_behind_a_random_part_are_left_out_for_that_reason():
@@ -47,6 +62,69 @@ def test_layers_behind_a_random_part_are_left_out_for_that_reason():
 def test_layers_that_mix_images_are_not_called_random():
     plan = find_layers(Net(None, mixes=True), (3, 8, 8))
     assert (plan.left_out, plan.random) == (("two",), "")
+
+
+MIXING = {
+    "reversed": lambda x: x.flip(0),
+    "rolled": lambda x: x.roll(1, 0),
+    "rolled back": lambda x: x.roll(-1, 0),
+    "even images before odd ones": lambda x: torch.cat([x[::2], x[1::2]]),
+    "summed up": lambda x: x.cumsum(0),
+    "summed up from the last": lambda x: x.flip(0).cumsum(0).flip(0),
+    "without their mean": lambda x: x - x.mean(0, keepdim=True),
+    "each with those that are like it": lambda x: (
+        (x.flatten(1) @ x.flatten(1).T / 99).softmax(1) @ x.flatten(1)
+    ).view_as(x),
+    "divided by their number": lambda x: x / x.shape[0],
+}
+
+
+@pytest.mark.parametrize("is_traced", [True, False], ids=["traced", "raw"])
+@pytest.mark.parametrize("name", MIXING)
+def test_layers_behind_what_mixes_images_are_left_out(name, is_traced):
+    class Mixed(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.one, self.two = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 2, 1)
+
+        def forward(self, x):
+            x = self.one(x)
+            return self.two(MIXING[name](x if is_traced or float(x.sum()) < 1e9 else -x)).mean((2, 3))
+
+    plan = find_layers(Mixed(), (3, 8, 8))
+    assert [layer.name for layer in plan.layers] == ["one"]
+    assert (plan.left_out, plan.random) == (("two",), "")
+
+
+def test_one_token_that_mixes_images_is_noticed():
+    class Sharing(nn.Module):
+        def forward(self, x):
+            token = x[:, :1] if float(x.sum()) < 1e9 else -x[:, :1]
+            return torch.cat([token + token.mean(0, keepdim=True) * (len(x) > 1), x[:, 1:]], 1)
+
+    plan = find_layers(nn.Sequential(nn.Conv2d(3, 4, 1), nn.Flatten(2), Sharing(), nn.Linear(400, 2)), (3, 20, 20))
+    assert plan.left_out == ("3",)
+
+
+def test_watching_keeps_nothing_for_a_backward_pass():
+    output = watch(nn.Sequential(nn.Conv2d(3, 4, 3), nn.Softmax(1)), torch.rand(2, 3, 8, 8)).output
+    assert output.grad_fn.name() == "SoftmaxBackward0"
+    assert output.grad_fn._saved_result.numel() == 0
+
+
+def test_a_network_for_one_image_only_is_refused_in_one_line():
+    class Single(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.conv = nn.Conv2d(3, 2, 3)
+
+        def forward(self, x):
+            if float(x.sum()) < 1e9 and len(x) > 1:
+                raise ValueError("one image, please")
+            return self.conv(x)
+
+    with pytest.raises(ModelError, match=r"^the model fails on 3 images of 3×8×8: ValueError: one image, please$"):
+        find_layers(Single(), (3, 8, 8))
 
 
 def test_a_network_that_is_random_throughout_is_refused_by_name():

@@ -10,6 +10,7 @@ from torch.nn import functional
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
+from lurk.graph.receptive_field import core, reshaped
 from lurk.records import LayerInfo
 
 Box = tuple[int, int, int, int]
@@ -391,3 +392,22 @@ def test_a_map_of_one_position_keeps_its_field_and_its_jump() -> None:
 def test_a_field_larger_than_the_image_goes_on_into_the_padding(side: int, size: int) -> None:
     found = find_layers(make("resnet18"), (3, side, side), r"layer4\.1\.conv2").layers[0]
     assert (found.receptive_field, found.jump, found.offset) == ((size, size), (32, 32), (-202 - 15, -202 - 15))
+
+
+@pytest.mark.parametrize(
+    ("order", "shape", "stored"),
+    [
+        ((0, 1, 2, 3), (6, 8, 15), 90),
+        ((0, 2, 3, 1), (6, 15, 8), 90),
+        ((0, 2, 3, 1), (6, 15, 2, 4), 90),
+        ((0, 3, 2, 1), (90, 4, 2), 90),
+        ((0, 3, 2, 1), (6, 5, 1, 3, 8), 90),
+        ((0, 2, 1, 3), (6, 24, 5), 720),
+        ((0, 2, 1, 3), (2, 3, 3, 40), 720),
+    ],
+)
+def test_reshaping_spreads_out_only_what_it_must(order, shape, stored):
+    once = torch.randn(6, 1, 3, 5, generator=torch.Generator().manual_seed(0)).expand(6, 8, 3, 5).permute(order)
+    found = reshaped(once, shape)
+    assert torch.equal(found, once.contiguous().reshape(shape))
+    assert core(found).numel() == stored

@@ -12,7 +12,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from lurk.graph.receptive_field import GLOBAL, TAG, coordinate, image_axis, images_first, is_global
+from lurk.graph.receptive_field import GLOBAL, IMAGES, TAG, coordinate, image_axis, images_first, is_global
 
 Grid = tuple[int, int]
 MOST_EXTRA, MOST_MEANS = 64, 8
@@ -81,6 +81,30 @@ def _inside(ends: Tensor, grid: Grid, image: Grid) -> Tensor:
     above, bottom, before, right = ends
     inside: Tensor = (-above < image[0]) & (bottom > 0) & (-before < image[1]) & (right > 0)
     return inside.view(grid)
+
+
+def is_map(field: Tensor, channels: int) -> bool:
+    """Whether positions have two axes: the rows that they see grow along the first, the columns along the second.
+
+    Args:
+        field: Coordinates of an activation.
+        channels: The axis of its channels.
+
+    Returns:
+        Whether the activation is such a map, whose positions need not be looked for one by one.
+    """
+    images = images_first(field, image_axis(field))
+    if images is None:
+        return False
+    maps = images.amax(channels + 1)
+    sizes = [size for size in maps.shape[1:] if size > 1]
+    if len(sizes) != 2:
+        return False
+    maps = maps.reshape(IMAGES, *sizes)
+    down, across = maps[:2], maps[2:4]
+    is_even = torch.equal(down, down[:, :, :1].expand_as(down)) and torch.equal(across, across[:, :1].expand_as(across))
+    steps = torch.cat([down[:, :, 0].diff(), across[:, 0].diff()], 1)  # of the negative firsts, and of the lasts
+    return is_even and bool((steps[0] < 0).all() and (steps[1] > 0).all())
 
 
 def _on_grid(ends: Tensor) -> tuple[Grid, Tensor] | None:

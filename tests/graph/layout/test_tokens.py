@@ -7,7 +7,8 @@ from torch.nn import functional
 
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
-from lurk.graph.layout.tokens import Positions, Sequences, positions_by_coordinates
+from lurk.graph.layout.tokens import Positions, Sequences, is_map, positions_by_coordinates
+from lurk.graph.receptive_field import image_coordinates
 
 SIDE, WIDTH = 4, 8
 SPLITS = [(0, 0), (1, 0), (2, 0), (5, 0), (0, 1), (0, 2), (4, 1), (2, 3)]
@@ -199,6 +200,21 @@ def test_without_coordinates_the_last_sequence_tells():
 
 def test_a_constant_has_no_positions():
     assert positions_by_coordinates(torch.zeros(6, 9, 4, dtype=torch.float64), 2) is None
+
+
+def test_a_map_is_in_order_exactly_if_its_positions_are():
+    field = image_coordinates((3, 2, 3))
+    changed = {
+        (0, 1, 2, 3, 4, 5): field,
+        (3, 4, 5, 0, 1, 2): field.flip(2),
+        (2, 1, 0, 5, 4, 3): field.flip(3),
+        (0, 2, 4, 1, 3, 5): field.transpose(2, 3),
+        (2, 0, 1, 5, 3, 4): field.roll(2, 3),
+    }
+    for index, moved in changed.items():
+        assert positions_by_coordinates(moved, 1) == Positions((2, 3), index, 6)
+        assert is_map(moved, 1) == (index == tuple(range(6)))
+    assert is_map(field.movedim(1, 3), 3)
 
 
 class Windows(nn.Module):
