@@ -20,7 +20,7 @@ README = (ROOT / "README.md").read_text()
 EXAMPLE = re.search(r"```python\n(.*?)```", README, re.DOTALL).group(1)
 PAGES = [*sorted((ROOT / "docs").glob("*.md")), *(ROOT / name for name in ("README.md", "CHANGELOG.md"))]
 TEXTS = [*PAGES, ROOT / "Dockerfile", ROOT / "compose.yaml"]
-PROGRAMS = sorted(file for folder in ("benchmarks", "docker", "docs") for file in (ROOT / folder).glob("*.py"))
+PROGRAMS = sorted(file for folder in ("benchmarks", "docker", "docs") for file in (ROOT / folder).rglob("*.py"))
 NO_MODULES = {"lurk.toml", "lurk.example.org", "lurk.pem", "lurk.key"}
 
 
@@ -185,6 +185,7 @@ def commands_of_benchmarks() -> list[str]:
 @pytest.mark.parametrize("command", commands_of_benchmarks())
 def test_a_benchmark_knows_the_options_that_a_page_gives_it(command):
     program, _, options = command.removeprefix("python -m ").partition(" ")
-    text = (ROOT / f"{program.replace('.', '/')}.py").read_text()
+    path = ROOT / program.replace(".", "/")
+    text = (path / "__main__.py" if path.is_dir() else path.with_suffix(".py")).read_text()
     known = re.findall(r'"(?:--)?([\w-]+)"', text)
     assert set(re.findall(r"--([\w-]+)", options)) <= set(known)
