@@ -112,7 +112,10 @@ class _Rebuilding:
         """Make the parts and what is in them."""
         root = self._part("", ExportedNetwork)
         for target in self._weights.values():
-            self._part(target.rpartition(".")[0])
+            path, _, name = target.rpartition(".")
+            value = attribute(self._flat, target)
+            if not hasattr(self._part(path), name) and isinstance(value, Tensor):  # a constant of the code
+                self._part(path).register_buffer(name, value.detach(), persistent=False)
         self._add_body("", self._steps(self._nodes, 1, ""), [node.name for node in self._output.args[0]])
         if not isinstance(root, ExportedNetwork) or not root.called:
             raise ModelError("the program does not say of which modules it was made; export the network itself")

@@ -110,7 +110,12 @@ def values_of(net: nn.Module, x: Tensor) -> list[tuple[str, Tensor]]:
     seen: list[tuple[str, Tensor]] = []
 
     def see(name):
-        return lambda _part, _given, output: seen.append((name, output.clone())) if torch.is_tensor(output) else None
+        def keep(_part, _given, output):
+            first = output[0] if isinstance(output, tuple) else output  # attention returns (values, None)
+            if torch.is_tensor(first):
+                seen.append((name, first.clone()))
+
+        return keep
 
     hooks = [part.register_forward_hook(see(name)) for name, part in net.named_modules() if name]
     with torch.no_grad():

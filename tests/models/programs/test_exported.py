@@ -109,4 +109,5 @@ def test_networks_of_torchvision_give_what_they_gave(name):
     shape = (3, 32, 32) if name == "vit" else (3, 64, 64)
     module = rebuild_exported(exported(net, 2, shape))
     assert_same_values(net, module, images(3, shape), exact=name not in ("vit", "swin"))
-    assert find_layers(module, shape).layers == find_layers(net, shape).layers
+    own = tuple(layer for layer in find_layers(net, shape).layers if not layer.heads)  # which are not found in programs
+    assert find_layers(module, shape).layers == own

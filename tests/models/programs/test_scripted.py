@@ -152,9 +152,5 @@ def test_networks_of_torchvision_give_what_they_gave(name, program):
     shape = (3, 32, 32) if name == "vit" else (3, 64, 64)
     module = rebuild_scripted(program(net) if program is scripted else program(net, 1, shape))
     assert_same_values(net, module, images(2, shape), exact=name != "vit")
-    own, found = find_layers(net, shape), find_layers(module, shape)
-    assert [(one.name, one.kind, one.shape) for one in found.layers if one.kind in ("Conv2d", "Linear")] == [
-        (one.name, one.kind, one.shape) for one in own.layers if one.kind in ("Conv2d", "Linear")
-    ]
-    if program is scripted or name != "swin":  # a trace of windows is not traced once more: its layers are raw
-        assert found.layers == own.layers
+    own = tuple(layer for layer in find_layers(net, shape).layers if not layer.heads)  # which are not found in programs
+    assert find_layers(module, shape).layers == own
