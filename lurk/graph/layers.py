@@ -18,7 +18,7 @@ from lurk.graph.device import device_of, dtype_of
 from lurk.graph.heads.find_heads import find_heads
 from lurk.graph.hooks import tapped, undisturbed
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
-from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, grid_of, located
+from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, grid_of, is_upright, located
 from lurk.graph.layout.tokens import Grid, Sequences, is_map, positions_by_coordinates
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
@@ -220,7 +220,8 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         in_order = is_map(value.field, axes.channels)
         positions = None if in_order else positions_by_coordinates(value.field, axes.channels)
         guess = partial(sequences.find, grids=partial(_grids_before, maps, follower.order[node]))
-        layouts = arrange(value.shape, axes, COORDINATES, positions, guess)
+        upright = in_order or is_upright(value.field, axes)
+        layouts = arrange(value.shape, axes, COORDINATES, positions, guess, upright=upright)
         extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
         own = (trace.values[call.output].shape or ())[1:]
         bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
@@ -256,6 +257,13 @@ def _usual(part: nn.Module, rank: int) -> Axes:
     return Axes(0, rank - 1 if last and not isinstance(part, CONVOLUTIONS) else 1)
 
 
+def _is_reduced(shape: tuple[int, ...], axes: Axes, grids: Sequence[Grid]) -> bool:
+    """Whether the positions of a shape are the rows and columns of a map before it: all, or every second, or third."""
+    rows, cols = ([size for dim, size in enumerate(shape) if dim not in (axes.images, axes.channels)] + [1, 1])[:2]
+    steps = [(grid, step) for grid in grids for step in range(1, max(grid) + 1)]
+    return any(rows - high // step in (0, 1) and cols - wide // step in (0, 1) for (high, wide), step in steps)
+
+
 def _raw_layers(module: nn.Module, seen: Seen) -> list[_Found]:
     found: list[_Found] = []
     grids: list[Grid] = []
@@ -263,14 +271,16 @@ def _raw_layers(module: nn.Module, seen: Seen) -> list[_Found]:
     for name, shape in seen.shapes.items():
         path = name.partition(":")[0]
         part = module.get_submodule(path)
-        if len(shape) == 4:
-            grids.append((shape[2], shape[3]))
         if len(shape) < 2:
             continue
+        axes = _usual(part, len(shape))
+        upright = isinstance(part, CONVOLUTIONS) or _is_reduced(shape, axes, grids)
+        if len(shape) == 4 and axes.channels == 1 and upright:
+            grids.append((shape[2], shape[3]))
         default = isinstance(part, (*CONVOLUTIONS, nn.Linear))
         guess = partial(sequences.find, grids=lambda: grids, constant=seen.constant)
         unfit = [Layout(tuple(range(len(shape))), (1, 1), shape)]  # not for each image: the check leaves it out
-        layouts = arrange(shape, _usual(part, len(shape)), IMAGES, None, guess) or unfit
+        layouts = arrange(shape, axes, IMAGES, None, guess, upright=upright) or unfit
         extras = name_tokens([None] * (len(layouts) - 1))
         infos = describe_layers(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
         found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]

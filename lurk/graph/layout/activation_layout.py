@@ -67,7 +67,9 @@ class Axes:
     channels: int
 
 
-def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None, guess: Guess) -> list[Layout]:
+def arrange(
+    shape: Sequence[int], axes: Axes, images: int, own: Positions | None, guess: Guess, *, upright: bool = True
+) -> list[Layout]:
     """Find the layouts of an activation: that of its positions, and one for each token that has no position.
 
     Args:
@@ -76,6 +78,7 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None
         images: Number of images in the batch.
         own: The positions that the activation's coordinates tell; None if they do not.
         guess: From the number of tokens of a sequence, and these, to its positions; None if they are not known.
+        upright: Whether two axes of positions, of which `own` tells nothing, are the rows and columns of the image.
 
     Returns:
         The layouts, that of the positions first; none if images cannot be told apart.
@@ -94,7 +97,7 @@ def arrange(shape: Sequence[int], axes: Axes, images: int, own: Positions | None
     found = guess(sizes[0], own) if len(sizes) == 1 else own
     if found is None:
         grid = (prod(sizes[:-1]), sizes[-1]) if len(sizes) > 1 else (sizes[0], 1) if sizes else (1, 1)
-        return [Layout(order, grid, alone, placed=prod(sizes) == 1 or (len(sizes) == 2 and is_whole))]
+        return [Layout(order, grid, alone, placed=prod(sizes) == 1 or (len(sizes) == 2 and is_whole and upright))]
     body = Layout(order, found.grid, alone, _as_range(found.index, found.count))
     return [body, *(Layout(order, (1, 1), alone, range(at, at + 1)) for at in found.extras)]
 
@@ -136,6 +139,21 @@ def position_axes(field: Tensor) -> tuple[list[int], list[int]]:
         dims = [dim for dim in range(ends.dim()) if ends.shape[dim] > 1 and dim != axis]
         found.append([dim for dim in dims if not torch.equal(ends, ends.narrow(dim, 0, 1).expand_as(ends))])
     return (found[0], found[1])
+
+
+def is_upright(field: Tensor, axes: Axes) -> bool:
+    """Whether no coordinate speaks against two axes of positions being the rows and the columns of the image.
+
+    Args:
+        field: Coordinates of an activation.
+        axes: Its axes of images and channels.
+
+    Returns:
+        False for heads times tokens, say: the tokens vary in their rows and in their columns.
+    """
+    first, *others = [dim for dim in range(field.dim()) if dim not in (axes.images, axes.channels)] or [0]
+    rows, cols = position_axes(field)
+    return set(rows) <= {first} and set(cols) <= set(others)
 
 
 def grid_of(field: Tensor) -> Grid | None:
