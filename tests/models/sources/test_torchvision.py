@@ -138,7 +138,7 @@ def test_what_is_fetched_is_checked_and_kept(hub, monkeypatch, tmp_path):
 
 
 def test_a_server_that_does_not_answer_is_given_up(monkeypatch, tmp_path):
-    from lurk.models import download
+    from lurk.models.weights import download
 
     monkeypatch.setattr(download, "CONNECT_S", 0.2)
     monkeypatch.setattr(urllib.request, "urlopen", lambda url, timeout: time.sleep(5))
