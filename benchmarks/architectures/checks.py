@@ -21,7 +21,7 @@ from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
 from lurk.records import LayerInfo
 
-SAMPLED, UNCLEAR = 6, 0.03
+SAMPLED, UNCLEAR = 6, 0.08
 WARM, TIMES = 6, 16
 MEBIBYTE = 2**20
 
@@ -32,8 +32,9 @@ def layers(case: Case) -> str:
     names = [info.name for info in plan.layers]
     known = {name.partition(":")[0] for name in (*names, *plan.left_out)}
     parts = {n for n, p in case.module.named_modules() if isinstance(p, (nn.Conv2d, nn.Linear)) and n}
-    one, two = (shapes_of(case, parts, count) for count in (1, 2))
-    missing = {name for name, shape in one.items() if two.get(name) != shape} - known
+    (one, first), (_, second), (two, _) = (seen(case, parts, images) for images in ([0], [1], [0, 1]))
+    reading = {name for name, total in first.items() if second.get(name) != total}
+    missing = {name for name, shape in one.items() if two.get(name) != shape and name in reading} - known
     if missing:
         raise Fault(f"{len(missing)} layers are missing, such as {min(missing)}")
     extras = (*case.sample.first, *case.sample.last)
@@ -53,13 +54,14 @@ def layers(case: Case) -> str:
     return f"{len(plan.layers)} layers" + (f", {len(plan.left_out)} left out" if plan.left_out else "")
 
 
-def shapes_of(case: Case, names: set[str], images: int) -> dict[str, tuple[int, ...]]:
-    """Shape of each part's last output, for a batch of some images."""
+def seen(case: Case, names: set[str], images: list[int]) -> tuple[dict[str, tuple[int, ...]], dict[str, float]]:
+    """Shape and sum of each part's last output, for a batch of some images."""
     found: dict[str, tuple[int, ...]] = {}
+    sums: dict[str, float] = {}
 
     def see(name: str, output: object) -> None:
         if isinstance(output, Tensor) and output.is_floating_point():
-            found[name] = tuple(output.shape)
+            found[name], sums[name] = tuple(output.shape), float(output.double().sum())
 
     handles = [
         part.register_forward_hook(lambda _m, _i, out, name=name: see(name, out))
@@ -67,13 +69,13 @@ def shapes_of(case: Case, names: set[str], images: int) -> dict[str, tuple[int, 
         if name in names
     ]
     try:
-        case.run(torch.cat([case.batch(image) for image in case.images[:images]]))
+        case.run(torch.cat([case.batch(case.images[at]) for at in images]))
     except RuntimeError:  # a network of one image only
         found.clear()
     finally:
         for handle in handles:
             handle.remove()
-    return found
+    return found, sums
 
 
 def shapes(case: Case) -> str:

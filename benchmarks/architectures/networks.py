@@ -153,7 +153,7 @@ TIMM = {
     "resnet10t": 64, "resnet26d": 64, "convnext_atto": 64, "convnextv2_atto": 64, "tf_efficientnet_b0": 64,
     "mobilenetv4_conv_small": 64, "ghostnet_050": 64, "repvgg_a0": 64, "nfnet_l0": 64, "regnetz_b16": 64,
     "hrnet_w18_small": 64, "poolformer_s12": 64, "edgenext_xx_small": 64, "mobilevit_xxs": 64, "res2net50_14w_8s": 64,
-    "efficientvit_b0": 64, "mixer_s32_224": 224, "resmlp_12_224": 224, "pit_ti_224": 224, "xcit_nano_12_p16_224": 224,
+    "efficientvit_b0": 64, "mixer_s32_224": 224, "resmlp_12_224": 224, "xcit_nano_12_p16_224": 224,
 }  # fmt: skip
 
 NETWORKS: dict[str, Sample] = {
@@ -170,6 +170,7 @@ NETWORKS: dict[str, Sample] = {
     "tokens, two extra": Sample(partial(Tokens, 2), first=("class", "register1")),
     "tokens, five extra": Sample(partial(Tokens, 5), first=(*CLASS, *REGISTERS)),
     **{f"timm {name}": Sample(partial(from_timm, name), (3, side, side), OWN) for name, side in TIMM.items()},
+    "timm pit_ti_224": Sample(partial(from_timm, "pit_ti_224"), WHOLE, OWN, CLASS),
     "timm deit_tiny_distilled_patch16_224": Sample(
         partial(from_timm, "deit_tiny_distilled_patch16_224"), WHOLE, OWN, ("class", "distillation")
     ),

@@ -234,3 +234,41 @@ def test_what_is_detached_stays_detached():
     with GradientsOn():
         y = x * x.detach()
     assert torch.autograd.grad(y, x)[0].tolist() == [2.0]
+
+
+class NormalisedTokens(nn.Module):
+    """Tokens straight from a normalisation, as after the stem of some transformers."""
+
+    def __init__(self, norm: nn.Module, *, is_traced: bool = True) -> None:
+        super().__init__()
+        self.norm, self.mix, self.is_traced = norm, nn.Linear(8, 2), is_traced
+
+    def forward(self, x: Tensor) -> Tensor:
+        if not self.is_traced and float(x.abs().max()) > 1e9:
+            x = -x
+        return self.mix(functional.layer_norm(self.norm(x).flatten(2).transpose(1, 2), (8,))).mean(1)
+
+
+def gradient_of_one_position(net: NormalisedTokens, image: Tensor) -> Tensor:
+    plan = find_layers(net, (8, 14, 14), "mix")
+    assert {layer.tap for layer in plan.layers} == {"post" if net.is_traced else "raw"}
+    image.requires_grad_()
+    with partial_forward(plan, ["mix"]) as reach:
+        (found,) = torch.autograd.grad(reach(image)["mix"].flatten(2)[0, 1, 102], image)
+    return found
+
+
+@pytest.mark.parametrize("is_traced", [True, False])
+@pytest.mark.parametrize("kind", [nn.BatchNorm2d, nn.InstanceNorm2d])
+def test_the_gradient_of_a_normalisation_before_tokens_is_that_of_its_formula(kind, is_traced):
+    torch.manual_seed(0)
+    net, image = NormalisedTokens(kind(8), is_traced=is_traced).eval(), torch.randn(1, 8, 14, 14)
+    found = gradient_of_one_position(net, image.clone())
+    precise = image.double().requires_grad_()
+    mean, variance = torch.zeros(8, 1, 1), torch.ones(8, 1, 1)
+    if kind is nn.InstanceNorm2d:
+        mean, variance = precise.mean((2, 3), True), precise.var((2, 3), correction=0, keepdim=True)
+    normal = ((precise - mean) / (variance + 1e-5).sqrt())[0, :, 7, 4]
+    unit = functional.layer_norm(normal, (8,)) @ net.mix.weight[1].double()
+    (expected,) = torch.autograd.grad(unit, precise)
+    torch.testing.assert_close(found, expected.float(), rtol=1e-4, atol=1e-5)
