@@ -260,8 +260,11 @@ def _usual(part: nn.Module, rank: int) -> Axes:
 def _is_reduced(shape: tuple[int, ...], axes: Axes, grids: Sequence[Grid]) -> bool:
     """Whether the positions of a shape are the rows and columns of a map before it: all, or every second, or third."""
     rows, cols = ([size for dim, size in enumerate(shape) if dim not in (axes.images, axes.channels)] + [1, 1])[:2]
-    steps = [(grid, step) for grid in grids for step in range(1, max(grid) + 1)]
-    return any(rows - high // step in (0, 1) and cols - wide // step in (0, 1) for (high, wide), step in steps)
+    return any(
+        rows - high // step in (0, 1) and cols - wide // step in (0, 1)
+        for high, wide in set(grids)
+        for step in range(1, max(high, wide) + 1)
+    )
 
 
 def _raw_layers(module: nn.Module, seen: Seen) -> list[_Found]:
