@@ -98,7 +98,8 @@
       image.src = url;
       image.decode().then(
         () => {
-          if (lurk.drawn && lurk.inChannels(lurk.drawn.sprites[number]) === url) grid.style.setProperty(name, value);
+          const isShown = lurk.drawn && lurk.drawn.sprites[number] === plain && lurk.inChannels(plain) === url;
+          if (isShown) grid.style.setProperty(name, value);
         },
         () => {
           /* a newer checkpoint has replaced this sprite; its own address comes with the next data */

@@ -44,6 +44,30 @@ def test_a_layer_is_chosen_by_dropdown_and_by_slider(serve, open_page):
     assert watched.hosts == {served.url.removeprefix("http://")}
 
 
+def test_a_sprite_that_comes_after_its_layer_was_left_is_dropped(serve, open_page):
+    served = serve(FakeService())
+    watched = open_page()
+    page = watched.page
+    held = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/media/fake/sprite/3/1/**", hold)
+    page.goto(f"{served.url}{STUDY}/layer2.0.conv1")
+    page.wait_for_selector("#grid button.tile >> nth=511")
+    page.locator("#layer-slider").focus()
+    page.keyboard.press("ArrowLeft")
+    until(page, "document.querySelectorAll('#grid button.tile').length === 128")
+    assert held
+    with page.expect_response("**/media/fake/sprite/3/1/**") as answer:
+        for route in held:
+            route.continue_()
+    answer.value.finished()
+    page.wait_for_timeout(100)
+    assert watched.errors == []
+
+
 def test_a_unit_is_opened_switched_walked_and_closed(serve, open_page):
     served = serve(FakeService())
     watched = open_page()
