@@ -18,6 +18,7 @@ from benchmarks.architectures.readings import Reading, read_layers
 from lurk.records import LayerInfo
 
 IMAGES, TOP = 5, 3
+NORMS = (nn.modules.batchnorm._BatchNorm, nn.modules.instancenorm._InstanceNorm)
 HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
 
 
@@ -96,8 +97,14 @@ class Case:
 
     def run(self, batch: Tensor) -> object:
         """Run the network plainly, in evaluation mode and with gradients."""
-        with evaluated(self.module), torch.enable_grad():
-            output: object = self.module(batch)
+        norms = [part for part in self.module.modules() if isinstance(part, NORMS)]
+        handles = [norm.register_forward_hook(brought_in_order) for norm in norms]
+        try:
+            with evaluated(self.module), torch.enable_grad():
+                output: object = self.module(batch)
+        finally:
+            for handle in handles:
+                handle.remove()
         return output
 
     def laid(self, info: LayerInfo, value: Tensor) -> Laid | None:
@@ -187,6 +194,12 @@ def evaluated(module: nn.Module) -> Iterator[None]:
     finally:
         for part, was in flags:
             part.training = was
+
+
+def brought_in_order(_norm: nn.Module, _given: object, output: Tensor) -> None:
+    """Let a normalisation get its gradient in the order of its axes: PyTorch 2.14 takes a wrong one from tokens."""
+    if output.requires_grad:
+        output.register_hook(Tensor.contiguous)
 
 
 def disturb(module: nn.Module) -> None:

@@ -7,6 +7,7 @@ import gc
 import resource
 import time
 from collections.abc import Callable
+from itertools import dropwhile
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,7 @@ def layers(case: Case) -> str:
     if missing:
         raise Fault(f"{len(missing)} layers are missing, such as {min(missing)}")
     extras = (*case.sample.first, *case.sample.last)
-    for name in names if extras else ():
+    for name in dropwhile(lambda name: not name.startswith(case.sample.since), names) if extras else ():
         own = one.get(name)
         if (
             own is not None

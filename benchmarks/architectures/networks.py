@@ -26,6 +26,7 @@ class Sample:
         own: (c, h, w) of its own input, for the time that planning takes.
         first: Names of the tokens before those of positions.
         last: Names of the tokens after them.
+        since: The first part of the network in which those tokens are; by default they are there from the start.
     """
 
     make: Callable[[], nn.Module]
@@ -33,6 +34,7 @@ class Sample:
     own: Shape | None = None
     first: tuple[str, ...] = ()
     last: tuple[str, ...] = ()
+    since: str = ""
 
 
 class UNet(nn.Module):
@@ -153,7 +155,7 @@ TIMM = {
     "resnet10t": 64, "resnet26d": 64, "convnext_atto": 64, "convnextv2_atto": 64, "tf_efficientnet_b0": 64,
     "mobilenetv4_conv_small": 64, "ghostnet_050": 64, "repvgg_a0": 64, "nfnet_l0": 64, "regnetz_b16": 64,
     "hrnet_w18_small": 64, "poolformer_s12": 64, "edgenext_xx_small": 64, "mobilevit_xxs": 64, "res2net50_14w_8s": 64,
-    "efficientvit_b0": 64, "mixer_s32_224": 224, "resmlp_12_224": 224, "xcit_nano_12_p16_224": 224,
+    "efficientvit_b0": 64, "mixer_s32_224": 224, "resmlp_12_224": 224,
 }  # fmt: skip
 
 NETWORKS: dict[str, Sample] = {
@@ -170,6 +172,9 @@ NETWORKS: dict[str, Sample] = {
     "tokens, two extra": Sample(partial(Tokens, 2), first=("class", "register1")),
     "tokens, five extra": Sample(partial(Tokens, 5), first=(*CLASS, *REGISTERS)),
     **{f"timm {name}": Sample(partial(from_timm, name), (3, side, side), OWN) for name, side in TIMM.items()},
+    "timm xcit_nano_12_p16_224": Sample(
+        partial(from_timm, "xcit_nano_12_p16_224"), WHOLE, OWN, CLASS, since="cls_attn_blocks"
+    ),
     "timm pit_ti_224": Sample(partial(from_timm, "pit_ti_224"), WHOLE, OWN, CLASS),
     "timm deit_tiny_distilled_patch16_224": Sample(
         partial(from_timm, "deit_tiny_distilled_patch16_224"), WHOLE, OWN, ("class", "distillation")
