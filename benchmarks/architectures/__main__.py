@@ -1,6 +1,6 @@
 """What works with which network: a table of many architectures and of what the project shows of each.
 
-python -m benchmarks.architectures [--only REGEX] [--json FILE] [--seconds 240]
+python -m benchmarks.architectures [--only REGEX] [--json FILE] [--seconds 600]
 
 Each network runs in a process of its own, with a limit of CPU time. A cell is `ok`, with a remark in brackets;
 `refused: …`, the line that a user gets; or `FAULT: …`. With --json, each finished network is written to the file, and a
@@ -51,7 +51,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", default="", metavar="REGEX", help="networks in whose names it is found")
     parser.add_argument("--json", type=Path, metavar="FILE", help="where results are kept")
-    parser.add_argument("--seconds", type=int, default=240, help="limit of CPU time for a network")
+    parser.add_argument("--seconds", type=int, default=600, help="limit of CPU time for a network")
     parser.add_argument("--one", help=argparse.SUPPRESS)
     return parser.parse_args()
 
