@@ -6,6 +6,7 @@ python -m benchmarks.sweep [--model efficientnet_lite0] [--images 128] [--rounds
 import argparse
 import statistics
 import time
+from collections.abc import Callable
 
 import torch
 
@@ -25,41 +26,49 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--classes", type=int, default=40)
     given = parser.parse_args()
+    bare, swept = bare_and_swept(given.model, given.weights, given.images, given.batch, given.classes)
+    ratios, rates = [], []
+    bare(), swept()
+    for _ in range(given.rounds):
+        began = time.perf_counter()
+        bare()
+        middle = time.perf_counter()
+        swept()
+        ended = time.perf_counter()
+        ratios.append((ended - middle) / (middle - began))
+        rates.append((given.images / (middle - began), given.images / (ended - middle)))
+    print(f"{given.model}, {torch.get_num_threads()} threads, {given.images} images, batch {given.batch}")
+    print(f"{'bare forward':16}{statistics.median(rate for rate, _ in rates):8.1f} images/s")
+    print(f"{'forward + sweep':16}{statistics.median(rate for _, rate in rates):8.1f} images/s")
+    print(f"{'ratio':16}{statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+
+
+def bare_and_swept(
+    name: str, weights: str | None, images: int, batch_size: int, classes: int
+) -> tuple[Callable[[], None], Callable[[], None]]:
+    """The bare forward pass over random batches, and the same pass with everything that a sweep measures."""
     keep_freed_memory()
-    model = lurk.load_model(given.model, weights=given.weights)
+    model = lurk.load_model(name, weights=weights)
     plan = model.plan()
-    batches = [torch.randn(given.batch, *plan.input_shape) for _ in range(given.images // given.batch)]
+    batches = [torch.randn(batch_size, *plan.input_shape) for _ in range(images // batch_size)]
     measurement = Measurement(plan.layers, 1000)
-    totals = Statistics(measurement.units, 9, given.classes)
+    totals = Statistics(measurement.units, 9, classes)
 
     def bare() -> None:
-        for batch in batches:
-            model.module(batch)
+        with torch.inference_mode():
+            for batch in batches:
+                model.module(batch)
 
     def swept() -> None:
-        with tapped(plan, measurement.receive, measurement.receive_before) as forward:
+        with torch.inference_mode(), tapped(plan, measurement.receive, measurement.receive_before) as forward:
             for number, batch in enumerate(batches):
                 images = torch.arange(len(batch)) + number * len(batch)
                 measurement.begin(images)
                 forward(batch)
                 measurement.unusable()
-                totals.add(measurement.batch(images % given.classes))
+                totals.add(measurement.batch(images % classes))
 
-    ratios, rates = [], []
-    with torch.inference_mode():
-        bare(), swept()
-        for _ in range(given.rounds):
-            began = time.perf_counter()
-            bare()
-            middle = time.perf_counter()
-            swept()
-            ended = time.perf_counter()
-            ratios.append((ended - middle) / (middle - began))
-            rates.append((given.images / (middle - began), given.images / (ended - middle)))
-    print(f"{given.model}, {torch.get_num_threads()} threads, {given.images} images, batch {given.batch}")
-    print(f"{'bare forward':16}{statistics.median(rate for rate, _ in rates):8.1f} images/s")
-    print(f"{'forward + sweep':16}{statistics.median(rate for _, rate in rates):8.1f} images/s")
-    print(f"{'ratio':16}{statistics.median(ratios):8.2f} (from {min(ratios):.2f} to {max(ratios):.2f})")
+    return bare, swept
 
 
 if __name__ == "__main__":
