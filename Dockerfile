@@ -25,6 +25,13 @@ FROM ${BASE} AS run
 ARG DEVICE=cpu
 LABEL org.opencontainers.image.title="Torchlurk" \
       org.opencontainers.image.licenses="MIT"
+# On a GPU Triton compiles the sweep's kernel as it first runs, for which it needs a C compiler.
+# hadolint ignore=DL3008
+RUN if [ "${DEVICE}" = cuda ]; then \
+        apt-get update \
+        && apt-get install -y --no-install-recommends gcc libc6-dev \
+        && rm -rf /var/lib/apt/lists/*; \
+    fi
 COPY --from=build /opt/venv /opt/venv
 COPY --from=build /app /app
 COPY --from=build --chown=10001:10001 /data /data
@@ -33,6 +40,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     TORCH_HOME=/data/cache/torch \
+    TRITON_CACHE_DIR=/data/cache/triton \
     LURK_DEVICE=${DEVICE} \
     LURK_CACHE=/data/cache \
     LURK_HOST=0.0.0.0 \

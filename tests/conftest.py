@@ -1,5 +1,6 @@
 """What several tests need: a small finished index made without a model, the demo set, and an empty Redis."""
 
+import os
 import shutil
 import signal
 from collections.abc import Callable
@@ -19,6 +20,9 @@ from lurk.sweeps.reducers import Batch
 from lurk.sweeps.sketch import bin_values
 from lurk.sweeps.statistics import Statistics
 from tests.real_redis import real_redis
+
+if not torch.cuda.is_available():
+    os.environ.setdefault("TRITON_INTERPRET", "1")  # then Triton runs its kernels on a CPU; read as it is imported
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)

@@ -1,16 +1,41 @@
 """Each kernel against the slow reference."""
 
 import math
+import sys
+from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import pytest
 import torch
 
-from lurk.sweeps.kernels import torch_maps
-from lurk.sweeps.kernels.maps import LARGEST, Reading
-from tests.sweeps.kernels.reference import KINDS, ORDERS, READINGS, SHAPES, assert_equal, laid_out, reference, values_of
+from lurk.sweeps.kernels import measure, torch_maps
+from lurk.sweeps.kernels.maps import LARGEST, Maps, Reading
+from tests.sweeps.kernels.reference import (
+    FIELDS,
+    KINDS,
+    ORDERS,
+    READINGS,
+    SHAPES,
+    assert_equal,
+    laid_out,
+    reference,
+    values_of,
+)
 
-KERNELS = {"torch": torch_maps.measure}
+GPU = torch.cuda.is_available()
+
+
+def triton_measure(values, reading, places):
+    """Triton's kernel, on a GPU if there is one; without one `tests/conftest.py` has Triton interpret it."""
+    from lurk.sweeps.kernels import triton_maps
+
+    with np.errstate(invalid="ignore", over="ignore"):  # the interpreter computes with NumPy
+        found = triton_maps.measure(values.cuda() if GPU else values, reading, places)
+    return Maps(*(getattr(found, name).cpu() for name in FIELDS))
+
+
+KERNELS = {"torch": torch_maps.measure} | ({"triton": triton_measure} if find_spec("triton") else {})
 every_kernel = pytest.mark.parametrize("measure", KERNELS.values(), ids=KERNELS)
 
 
@@ -66,3 +91,11 @@ def test_nan_and_infinity_are_lowest_and_highest_values_and_seen_in_the_mean(mea
     cut = [math.isfinite(reading.high), math.isfinite(reading.low)]
     assert torch.isfinite(found.mean).tolist() == [[False, *cut, False, True]]
     assert torch.isfinite(found.squares).tolist() == [[False, *cut, False, True]]
+
+
+def test_a_gpu_without_triton_measures_with_pytorch_and_says_so_once(monkeypatch, caplog):
+    monkeypatch.setitem(sys.modules, "lurk.sweeps.kernels.triton_maps", None)
+    monkeypatch.setattr(measure, "_gpu_kernel", cache(measure._gpu_kernel.__wrapped__))
+    kernels = [measure._gpu_kernel(torch.device("cuda:0")) for _ in range(2)]
+    assert kernels == [torch_maps.measure, torch_maps.measure]
+    assert [record.getMessage() for record in caplog.records] == ["no Triton kernel"]
