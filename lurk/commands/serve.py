@@ -7,6 +7,7 @@ import webbrowser
 from typing import TYPE_CHECKING
 
 from lurk.commands import SHARED_QUEUE, STUDY, WORKER, command
+from lurk.config.gpus import worker_count
 from lurk.config.lurk_toml import read
 from lurk.config.options import Settings, pass_to_workers
 from lurk.config.queue_address import LOCAL
@@ -62,10 +63,10 @@ def run(settings: Settings, _arguments: argparse.Namespace) -> int:
 
 
 def _workers(settings: Settings, service: Service) -> Supervisor:
-    """The supervisor, with a worker of this server's own unless the queue is in a Redis."""
+    """The supervisor, with workers of this server's own unless the queue is in a Redis."""
     return Supervisor(
         service.cache,
-        workers=1 if settings.queue == LOCAL else 0,
+        workers=worker_count(settings.device) if settings.queue == LOCAL else 0,
         floor_bytes=settings.min_free * MEGABYTE,
         stuck_s=settings.stuck_after,
         queue=settings.queue,

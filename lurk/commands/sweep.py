@@ -10,6 +10,7 @@ from typing import NoReturn
 from tqdm import tqdm
 
 from lurk.commands import SHARED_QUEUE, STUDY, command
+from lurk.config.gpus import worker_count
 from lurk.config.options import Settings
 from lurk.config.queue_address import LOCAL
 from lurk.config.staleness import made_with
@@ -24,6 +25,7 @@ from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder
 from lurk.worker.memory import keep_freed_memory
+from lurk.worker.supervisor import Supervisor
 
 POLL_S, LONGEST_SILENCE_S = 0.5, 60.0
 
@@ -38,7 +40,12 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
     """Sweep, with a progress bar on a terminal."""
     cache = prepare_cache(settings.cache)
     keep_freed_memory()
-    index = _swept_here(settings, cache) if settings.queue == LOCAL else _swept_by_workers(settings, cache)
+    if settings.queue != LOCAL:
+        index = _swept_by_workers(settings, cache)
+    elif worker_count(settings.device) > 1:
+        index = _swept_by_gpus(settings, cache)
+    else:
+        index = _swept_here(settings, cache)
     manifest = index.manifest
     units = sum(layer.units for layer in index.layers)
     print(f"{manifest.images} images, {len(index.layers)} layers, {units} units: {index.folder}")
@@ -58,7 +65,7 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
 
     made = made_with(settings)
     if settings.shards > 1:
-        raise LurkError("--shards is for the workers of a Redis: name it with --queue, or leave --shards out")
+        raise LurkError("--shards is for several workers: name a Redis with --queue, or leave --shards out")
     model, images = cached_model(settings), image_set(settings)
     manifest = describe(model, images, SweepOptions(settings.top, settings.layers))
     for words in filter(None, (manifest.notice, *manifest.notes)):
@@ -88,11 +95,21 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
         )
 
 
+def _swept_by_gpus(settings: Settings, cache: Path) -> Index:
+    """Sweep with a worker for each GPU of this machine; after an interrupt they end, and the next sweep goes on."""
+    with Supervisor(cache, workers=worker_count(settings.device), stuck_s=settings.stuck_after):
+        try:
+            return _swept_by_workers(settings, cache)
+        except KeyboardInterrupt:
+            open_queue(settings.queue, cache).cancel(settings.sweep_spec().key)
+            raise
+
+
 def _swept_by_workers(settings: Settings, cache: Path) -> Index:
-    """Submit the sweep to the workers of a Redis and show its progress; after an interrupt the workers carry on."""
+    """Submit the sweep to workers and show its progress; after an interrupt those of a Redis carry on."""
     queue, spec = open_queue(settings.queue, cache), settings.sweep_spec()
     job = queue.submit(spec, Lane.SWEEP, again=True)
-    if not queue.workers_alive():
+    if settings.queue != LOCAL and not queue.workers_alive():
         print("lurk: no worker is there yet; start some with: python -m lurk worker", file=sys.stderr, flush=True)
     silent_since = time.monotonic()
     with tqdm(total=job.total, unit=" images", disable=None) as bar:

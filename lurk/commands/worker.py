@@ -3,6 +3,7 @@
 import argparse
 
 from lurk.commands import WORKER, command
+from lurk.config.gpus import worker_count
 from lurk.config.options import Settings, pass_to_workers
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.disk_space import MEGABYTE
@@ -11,9 +12,11 @@ from lurk.worker import supervisor
 
 @command("claim and run the jobs of a cache", (*WORKER, "config", "cache", "queue", "log"), reads_config=True)
 def run(settings: Settings, _arguments: argparse.Namespace) -> int:
-    """Run workers until interrupted."""
+    """Run a worker, or one for each GPU, until interrupted."""
     pass_to_workers(settings)
     cache = prepare_cache(settings.cache)
     floor_bytes = settings.min_free * MEGABYTE
-    supervisor.run(cache, floor_bytes=floor_bytes, stuck_s=settings.stuck_after, queue=settings.queue)
+    supervisor.run(
+        cache, workers=worker_count(), floor_bytes=floor_bytes, stuck_s=settings.stuck_after, queue=settings.queue
+    )
     return 0

@@ -1,16 +1,17 @@
 """The device and number type of a module: the only place that chooses, finds or changes them."""
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 
 import torch
 from torch import nn
 
+from lurk.config.gpus import ANY_GPU, worker_gpu
 from lurk.errors import ModelError
 
 
 def choose_device(name: str) -> torch.device:
-    """The device of that name; `auto` is the first GPU, or the CPU if there is no GPU.
+    """The device of that name; `auto` is this process's GPU as `cuda` is, or the CPU if there is no GPU.
 
     Args:
         name: Name of the device.
@@ -21,8 +22,10 @@ def choose_device(name: str) -> torch.device:
     Raises:
         ModelError: This machine has no such device.
     """
+    if name in ANY_GPU and torch.cuda.is_available():
+        return torch.device("cuda", worker_gpu() % torch.cuda.device_count())
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        return torch.device("cpu")
     try:
         torch.zeros(1, device=name)
         return torch.device(name)
@@ -47,7 +50,10 @@ def moved_to(module: nn.Module, device: torch.device) -> Iterator[None]:
     home = device_of(module)
     module.to(device)
     try:
-        with torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False):
+        with (
+            torch.cuda.device(device) if device.type == "cuda" else nullcontext(),
+            torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False),
+        ):
             yield
     finally:
         module.to(home)

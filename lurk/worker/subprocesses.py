@@ -64,8 +64,15 @@ def stop(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 class RestartingProcess:
     """A process that is started again when it ends; the pause before that grows while it keeps crashing soon."""
 
-    def __init__(self, grace_s: float = GRACE_S, files: Sequence[int] = (), *, queue: str = LOCAL) -> None:
-        self._grace_s, self._files, self._variables = grace_s, files, {QUEUE_VARIABLE: queue}
+    def __init__(
+        self,
+        grace_s: float = GRACE_S,
+        files: Sequence[int] = (),
+        *,
+        queue: str = LOCAL,
+        variables: Mapping[str, str] | None = None,
+    ) -> None:
+        self._grace_s, self._files, self._variables = grace_s, files, {QUEUE_VARIABLE: queue, **(variables or {})}
         self._process: subprocess.Popen[bytes] | None = None
         self._began = self._due = 0.0
         self._quick = 0

@@ -18,6 +18,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from lurk.config.gpus import GPU_VARIABLE
 from lurk.config.logs import configure, event
 from lurk.config.queue_address import LOCAL, QUEUE_VARIABLE
 from lurk.errors import LurkError
@@ -38,9 +39,11 @@ RESERVE_S = 30.0
 class _WorkerSlot:
     """The place of one worker: when a worker ends, the next one takes its place under another name."""
 
-    def __init__(self, queue: Queue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL) -> None:
+    def __init__(
+        self, queue: Queue, arguments: Sequence[str], stuck_s: float = STUCK_S, where: str = LOCAL, number: int = 0
+    ) -> None:
         self._queue, self._arguments, self._stuck_s = queue, arguments, stuck_s
-        self._process = RestartingProcess(queue=where)
+        self._process = RestartingProcess(queue=where, variables={GPU_VARIABLE: str(number)})
         self._renew()
 
     def _renew(self) -> None:
@@ -110,7 +113,7 @@ def run(  # noqa: PLR0913 - the options of the command line
 
     Args:
         cache: The cache directory.
-        workers: How many; with 0, it only takes lost jobs back.
+        workers: How many, each with the GPU of its number; with 0, it only takes lost jobs back.
         with_parent: Whether to end when standard input does.
         tasks: The `module:function` that runs a job; by default that of the worker.
         floor_bytes: How much must be free on the cache's disk for a job to begin.
@@ -124,7 +127,7 @@ def run(  # noqa: PLR0913 - the options of the command line
         over.set_on_signals()
     jobs = open_queue(queue, cache)
     arguments = ["--cache", str(cache), "--floor-bytes", str(floor_bytes), *(["--tasks", tasks] if tasks else [])]
-    slots = [_WorkerSlot(jobs, arguments, stuck_s, queue) for _ in range(workers)]
+    slots = [_WorkerSlot(jobs, arguments, stuck_s, queue, number) for number in range(workers)]
     try:
         _watch(jobs, slots, over, lambda: keep_reserve(cache, floor_bytes))
     finally:

@@ -7,6 +7,7 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+from lurk.config.gpus import worker_count
 from lurk.config.options import Settings
 from lurk.config.staleness import made_with
 from lurk.errors import BusyError, LurkError
@@ -30,6 +31,7 @@ from lurk.worker.picture_tasks import draw_pictures
 from lurk.worker.shard_jobs import ShardJobs, shard_of
 
 BUSY_S = 1.0
+SHARDS_A_WORKER = 2
 
 
 def run(spec: JobSpec, context: Context) -> Result:
@@ -72,9 +74,10 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         examine_study(model, images, settings, folder, examined)
 
     options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
-    if settings.shards > 1 and context.queue is not None:
+    shards = settings.shards if settings.shards > 1 else _shards_by_default(settings.device)
+    if shards > 1 and context.queue is not None:
         shard_jobs = ShardJobs(spec, context, context.queue)
-        whole = partial(sweep_in_shards, shards=settings.shards, options=options, others=shard_jobs)
+        whole = partial(sweep_in_shards, shards=shards, options=options, others=shard_jobs)
         with shard_jobs:
             index = _wait_while_busy(context, whole, model, images, cache=settings.cache, began=show)
     else:
@@ -82,6 +85,12 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
             context, run_sweep, model, images, cache=settings.cache, options=options, progress=progress, began=show
         )
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
+
+
+def _shards_by_default(device: str) -> int:
+    """Into how many shards a sweep is cut if nobody says: one, or several a worker where each GPU has one."""
+    workers = worker_count(device)
+    return 1 if workers == 1 else workers * SHARDS_A_WORKER
 
 
 def _wait_while_busy(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:

@@ -103,3 +103,10 @@ def test_what_was_understood_is_printed_and_kept(arguments, tmp_path, capsys):
     notes = read_manifest(folder).notes
     assert any("diagnosis" in note for note in notes)
     assert all(f"lurk: {note}\n" in err for note in notes)
+
+
+@pytest.mark.slow
+def test_sweep_shares_the_images_among_the_workers_of_several_gpus(arguments, capsys, monkeypatch):
+    monkeypatch.setattr("lurk.commands.sweep.worker_count", lambda _device: 2)
+    assert main(["sweep", *arguments, "--shards", "3", "--batch-size", "4"]) == 0
+    assert capsys.readouterr().out.startswith("13 images, 2 layers, 6 units")

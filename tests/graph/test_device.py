@@ -8,9 +8,18 @@ from lurk.graph.device import choose_device, device_of, dtype_of, moved_to
 
 def test_auto_is_a_gpu_if_there_is_one(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    assert choose_device("auto") == torch.device("cuda")
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device("auto") == choose_device("cuda") == torch.device("cuda:0")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     assert choose_device("auto") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(("number", "device"), [("0", "cuda:0"), ("1", "cuda:1"), ("2", "cuda:0")])
+def test_a_worker_takes_the_gpu_of_its_number(monkeypatch, number, device):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setenv("LURK_GPU", number)
+    assert choose_device("auto") == choose_device("cuda") == torch.device(device)
 
 
 def test_a_device_that_is_not_there_names_the_flag():

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -60,6 +61,15 @@ def test_jobs_run_and_the_worker_is_counted(tmp_path, queue, supervisor):
     assert wait_for(ended(queue, spec)).result == {"steps": 5}
     assert queue.workers_alive() == 1
     assert log(tmp_path) == ["begin a", "end a"]
+
+
+def test_each_worker_has_the_gpu_of_its_number(tmp_path):
+    def numbers():
+        found = [Path(f"/proc/{pid}/environ").read_bytes().split(b"\0") for pid in children("worker_process")]
+        return sorted(text.decode() for one in found for text in one if text.startswith(b"LURK_GPU="))
+
+    with Supervisor(tmp_path, tasks=TASKS, workers=2):
+        wait_for(lambda: numbers() == ["LURK_GPU=0", "LURK_GPU=1"])
 
 
 def test_stop_gives_the_job_back_and_forgets_the_worker(tmp_path, queue):
