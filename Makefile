@@ -27,10 +27,9 @@ check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import 
 	$(BIN)/lint-imports --no-cache
 	$(MAKE) --no-print-directory test ARGS='-m "" --cov --cov-report=term:skip-covered $(ARGS)'
 
-bench: $(TEST_STAMP) ## run the benchmarks and print their tables
-	$(BIN)/python -m benchmarks.sweep
-	$(BIN)/python -m pip install --quiet --no-deps --target .bench -r requirements-bench.txt
-	$(BIN)/python -m benchmarks.pictures
+bench: $(TEST_STAMP) ## run the benchmarks, print their tables and write docs/performance.md anew
+	$(BIN)/python -m benchmarks.performance
+	$(BIN)/python -m benchmarks.pictures --lucent .bench/torch-lucent
 	$(BIN)/python -m benchmarks.load --people 20 --seconds 20 --stalled 20 --idle 5
 	$(BIN)/python -m benchmarks.faults --waiting 100 --kills 10
 

@@ -25,6 +25,7 @@ WITHOUT_A_MODULE = {
     "test_architectures.py": "runs the benchmark of architectures",
     "test_input_shapes.py": "sweeps and draws with inputs of many shapes",
     "test_load.py": "runs the load benchmark",
+    "test_performance.py": "runs the benchmark of performance",
     "test_scale.py": "checks the commands and figures of docs/scale.md",
     "methods/test_contract.py": "runs every method on every small network",
     "service/test_service_people.py": "sees the jobs of a service as several people do",

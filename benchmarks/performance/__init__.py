@@ -1,0 +1,1 @@
+"""The tables of docs/performance.md: this package beside its peers and beside what the machine can do at best."""
