@@ -36,24 +36,26 @@ def main() -> None:
         folder = Path(held) / "all"
         about = link_photographs(given.data, IMAGES, folder, FOLDER / "cache")
         for name in given.only:
-            began, comparison = time.perf_counter(), COMPARISONS[name]
+            comparison = COMPARISONS[name]
             cases = [comparison.quick] if given.quick else list(comparison.cases)
             results[name] = compared(name, comparison, cases, folder, about)
-            print(f"{comparison.title} ({time.perf_counter() - began:.0f} s)")
-            print("\n".join(table(comparison, results[name].rows)), flush=True)
+            print(
+                "\n".join([comparison.title, *table(comparison, results[name].rows), results[name].facts]), flush=True
+            )
             if not given.quick:
                 write_results(results)
 
 
 def compared(name: str, comparison: Comparison, cases: list[Case], folder: Path, about: str) -> Measured:
     """Measure the rows of a comparison."""
-    rows, threads = {}, 0
+    rows, threads, began = {}, 0, time.perf_counter()
     with started(f"benchmarks.performance.{name}", comparison, folder) as sides:
         for case in cases:
             rows[case.name], threads = measure(sides, case)
     count = sum(1 for _ in folder.glob("*/*"))
     today = datetime.datetime.now(datetime.UTC).date()
-    return Measured(rows, f"{facts()}; {threads} threads; at most {count} {about}; {today}.")
+    took = f"measured on {today} in {time.perf_counter() - began:.0f} s"
+    return Measured(rows, f"{facts()}; {threads} threads; at most {count} {about}; {took}.")
 
 
 if __name__ == "__main__":

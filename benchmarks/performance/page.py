@@ -29,9 +29,9 @@ python -m benchmarks.performance --data path/to/photographs
 python -m benchmarks.performance --only sweep files
 ```
 
-The first line also runs the other benchmarks. The second measures all tables below, in about 25 minutes on two cores,
-and writes this page anew; without `--data` it takes the photographs of the demo set. The third measures some tables and
-leaves the others. Let nothing else run meanwhile.
+The first line also runs the other benchmarks. The second measures all tables below and writes this page anew; without
+`--data` it takes the photographs of the demo set. The third measures some tables and leaves the others. Below each
+table stands how long it took. Let nothing else run meanwhile.
 
 **How it is measured.** Each side runs in a process of its own. A peer (torch-lucent, zennit-crp, captum) is installed
 into a folder of its own below `.bench`, with the versions in `requirements-bench.txt`, and shares torch with the
@@ -41,7 +41,7 @@ milliseconds on the clock. A ratio is formed in each round, and the table gives 
 of CPU time, the sum over all threads, which depends less on what else runs. The aim is what the project wants to reach.
 
 **Weights.** torchvision's weights could not be downloaded where this was measured, so its networks have random weights.
-Times do not depend on them; the images that are found do.
+Times hardly depend on them; the images that are found do.
 """
 NOT_YET = "Not measured yet."
 

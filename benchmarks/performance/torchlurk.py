@@ -146,14 +146,15 @@ def _case(name: str, images: int, goal: str, rounds: int, *, crops: bool = False
 
 COMPARISON = Comparison(
     title="A sweep beside torchlurk of 2020",
-    text="The packages of torchlurk on PyPI, 0.1 to 0.1.3.1, hold a README and no code, so torchlurk itself cannot be "
-    "installed and **was not run**. Compared is a program of ours that does the steps of its published source: one image "
-    "after another, layer by layer, and a loop in Python over the channels of each convolution, for the three best images "
-    "by maximum and by mean, the sums of the classes and, if asked for, a cut-out of each best image. Left out in its "
-    "favour are the record for gradients, the prints, and writing all results every five seconds. Both sides start from "
-    "files. Ours makes its whole index: all layers, nine best images, positions, distributions, views. In the row “its "
-    "layers only” ours has only the layers that torchlurk knows. Only networks whose convolutions are in one sequence can "
-    "be compared. The crops cost it the same whatever the number of images, so with more images they weigh less.",
+    text="The packages of torchlurk on PyPI, 0.1 to 0.1.3.1, hold a README and no code, so torchlurk itself cannot "
+    "be installed and **was not run**. Compared is a program of ours that does the steps of its published "
+    "source: one image after another, layer by layer, and a loop in Python over the channels of each "
+    "convolution, for the three best images by maximum and by mean, the sums of the classes and, if asked for, "
+    "a cut-out of each best image. Left out in its favour are the record for gradients, the prints, and "
+    "writing all results every five seconds. Both sides start from files. Ours makes its whole index: all "
+    "layers, nine best images, positions, distributions, views. In the row “its layers only” ours has only the "
+    "layers that torchlurk knows. Only networks whose convolutions are in one sequence can be compared. The "
+    "crops cost it the same whatever the number of images, so with more images they weigh less.",
     sides=(OURS, STEPS),
     unit="image",
     cases=(
