@@ -45,6 +45,7 @@ class Activations:
         self._scores, self._before = plan.scores, before
         layers = zip(plan.layers, plan.taps, strict=True)
         self._thresholds = {layer.name: tap.threshold for layer, tap in layers if layer.rectified}
+        self._units = {layer.name: tap.units for layer, tap in zip(plan.layers, plan.taps, strict=True)}
         _mend_batch_norms([*values.values(), *before.values(), *tensors_in(output)])
 
     def __getitem__(self, layer: str) -> Tensor:
@@ -86,6 +87,11 @@ class Activations:
         is_active = self[layer] > 0
         least = torch.full_like(value, self._thresholds[layer])
         return torch.where(is_active | ~is_active.any(3, True).any(2, True), value, least)
+
+    def places(self, layer: str, units: tuple[int, ...]) -> tuple[int, ...]:
+        """Return where some units of a layer are among the channels of its activation."""
+        held = self._units[layer]
+        return units if held is None else tuple(held.index(unit) for unit in units)
 
     def has_before(self, layer: str) -> bool:
         """Whether a layer has a monotone activation function."""

@@ -47,6 +47,7 @@ class Tap:
             out likewise; None if no such function gives it.
         heads: Of a layer of attention heads, how their norms are had from the node's value; else None.
         threshold: The value up to which that function gives 0, if it is a rectifier.
+        units: The layer's channels that the value holds, in its order; None if it holds all.
     """
 
     node: str
@@ -54,6 +55,7 @@ class Tap:
     before: str | None = None
     heads: Heads | None = None
     threshold: float = 0.0
+    units: tuple[int, ...] | None = None
 
 
 @dataclass(frozen=True, eq=False)

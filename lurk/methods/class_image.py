@@ -17,7 +17,7 @@ def refuse(plan: Plan) -> str:
 
 
 @picture_method(
-    version=2,
+    version=3,
     label="Picture of a class",
     paper="Simonyan, Vedaldi & Zisserman, Deep inside convolutional networks, 2014, arXiv 1312.6034",
     caution="It may show what often goes with the class rather than the class.",

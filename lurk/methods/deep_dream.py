@@ -22,7 +22,7 @@ JITTER = 1 / 8
 
 
 @picture_method(
-    version=2,
+    version=3,
     label="DeepDream",
     paper="Mordvintsev, Olah & Tyka, Inceptionism: going deeper into neural networks, 2015",
     caution="What already answers a little wins: it says as much of the photograph as of the network.",

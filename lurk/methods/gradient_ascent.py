@@ -12,7 +12,7 @@ from lurk.methods.feature_vis.objectives import Objective, channel, neuron
 
 
 @picture_method(
-    version=2,
+    version=3,
     label="What it wants to see",
     paper="Olah, Mordvintsev & Schubert, Feature Visualization, 2017, doi 10.23915/distill.00007; Yosinski et al., "
     "2015, arXiv 1506.06579",

@@ -18,6 +18,7 @@ from lurk.methods.feature_vis.transforms import Views
 
 
 @picture_method(
+    version=2,
     label="What the layer keeps",
     paper="Mahendran & Vedaldi, Understanding deep image representations by inverting them, 2015, arXiv 1412.0035",
     caution="What looks lost may only be hard to find; what the layer does not say is filled in smoothly.",

@@ -24,7 +24,7 @@ OPAQUE = 0.8
 
 
 @picture_method(
-    version=2,
+    version=3,
     label="What it wants, as natural waves",
     paper="Fel et al., Unlocking feature visualization for deeper networks with magnitude constrained optimization, "
     "2023, arXiv 2306.06805",

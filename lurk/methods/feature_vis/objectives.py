@@ -25,17 +25,20 @@ class Objective:
         value: From what a forward pass computed to a number for each picture, float (f,), with its gradients' graph.
         layers: The layers that it reads.
         to_the_end: Whether it reads the model's output.
+        units: The channels that it reads, if it reads one layer and not all of that layer's channels; else empty.
     """
 
     value: Callable[[Activations], Tensor]
     layers: tuple[str, ...] = ()
     to_the_end: bool = False
+    units: tuple[int, ...] = ()
 
     def __add__(self, other: "Objective") -> "Objective":
         layers = tuple(dict.fromkeys([*self.layers, *other.layers]))
-        return Objective(
-            lambda reached: self.value(reached) + other.value(reached), layers, self.to_the_end or other.to_the_end
-        )
+        to_the_end = self.to_the_end or other.to_the_end
+        has_units = bool(self.units and other.units) and len(layers) == 1 and not to_the_end
+        units = self.units + other.units if has_units else ()
+        return Objective(lambda reached: self.value(reached) + other.value(reached), layers, to_the_end, units)
 
     def __mul__(self, weight: float) -> "Objective":
         return replace(self, value=lambda reached: weight * self.value(reached))
@@ -59,7 +62,11 @@ def channel(layer: str, units: tuple[int, ...]) -> Objective:
     Returns:
         The objective; see `Activations.raised`.
     """
-    return Objective(lambda reached: _unit_maps(reached.raised(layer), layer, units).mean((1, 2)), (layer,))
+
+    def value(reached: Activations) -> Tensor:
+        return _unit_maps(reached, reached.raised(layer), layer, units).mean((1, 2))
+
+    return Objective(value, (layer,), units=units)
 
 
 def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> Objective:
@@ -76,7 +83,7 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
     """
 
     def value(reached: Activations) -> Tensor:
-        values = _unit_maps(reached.before(layer), layer, units)
+        values = _unit_maps(reached, reached.before(layer), layer, units)
         rows, cols = values.shape[1:]
         at = rows // 2 if row == -1 else row, cols // 2 if col == -1 else col
         if not (0 <= at[0] < rows and 0 <= at[1] < cols):
@@ -86,7 +93,7 @@ def neuron(layer: str, units: tuple[int, ...], row: int = -1, col: int = -1) -> 
             )
         return values[:, at[0], at[1]]
 
-    return Objective(value, (layer,))
+    return Objective(value, (layer,), units=units)
 
 
 def class_score(classes: tuple[int, ...], layer: str = "") -> Objective:
@@ -117,12 +124,12 @@ def energy(layer: str, units: tuple[int, ...] = ()) -> Objective:
     """
 
     def value(reached: Activations) -> Tensor:
-        scores, entering = (_unit_maps(part, layer, units) for part in (reached[layer], reached.before(layer)))
+        scores, entering = (_unit_maps(reached, part, layer, units) for part in (reached[layer], reached.before(layer)))
         if not reached.has_before(layer):
             return scores.square().flatten(1).mean(1) / 2
         return (scores.detach() * entering).flatten(1).mean(1)
 
-    return Objective(value, (layer,))
+    return Objective(value, (layer,), units=units)
 
 
 def likeness(layer: str, given: Tensor) -> Objective:
@@ -188,6 +195,6 @@ def pick_channels(values: Tensor, numbers: tuple[int, ...], words: str) -> Tenso
     return values[torch.arange(len(numbers), device=values.device), torch.tensor(numbers, device=values.device)]
 
 
-def _unit_maps(values: Tensor, layer: str, units: tuple[int, ...]) -> Tensor:
+def _unit_maps(reached: Activations, values: Tensor, layer: str, units: tuple[int, ...]) -> Tensor:
     """Pick the unit of each picture; everything if no units are named."""
-    return pick_channels(values, units, f"layer {layer}: unit") if units else values
+    return pick_channels(values, reached.places(layer, units), f"layer {layer}: unit") if units else values
