@@ -82,7 +82,8 @@ def _captum(model: Any, method: str) -> Callable[[Any], Any]:
 
 def _case(method: str, images: int, rounds: int) -> Case:
     name = method.replace("_", " ")
-    return Case(f"{name}, {images} image" + "s" * (images > 1), {"method": method, "images": images}, rounds=rounds)
+    label, options = f"{name}, {images} image" + "s" * (images > 1), {"method": method, "images": images}
+    return Case(label, options, rounds=rounds, warms_up=rounds > 2)
 
 
 COMPARISON = Comparison(
