@@ -30,6 +30,7 @@ check: $(TEST_STAMP) ## the whole gate: format, lint, docstrings, types, import 
 bench: $(TEST_STAMP) ## run the benchmarks, print their tables and write docs/performance.md anew
 	$(BIN)/python -m benchmarks.performance
 	$(BIN)/python -m benchmarks.pictures --lucent .bench/torch-lucent
+	$(BIN)/python -m benchmarks.maps --rounds 1
 	$(BIN)/python -m benchmarks.load --people 20 --seconds 20 --stalled 20 --idle 5
 	$(BIN)/python -m benchmarks.faults --waiting 100 --kills 10
 

@@ -1,15 +1,15 @@
 "use strict";
-/* What a unit saw: the chosen map beside each of its top images, asked for one image after the other. */
+/* What a unit saw: the chosen map beside each of its top images, all asked for at once. */
 (function () {
   const lurk = (window.lurk = window.lurk || {});
 
   const MOST_KEPT = 600;
+  const AT_ONCE = 32;
   const PLAIN = { method: "", target: "maximum", mode: "norm", boost: "0", gamma: "1", opacity: "0.7", options: {} };
 
   const results = new Map();
   let entries = new Map();
   let wanted = "";
-  let runs = 0;
 
   const look = (lurk.look = lurk.kept("lurk-map", PLAIN));
 
@@ -28,7 +28,7 @@
   };
 
   lurk.redrawMaps = function () {
-    for (const entry of entries.values()) entry.slots.forEach((slot) => render(entry, slot));
+    redraw(entries.values());
     lurk.redrawCloseup();
   };
 
@@ -36,6 +36,8 @@
     const options = lurk.changedOptions(offer, look.options[offer.name]);
     return { kind: "map", ...place, image, method: offer.name, target: lurk.mapTarget(offer), options };
   }
+
+  const ofSeveral = ({ image: _, ...body }, images) => ({ ...body, kind: "maps", images });
 
   /* Which maps are wanted follows from the unit, its images and the choice. */
 
@@ -76,29 +78,60 @@
       const fresh = { signature, body: bodies[at], ask: kept || null, handle: null, slots: [] };
       entries.set(signature, old.get(signature) || entries.get(signature) || fresh);
     });
-    for (const [signature, entry] of old) if (!entries.has(signature) && entry.handle) entry.handle.leave();
+    const held = new Set([...entries.values()].map((entry) => entry.handle));
+    for (const entry of old.values()) if (entry.handle && !held.has(entry.handle)) entry.handle.leave();
     lurk.closeupLeft(entries);
-    askAll((runs += 1));
+    const fresh = [...entries.values()].filter((entry) => !entry.handle && !entry.ask);
+    for (let first = 0; first < fresh.length; first += AT_ONCE) ask(fresh.slice(first, first + AT_ONCE));
   }
 
-  /* In the order of the images, so that they come in that order. */
+  /* One request for several images. The maps that are ready while others are still being drawn are asked for by
+     themselves: their answer comes at once. */
 
-  async function askAll(run) {
-    for (const entry of [...entries.values()]) {
-      if (run !== runs) return;
-      if (!entry.handle && !entry.ask) await ask(entry).first;
+  function ask(group) {
+    for (const entry of group) entry.ask = null;
+    const body = ofSeveral(group[0].body, group.map((entry) => entry.body.image));
+    const handle = lurk.request(body, (answer) => {
+      const ready = new Set(answer.state === "done" ? [] : answer.ready);
+      fetchReady(group.filter((entry) => ready.has(entry.body.image) && !isDone(entry) && !entry.isFetched));
+      for (const entry of group) if (!isDone(entry) && !entry.isFetched) hear(entry, answer);
+    });
+    for (const entry of group) entry.handle = handle;
+    redraw(group);
+  }
+
+  async function fetchReady(group) {
+    if (!group.length) return;
+    for (const entry of group) entry.isFetched = true;
+    let answer = { state: "failed" };
+    try {
+      const { ok, body } = await lurk.send("/jobs", ofSeveral(group[0].body, group.map((entry) => entry.body.image)));
+      if (ok && body.state === "done") answer = body;
+    } catch {
+      lurk.told(true);
+    }
+    for (const entry of group) {
+      entry.isFetched = false;
+      hear(entry, answer);
     }
   }
 
-  function ask(entry) {
-    entry.ask = null;
-    entry.handle = lurk.request(entry.body, (answer) => {
-      entry.ask = answer;
-      if (answer.state === "done") remember(entry.signature, answer);
-      entry.slots.forEach((slot) => render(entry, slot));
-    });
-    entry.slots.forEach((slot) => render(entry, slot));
-    return entry.handle;
+  const isDone = (entry) => Boolean(entry.ask && entry.ask.state === "done");
+
+  /* What an answer for several images says of one of them. */
+
+  function hear(entry, answer) {
+    const { image } = entry.body;
+    const result = answer.result && answer.result.maps ? answer.result.maps[image] : null;
+    const error = (answer.errors || {})[image] || ["", "the map is not there"];
+    if (result) entry.ask = { ...answer, result };
+    else entry.ask = answer.state === "done" ? { ...answer, state: "failed", error } : answer;
+    if (result) remember(entry.signature, entry.ask);
+    redraw([entry]);
+  }
+
+  function redraw(group) {
+    for (const entry of group) entry.slots.forEach((slot) => render(entry, slot));
   }
 
   function remember(signature, answer) {
@@ -159,7 +192,7 @@
       frame.append(
         lurk.make("p", {}),
         lurk.make("progress", { max: 1, value: 0, "aria-label": "Progress of the map" }),
-        lurk.make("button", { type: "button", class: "link", onclick: () => ask(entry) }),
+        lurk.make("button", { type: "button", class: "link", onclick: () => ask([entry]) }),
       );
     }
     const [words, bar, button] = frame.children;

@@ -112,7 +112,7 @@ def checked(
     try:
         with frozen(model.module):
             options = method.spec.read({} if full else FEWER.get(method.spec.name, {}))
-            return check_sanity(method, MapRequest(model, model.plan(), image, target, options, quantiles))
+            return check_sanity(method, MapRequest(model, model.plan(), image[None], target, options, quantiles))
     except LurkError as error:
         print(f"{method.spec.name}: {error}", file=sys.stderr)
         return None

@@ -12,26 +12,28 @@ from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, Provenance, Scalar, canonical
 
-Kind = Literal["picture", "pictures", "map", "sanity"]
+Kind = Literal["picture", "pictures", "map", "maps", "sanity"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 TARGETS = ("maximum", "map", "class")
 DEFAULT_PICTURE = "gradient_ascent"
 SANITY_VERSION = 1
 MOST_UNITS = 64
+MOST_IMAGES = 64
 
 
 @dataclass(frozen=True)
 class MethodRequest:
-    """A request for a unit's picture, for the pictures of several units, for a map, or for a map's sanity check.
+    """A request for the picture of a unit or of several, for its map on an image or on several, or a sanity check.
 
     Args:
-        kind: `picture`, `pictures`, `map` or `sanity`.
+        kind: `picture`, `pictures`, `map`, `maps` or `sanity`, which is that of a map.
         layer: Name of the layer.
         units: Channel numbers; one, but for `pictures`.
         method: Name of the method.
         version: Version of the method; 0 until `completed`.
         options: (name, value) pairs, sorted by name when made; once `completed`, a value for each of the method's.
-        image: Number of the image, None for pictures.
+        image: Number of the image, for `map` and `sanity`.
+        images: Numbers of the images, for `maps`.
         target: What a map explains: `maximum`, `map` or `class`; empty for pictures.
     """
 
@@ -43,14 +45,26 @@ class MethodRequest:
     options: tuple[tuple[str, Scalar], ...] = field(default=())
     image: int | None = None
     target: str = ""
+    images: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "options", tuple(sorted(dict(self.options).items())))
 
     @property
     def is_map(self) -> bool:
-        """Whether it is about a map, and not about pictures."""
-        return self.kind in ("map", "sanity")
+        """Whether it is about maps, and not about pictures."""
+        return self.kind in ("map", "maps", "sanity")
+
+    @property
+    def images_asked(self) -> tuple[int, ...]:
+        """The images that it is about; none for pictures."""
+        return self.images if self.kind == "maps" else () if self.image is None else (self.image,)
+
+    def of_each_image(self) -> list["MethodRequest"]:
+        """A request for `maps` as one for the map on each image; any other as it is."""
+        if self.kind != "maps":
+            return [self]
+        return [replace(self, kind="map", image=image, images=()) for image in dict.fromkeys(self.images)]
 
     def completed(self, method: MethodSpec) -> "MethodRequest":
         """The request with the method's version and a value for each of its options.
@@ -70,8 +84,10 @@ class MethodRequest:
             raise LurkError(f"{method.label} shows no unit; use it with lurk visualize or from Python")
         if self.is_map != (method.gives == "map"):
             raise LurkError(f"{self.method} gives no {self.kind}")
-        if self.is_map and (self.image is None or self.target not in TARGETS):
+        if self.is_map and (self.images_asked == () or self.target not in TARGETS):
             raise LurkError(f"a map needs an image and a target: maximum, map or class, not {self.target[:40]!r}")
+        if len(self.images_asked) > MOST_IMAGES:
+            raise LurkError(f"maps of at most {MOST_IMAGES} images can be asked for at once, not {len(self.images)}")
         if self.target == "class" and method.no_class:
             raise LurkError(f"no class can be explained: {method.no_class}")
         most = MOST_UNITS if self.kind == "pictures" else 1
@@ -79,7 +95,7 @@ class MethodRequest:
             raise LurkError(f"from 1 to {most} units can be asked for at once, not {len(self.units)}")
         options = tuple(method.read(dict(self.options)).items())
         request = replace(self, version=method.version, options=options)
-        return request if self.is_map else replace(request, image=None, target="")
+        return request if self.is_map else replace(request, image=None, images=(), target="")
 
     def spec(self, sweep: JobSpec, index: str) -> JobSpec:
         """The job that does what is requested.
@@ -102,6 +118,8 @@ class MethodRequest:
             "image": self.image,
             "target": self.target,
         }
+        if self.kind == "maps":
+            own["images"] = ",".join(map(str, self.images))
         return JobSpec(self.kind, sweep.study, (*sweep.parameters, *own.items()))
 
     @classmethod
@@ -116,6 +134,7 @@ class MethodRequest:
             options=tuple(json.loads(str(spec.get("options"))).items()),
             image=None if spec.get("image") is None else int(spec.get("image") or 0),
             target=str(spec.get("target") or ""),
+            images=tuple(int(image) for image in str(spec.get("images") or "").split(",") if image),
         )
 
     def provenance(self, swept: Provenance, unit: int | None = None) -> Provenance:

@@ -14,7 +14,7 @@ from lurk.images.image_set import ImageSet
 from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest
 from lurk.jobs.queue import Queue
 from lurk.methods.run_method import method_specs
-from lurk.service.method_requests import complete, missing_units
+from lurk.service.method_requests import complete, missing_part
 from lurk.service.method_results import result_view
 from lurk.storage.results import publish_offers, read_offers, read_result
 from lurk.storage.webp import decode_view
@@ -138,7 +138,7 @@ def draw_picture(index: "Index", layer: str, unit: int, device: str = "auto") ->
         if not read_offers(index.folder):
             publish_offers(index.folder, method_specs(study.plan))
         request = complete(index.stored, MethodRequest("picture", layer, (unit,), DEFAULT_PICTURE))
-        if missing_units(index.stored, request):
+        if missing_part(index.stored, request):
             draw_pictures(request, study, _Quiet(index.folder.parent.parent))
     drawn = stored_picture(index, layer, unit)
     if drawn is None:

@@ -1,11 +1,11 @@
 """What a method is, and the table of them: a method is one decorated function, in a file of its own in this folder.
 
-Axes: f pictures of one request, c channels, h w pixels.
+Axes: n images of one request, f pictures of one request, c channels, h w pixels.
 """
 
 import inspect
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Required, TypedDict, Unpack
 
 import numpy as np
@@ -14,6 +14,7 @@ from torch import Tensor
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.method_spec import MethodSpec, Need, Option
+from lurk.methods.attribution.forward_pass import Passes
 from lurk.methods.attribution.target import Target
 from lurk.models.model import Model
 from lurk.registry import Registry
@@ -23,46 +24,57 @@ Show = Callable[[int, int, Callable[[], Tensor]], None]
 Options = Mapping[str, Any]  # what `MethodSpec.read` gives: each value is of the type of its option's default
 
 
-def ignore_progress(_done: int, _total: int, *_pictures: object) -> None:
-    """Do nothing with the steps done and in all."""
+def ignore_progress(*_progress: object) -> None:
+    """Do nothing with the steps done and in all, or with what there is so far."""
 
 
 @dataclass(frozen=True)
 class MapRequest:
-    """What a map method works on.
+    """What a map method works on: a batch of images, each with a map of its own.
 
     Args:
         model: The model, its weights frozen and in evaluation mode while a method runs.
         plan: Its layers.
-        image: float (c, h, w), preprocessed, on the model's device.
-        target: What the map explains.
+        images: float (n, c, h, w), preprocessed, on the model's device; n is 1 for a method of `many_passes`.
+        target: What the maps explain.
         options: A value for each of the method's options.
         quantiles: The unit's value at each probability over the image set, or None if the unit was not swept.
         report: Called with the steps done and in all; may raise Cancelled.
+        passes: Keeps the forward pass of these images for the next method; None to keep nothing.
     """
 
     model: Model
     plan: Plan
-    image: Tensor
+    images: Tensor
     target: Target
     options: Options
     quantiles: Mapping[float, float] | None = None
     report: Report = ignore_progress
+    passes: Passes | None = None
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width of the images in pixels."""
+        return self.images.shape[2], self.images.shape[3]
+
+    def of(self, images: Sequence[int]) -> "MapRequest":
+        """The request for some of the images, by their places in the batch."""
+        return replace(self, images=self.images[list(images)], target=self.target.of(images), passes=None)
 
 
 @dataclass(frozen=True)
 class Map:
-    """The result of a map method.
+    """The result of a map method: the maps of a batch of images.
 
     Args:
-        values: float32 (c, h, w), or (1, h, w) if the method does not tell colours apart.
-        more: Further arrays by name, such as occlusion's class probabilities.
-        note: Why the map is zero everywhere; empty if it is not.
+        values: float32 (n, c, h, w), or (n, 1, h, w) if the method does not tell colours apart.
+        more: Further arrays by name, such as occlusion's numbers at each place; images are the first axis.
+        notes: Why the map of an image is zero everywhere, by the image's place in the batch.
     """
 
     values: Tensor
     more: Mapping[str, np.ndarray] = field(default_factory=dict)
-    note: str = ""
+    notes: Mapping[int, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -120,18 +132,21 @@ class MapMethod:
 
     Args:
         spec: What the page and the command line know of it.
-        run: Makes the map; gradients are on, whether they are needed or not.
+        run: Makes the maps; gradients are on, whether they are needed or not.
         refuse: Returns why the method does not work for a network, or an empty text if it does.
+        many_passes: Whether it runs the network many times for each image. Then it gets one image at a time, so that
+            the first map is there early.
     """
 
     spec: MethodSpec
     run: RunMap
     refuse: Refuse = never_refuse
+    many_passes: bool = False
 
 
 @dataclass(frozen=True)
 class PictureMethod:
-    """A method that draws pictures; the parts are those of `MapMethod`."""
+    """A method that draws pictures; its parts are as in `MapMethod`."""
 
     spec: MethodSpec
     run: RunPicture
@@ -153,13 +168,16 @@ class About(TypedDict, total=False):
     options: tuple[Option, ...]
 
 
-def map_method(*, refuse: Refuse = never_refuse, **about: Unpack[About]) -> Callable[[RunMap], RunMap]:
+def map_method(
+    *, refuse: Refuse = never_refuse, many_passes: bool = False, **about: Unpack[About]
+) -> Callable[[RunMap], RunMap]:
     """Enter a function into the table as a method that gives maps.
 
     The function's name is the method's name. The first line of its docstring says what is seen.
 
     Args:
         refuse: As in `MapMethod`.
+        many_passes: As in `MapMethod`.
         **about: As in `MethodSpec`.
 
     Returns:
@@ -168,7 +186,7 @@ def map_method(*, refuse: Refuse = never_refuse, **about: Unpack[About]) -> Call
 
     def enter(run: RunMap) -> RunMap:
         spec = MethodSpec(**_named(run), gives="map", **({"needs": ("layer", "unit", "image")} | about))
-        METHODS.register(spec.name)(MapMethod(spec, run, refuse))
+        METHODS.register(spec.name)(MapMethod(spec, run, refuse, many_passes))
         return run
 
     return enter

@@ -18,4 +18,4 @@ from lurk.methods.attribution.backsignal import signal_map
 )
 def gradient_x_input(request: MapRequest) -> Map:
     """How much each pixel adds to the unit's value, or takes from it, by its own brightness."""
-    return Map(signal_map(request) * request.image.float())
+    return Map(signal_map(request) * request.images.float())

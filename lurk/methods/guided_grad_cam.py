@@ -22,8 +22,8 @@ from lurk.methods.attribution.cam import CAM_LAYER, average, weighted_map
 def guided_grad_cam(request: MapRequest) -> Map:
     """The fine detail of guided backprop, kept only in the region that Grad-CAM finds."""
     request.report(0, 2)
-    guided = target_signal(request.plan, request.target, request.image[None], "guided")[0]
+    cam = weighted_map(request, average)
     request.report(1, 2)
-    values = guided * weighted_map(request, average)
+    guided = target_signal(request.plan, request.target, request.images, "guided", request.passes)
     request.report(2, 2)
-    return Map(values)
+    return Map(guided * cam)

@@ -19,6 +19,7 @@ BASELINES = {"black": 0.0, "grey": 0.5, "white": 1.0}
 
 
 @map_method(
+    many_passes=True,
     version=2,
     label="Integrated gradients",
     paper="Sundararajan, Taly, Yan: Axiomatic Attribution for Deep Networks, 2017, arXiv 1703.01365",
@@ -39,9 +40,9 @@ def integrated_gradients(request: MapRequest) -> Map:
     from captum.attr import IntegratedGradients  # type: ignore[import-untyped]  # captum brings no types
 
     steps, done = request.options["steps"], 0
-    target = locate_maximum(request.plan, request.target, request.image)
+    target = locate_maximum(request.plan, request.target, request.images)
     with forward_to(request.plan, target, through_bound=False) as forward:
-        image = request.image.detach().float()[None]
+        image = request.images.detach().float()
         baseline = baseline_of(request.model, image, request.options["baseline"])
 
         def numbers(batch: Tensor) -> Tensor:
@@ -54,7 +55,7 @@ def integrated_gradients(request: MapRequest) -> Map:
         values = IntegratedGradients(numbers).attribute(image, baseline, n_steps=steps, internal_batch_size=BATCH)
         with torch.no_grad():  # the unit's value in the baseline and in the image
             ends, _ = forward(torch.cat([baseline, image]))
-    return Map(values[0].float(), {"ends": ends.float().cpu().numpy().astype(np.float32)})
+    return Map(values.float(), {"ends": ends[None].float().cpu().numpy().astype(np.float32)})
 
 
 def baseline_of(model: Model, image: Tensor, name: str) -> Tensor:

@@ -57,10 +57,10 @@ def lrp(request: MapRequest) -> Map:
     request.report(0, 1)
     options = request.options
     first = None if options["first"] == "same" else options["first"]
-    low, high = _bounds(request.model, request.image) if first == "box" else (None, None)
+    low, high = _bounds(request.model, request.images[0]) if first == "box" else (None, None)
     rules = RuleSet(*RULES[options["rule"]], first, options["epsilon"], options["gamma"], low, high)
     try:
-        values = relevance(request.plan, request.target, request.image, rules)
+        values = relevance(request.plan, request.target, request.images, rules)
     except ModelError:
         raise
     except LurkError as error:

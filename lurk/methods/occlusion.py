@@ -6,10 +6,11 @@ target at the unit's maximum stays at the position of the maximum in the uncover
 of black and white, `mean` with the mean colour of this image, `0` with what the network takes as 0. What is smaller
 than the square is blurred.
 
+A place whose square lies outside of the box that the target's position sees is not tried: it changes nothing.
+
 Beside the map stand tables with an entry for each place of the square: `activation`, the target's number, float32;
-`top_left`, the corner in pixels, int64; and, if the model gives scores of classes, `probability`, float32, of the
-target's class, else of the most probable class of the uncovered image, and `label`, int64, the most probable class
-under the square.
+`top_left`, the corner in pixels, int64; and, if the target is a class, `probability`, float32, its probability, and
+`label`, int64, the most probable class under the square.
 """
 
 from collections.abc import Sequence
@@ -19,17 +20,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lurk.errors import LurkError, ModelError
-from lurk.graph.partial_forward import Activations, partial_forward
+from lurk.errors import LurkError
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
-from lurk.methods.attribution.target import Target, locate_maximum
+from lurk.methods.attribution.target import Target, each, forward_to, locate_maximum
 
 BATCH = 16
 Corners = list[tuple[int, int]]  # (top, left) of each place of the square in pixels, row by row
 
 
 @map_method(
+    many_passes=True,
     version=2,
     label="Occlusion",
     paper="Zeiler & Fergus, Visualizing and Understanding Convolutional Networks, 2014, arXiv 1311.2901, figure 7",
@@ -45,32 +46,43 @@ Corners = list[tuple[int, int]]  # (top, left) of each place of the square in pi
 def occlusion(request: MapRequest) -> Map:
     """How far the unit falls when a square of the image is covered, for each place of the square."""
     side, rows, cols, corners = _places(request)
-    target = locate_maximum(request.plan, request.target, request.image)
-    request.report(0, len(corners))
-    fill = _fill(request)
-    layers = [] if target.where == "class" else [target.layer]
-    with partial_forward(request.plan, layers, to_the_end=True) as reach, torch.no_grad():
-        whole, shares = _read(reach(request.image[None]), target)
-        label = target.label if target.where == "class" or shares is None else int(shares[0].argmax())
-        numbers, tables = [], []
-        for first in range(0, len(corners), BATCH):
-            batch = corners[first : first + BATCH]
-            covered, shares = _read(reach(_cover(request.image, batch, side, fill)), target)
-            numbers.append(covered)
-            tables += [] if shares is None else [(shares[:, label], shares.argmax(1))]
-            request.report(first + len(batch), len(corners))
-    values = torch.cat(numbers)
-    more = {"activation": values.float(), "top_left": torch.tensor(corners)}
+    target = locate_maximum(request.plan, request.target, request.images)
+    tried = _seen(request, target, corners, side)
+    request.report(0, len(tried))
+    fill, tables = _fill(request), []
+    with forward_to(request.plan, target, through_bound=False) as forward, torch.no_grad():
+        whole, _ = forward(request.images)
+        numbers = whole.repeat(len(corners))
+        for first in range(0, len(tried), BATCH):
+            batch = tried[first : first + BATCH]
+            covered = _cover(request.images[0], [corners[place] for place in batch], side, fill)
+            numbers[batch], reached = forward(covered)
+            tables += [reached.class_probabilities] if target.where == "class" else []
+            request.report(first + len(batch), len(tried))
+    more = {"activation": numbers.float(), "top_left": torch.tensor(corners)}
     if tables:
-        more |= {"probability": torch.cat([one for one, _ in tables]).float()}
-        more |= {"label": torch.cat([one for _, one in tables])}
-    arrays = {name: np.asarray(table.cpu().reshape(rows, cols, *table.shape[1:])) for name, table in more.items()}
-    return Map(_paint(whole - values, corners, side, request.image).float(), arrays)
+        shares = torch.cat(tables)
+        more |= {"probability": shares[:, target.label].float(), "label": shares.argmax(1)}
+    arrays = {name: np.asarray(table.cpu().reshape(1, rows, cols, *table.shape[1:])) for name, table in more.items()}
+    return Map(_paint(whole - numbers, corners, side, request.size).float(), arrays)
+
+
+def _seen(request: MapRequest, target: Target, corners: Corners, side: int) -> list[int]:
+    """Numbers of the places whose square reaches into the box of pixels that can change the target."""
+    layer = next((layer for layer in request.plan.layers if layer.name == target.layer), None)
+    if layer is None or target.where != "position":
+        return list(range(len(corners)))
+    row0, col0, row1, col1 = layer.box(each(target.row)[0], each(target.col)[0], request.size)
+    return [
+        place
+        for place, (top, left) in enumerate(corners)
+        if top < row1 and top + side > row0 and left < col1 and left + side > col0
+    ]
 
 
 def _places(request: MapRequest) -> tuple[int, int, int, Corners]:
     """Side of the square, number of rows and columns of places, and their corners."""
-    height, width = request.image.shape[1:]
+    height, width = request.size
     side = request.options["size"] or max(1, round(min(height, width) / 7))
     stride = request.options["stride"] or max(1, side // 2)
     if side > min(height, width):
@@ -83,10 +95,10 @@ def _places(request: MapRequest) -> tuple[int, int, int, Corners]:
 
 def _fill(request: MapRequest) -> Tensor:
     """Colour of the square as the network takes it, float (c, 1, 1)."""
-    blank = torch.zeros_like(request.image[:, :1, :1])
+    blank = torch.zeros_like(request.images[0, :, :1, :1])
     if request.options["fill"] == "grey":
         return request.model.normalised(blank.new_full((request.model.normalisation.samples, 1, 1), 0.5))
-    return request.image.mean((1, 2), keepdim=True) if request.options["fill"] == "mean" else blank
+    return request.images[0].mean((1, 2), keepdim=True) if request.options["fill"] == "mean" else blank
 
 
 def _cover(image: Tensor, corners: Corners, side: int, fill: Tensor) -> Tensor:
@@ -96,20 +108,11 @@ def _cover(image: Tensor, corners: Corners, side: int, fill: Tensor) -> Tensor:
     return batch
 
 
-def _read(reached: Activations, target: Target) -> tuple[Tensor, Tensor | None]:
-    """The target's numbers, float (n,), and the probabilities of classes, float (n, classes), if there are classes."""
-    numbers = target.value(reached)
-    try:
-        return numbers, reached.class_probabilities
-    except ModelError:
-        return numbers, None
-
-
-def _paint(drops: Tensor, corners: Sequence[tuple[int, int]], side: int, image: Tensor) -> Tensor:
-    """Mean drop over the squares that cover each pixel, float (1, h, w)."""
-    total = torch.zeros_like(image[0], dtype=torch.float64)
+def _paint(drops: Tensor, corners: Sequence[tuple[int, int]], side: int, size: tuple[int, int]) -> Tensor:
+    """Mean drop over the squares that cover each pixel, float (1, 1, h, w)."""
+    total = torch.zeros(size, dtype=torch.float64)
     count = torch.zeros_like(total)
     for drop, (top, left) in zip(drops.tolist(), corners, strict=True):
         total[top : top + side, left : left + side] += drop
         count[top : top + side, left : left + side] += 1
-    return (total / count)[None]
+    return (total / count)[None, None]

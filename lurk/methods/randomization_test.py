@@ -23,7 +23,7 @@ from lurk.graph.hooks import frozen
 from lurk.graph.plan import Plan
 from lurk.methods import MapMethod, MapRequest
 from lurk.methods.attribution.backsignal import RULES, backpropagate
-from lurk.methods.attribution.target import Target, forward_to, locate_maximum
+from lurk.methods.attribution.target import Target, each, forward_to, locate_maximum
 from lurk.models.copying import copied
 from lurk.models.model import Model
 from lurk.records import Box
@@ -56,24 +56,24 @@ def check_sanity(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanit
 
     Args:
         method: The method.
-        request: The request. A target at the unit's maximum stays at the position of the maximum in the image with the
-            real weights: otherwise the map would move for a reason of its own. If the unit is not above 0 there with
-            the randomised weights, the next unit of the layer that is takes its place: with such weights no unit is
-            the one that it was.
+        request: The request, for one image. A target at the unit's maximum stays at the position of the maximum in the
+            image with the real weights: otherwise the map would move for a reason of its own. If the unit is not above
+            0 there with the randomised weights, the next unit of the layer that is takes its place: with such weights
+            no unit is the one that it was.
         seed: Seed of the weights.
 
     Returns:
         The comparison.
     """
-    target = locate_maximum(request.plan, request.target, request.image)
-    real = method.run(replace(request, target=target)).values
+    target, image = locate_maximum(request.plan, request.target, request.images), request.images[0]
+    real = method.run(replace(request, target=target)).values[0]
     model, plan = randomize_weights(request.model, request.plan, seed)
-    randomized = replace(request, model=model, plan=plan, target=_active_target(plan, request.image, target))
+    randomized = replace(request, model=model, plan=plan, target=_active_target(plan, image, target), passes=None)
     if request.quantiles is not None:
         randomized = replace(randomized, quantiles=_own_quantiles(randomized))
     with frozen(model.module):
-        values = method.run(randomized).values
-    box = _box(request.plan, target, request.image)
+        values = method.run(randomized).values[0]
+    box = _box(request.plan, target, image)
     alike = similarity(real, values, box)
     warning = ""
     if alike is not None and alike > MOST_ALIKE:
@@ -83,7 +83,7 @@ def check_sanity(method: MapMethod, request: MapRequest, seed: int = 0) -> Sanit
             f"{', such as the shape of the field that a position sees' if target.where == 'position' else ''}."
         )
     shown = np.asarray(values.detach().cpu(), np.float32)
-    return SanityCheck(shown, alike, compare_rules(request.plan, request.image, target), warning)
+    return SanityCheck(shown, alike, compare_rules(request.plan, image, target), warning)
 
 
 def randomize_weights(model: Model, plan: Plan, seed: int) -> tuple[Model, Plan]:
@@ -144,7 +144,7 @@ def _active_target(plan: Plan, image: Tensor, target: Target) -> Target:
         return target
     with forward_to(plan, target) as forward, torch.no_grad():
         values = forward(image[None])[1][target.layer][0]
-    numbers = values[:, target.row, target.col] if target.where == "position" else values.sum((1, 2))
+    numbers = values[:, *_position(target)] if target.where == "position" else values.sum((1, 2))
     active = (numbers.roll(-target.unit) > 0).nonzero()
     return replace(target, unit=(target.unit + int(active[0])) % len(numbers)) if len(active) else target
 
@@ -155,15 +155,19 @@ def _box(plan: Plan, target: Target, image: Tensor) -> Box:
     layer = next((layer for layer in plan.layers if layer.name == target.layer), None)
     if layer is None or target.where != "position":
         return (0, 0, *size)
-    row0, col0, row1, col1 = layer.box(target.row, target.col, size)
+    row0, col0, row1, col1 = layer.box(*_position(target), size)
     return (max(row0, 0), max(col0, 0), row1, col1)
+
+
+def _position(target: Target) -> tuple[int, int]:
+    return each(target.row)[0], each(target.col)[0]
 
 
 def _own_quantiles(request: MapRequest) -> dict[float, float]:
     """The quantiles of the randomised unit over this image; those over the image set are of the real unit."""
     own = Target(request.target.layer, request.target.unit, "map")
     with forward_to(request.plan, own) as forward, torch.no_grad():
-        values = forward(request.image[None])[1][own.layer][0, own.unit].flatten().double()
+        values = forward(request.images)[1][own.layer][0, own.unit].flatten().double()
     return {probability: float(values.quantile(probability)) for probability in request.quantiles or ()}
 
 

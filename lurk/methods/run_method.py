@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -13,14 +13,12 @@ from torch import Tensor, nn
 
 from lurk.errors import ImagesError, LayerError, LurkError, expect, whole_number
 from lurk.graph.device import choose_device, moved_to
-from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.images.load_images import load_images
 from lurk.method_spec import MethodSpec
 from lurk.methods import (
     METHODS,
-    Map,
     MapMethod,
     MapRequest,
     PictureMethod,
@@ -30,7 +28,8 @@ from lurk.methods import (
     Show,
     ignore_progress,
 )
-from lurk.methods.attribution.blank_map import told
+from lurk.methods.attribution.refusal import check_method, check_unit, refusal
+from lurk.methods.attribution.run_map import most_probable_classes, run_map_method
 from lurk.methods.attribution.target import WHERES, Target, Where
 from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
@@ -102,7 +101,7 @@ def visualize(  # noqa: PLR0913 - the public signature: a unit and the options
 
 def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the options
     model: Model | nn.Module | str,
-    image: Picture,
+    image: Picture | Sequence[Picture],
     layer: str,
     unit: int,
     *,
@@ -125,7 +124,8 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
 
     Args:
         model: What `load_model` returns, or what it takes.
-        image: float (c, h, w) as preprocessed, a PIL picture, a file, or a hit of an index of `lurk.sweep`.
+        image: float (c, h, w) as preprocessed, a PIL picture, a file, or a hit of an index of `lurk.sweep`; or several
+            of them, as float (n, c, h, w) or in a list, which are explained together and so in less time.
         layer: Name of the layer.
         unit: Channel number.
         method: Name of a method that gives maps.
@@ -133,7 +133,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
             `row` and `col`; `map`, the sum of its values over all positions; `class`, the score of class `label`.
         row: Row of the position; given with `col`, it means `target="position"`.
         col: Column of the position.
-        label: Class number; by default the most probable class of the image.
+        label: Class number; by default the most probable class of each image.
         quantiles: The unit's value at each probability, as `UnitRecord.quantiles`, if the method needs it.
         images: The image set of a hit that was not got from `lurk.sweep`: what `load_images` returns, or what it takes.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
@@ -142,7 +142,7 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
 
     Returns:
         float32 (c, h, w), signed if the method's values are; the same for every channel if the method does not tell
-        colours apart.
+        colours apart. (n, c, h, w) for several images.
 
     Raises:
         LurkError: There is no such method, layer, unit, position, class or option, or the method does not work for
@@ -158,18 +158,15 @@ def attribute(  # noqa: PLR0913 - the public signature: an image, a unit and the
         raise LurkError("a position is a row and a column; give both, row= and col=")
     values = chosen.spec.read(options)
     with moved_to(model.module, choose_device(device)), torch.inference_mode(False):
-        plan, tensor = plan_with(model, layer), image_for(model, image, _image_set(images))
-        if tensor is None:
-            raise ImagesError("attribute needs an image")
+        plan, batch = plan_with(model, layer), _batch(model, image, _image_set(images))
         explained = Target(layer, whole_number(unit, "a unit"), where, row or 0, col or 0, label or 0)
         if where == "class" and label is None:
-            explained = replace(explained, label=most_probable_class(plan, tensor))
-        drawn = run_map_method(chosen, MapRequest(model, plan, tensor, explained, values, quantiles, report))
-        found = drawn.values
-        if drawn.note:
-            logging.getLogger("lurk").warning("the map of %s is zero everywhere: %s", method, drawn.note)
-        expanded: Floats = found.expand(len(tensor), -1, -1).cpu().numpy().copy()
-    return expanded
+            explained = replace(explained, label=most_probable_classes(plan, batch))
+        drawn = run_map_method(chosen, MapRequest(model, plan, batch, explained, values, quantiles, report))
+        for note in drawn.notes.values():
+            logging.getLogger("lurk").warning("the map of %s is zero everywhere: %s", method, note)
+        expanded: Floats = drawn.values.expand(-1, batch.shape[1], -1, -1).cpu().numpy().copy()
+    return expanded if _are_several(image) else expanded[0]
 
 
 def run_picture_method(method: PictureMethod, request: PictureRequest) -> Pictures:
@@ -185,44 +182,11 @@ def run_picture_method(method: PictureMethod, request: PictureRequest) -> Pictur
     Raises:
         LurkError: The method does not work for the model, or the layer has no such unit.
     """
-    _check(method, request.plan)
+    check_method(method, request.plan)
     if "layer" in method.spec.needs:
         for unit in request.units if "unit" in method.spec.needs else (0,):
-            _check_unit(request.plan, request.layer, unit)
+            check_unit(request.plan, request.layer, unit)
     return method.run(request)
-
-
-def run_map_method(method: MapMethod, request: MapRequest) -> Map:
-    """Run a map method.
-
-    Args:
-        method: The method.
-        request: The request.
-
-    Returns:
-        The map.
-
-    Raises:
-        LurkError: The method does not work for the model, the layer has no such unit, or the map is not finite.
-    """
-    _check(method, request.plan)
-    _check_unit(request.plan, request.target.layer, request.target.unit)
-    return told(method.run(request), request, method.spec)
-
-
-def _check(method: MapMethod | PictureMethod, plan: Plan) -> None:
-    why = method.refuse(plan)
-    if why:
-        raise LurkError(f"{method.spec.name} cannot be had for this model: {why}")
-
-
-def _check_unit(plan: Plan, layer: str, unit: int) -> None:
-    found = {info.name: info for info in plan.layers}
-    if layer not in found:
-        some = ", ".join(list(found)[:8]) + (", …" if len(found) > 8 else "")
-        raise LayerError(f"the model has no layer {layer!r}; its layers are {some}")
-    if not 0 <= unit < found[layer].units:
-        raise LayerError(f"layer {layer!r} has no unit {unit}; its units are 0 to {found[layer].units - 1}")
 
 
 def plan_with(model: Model, layer: str) -> Plan:
@@ -238,10 +202,17 @@ def plan_with(model: Model, layer: str) -> Plan:
     return plan
 
 
-def most_probable_class(plan: Plan, image: Tensor) -> int:
-    """Return the number of the most probable class of an image, float (c, h, w) as preprocessed."""
-    with partial_forward(plan, [], to_the_end=True) as reach, torch.no_grad():
-        return int(reach(image[None]).class_probabilities[0].argmax())
+def _are_several(image: Picture | Sequence[Picture]) -> bool:
+    return isinstance(image, (list, tuple)) or getattr(image, "ndim", 3) == 4
+
+
+def _batch(model: Model, image: Picture | Sequence[Picture], images: ImageSet | None) -> Tensor:
+    """The images that a user gives, as float (n, c, h, w)."""
+    pictures = cast(Sequence[Picture], image) if _are_several(image) else [cast(Picture, image)]
+    given = [tensor for one in pictures if (tensor := image_for(model, one, images)) is not None]
+    if not given:
+        raise ImagesError("attribute needs an image")
+    return torch.stack(given)
 
 
 def _image_set(images: ImageSet | str | object | None) -> ImageSet | None:
@@ -258,4 +229,4 @@ def _numbers(units: int | Sequence[int]) -> tuple[int, ...]:
 def method_specs(plan: Plan) -> list[MethodSpec]:
     """Return the specification of every method, with the reason if a network has none of it, or no class to explain."""
     methods, missing = (METHODS[name] for name in METHODS), plan.scores.missing
-    return [replace(method.spec, refusal=method.refuse(plan), no_class=missing) for method in methods]
+    return [replace(method.spec, refusal=refusal(method, plan), no_class=missing) for method in methods]

@@ -22,6 +22,7 @@ CHANNELS = Option(
 
 
 @map_method(
+    many_passes=True,
     version=2,
     label="Score-CAM",
     paper="Wang et al., Score-CAM: Score-Weighted Visual Explanations for Convolutional Neural Networks, 2020, "
@@ -32,22 +33,21 @@ CHANNELS = Option(
 )
 def score_cam(request: MapRequest) -> Map:
     """The region of the image that speaks for the unit or class, found by showing the network one region at a time."""
-    size = (request.image.shape[1], request.image.shape[2])
-    target = locate_maximum(request.plan, request.target, request.image)
-    found = read_layer(request.plan, target, request.image, request.options["at"])
-    maps = _chosen(found.activation, request.options["channels"])
+    target = locate_maximum(request.plan, request.target, request.images)
+    found = read_layer(request.plan, target, request.images, request.options["at"], request.passes)
+    maps = _chosen(found.activation[0], request.options["channels"])
     request.report(0, len(maps))
     scores = []
     with forward_to(request.plan, target) as forward, torch.no_grad():
         for first in range(0, len(maps), BATCH):
-            masks = _stretched(resize_map(maps[first : first + BATCH], size))
-            scores.append(forward(request.image * masks[:, None])[0])
+            masks = _stretched(resize_map(maps[first : first + BATCH], request.size))
+            scores.append(forward(request.images * masks[:, None])[0])
             request.report(first + len(masks), len(maps))
     if not scores:
-        return Map(torch.zeros_like(request.image[:1], dtype=torch.float32))
+        return Map(torch.zeros_like(request.images[:, :1], dtype=torch.float32))
     weights = torch.cat(scores).softmax(0)
     summed = (weights[:, None, None] * maps).sum(0, keepdim=True).clamp(min=0)
-    return Map(resize_map(summed.float(), size))
+    return Map(resize_map(summed.float(), request.size)[None])
 
 
 def _chosen(activation: Tensor, channels: int) -> Tensor:

@@ -15,6 +15,7 @@ BATCH = 8
 
 
 @map_method(
+    many_passes=True,
     version=2,
     label="SmoothGrad",
     paper="Smilkov, Thorat, Kim, Viégas, Wattenberg: SmoothGrad, 2017, arXiv 1706.03825",
@@ -28,8 +29,8 @@ BATCH = 8
 )
 def smoothgrad(request: MapRequest) -> Map:
     """Which pixels would change the unit's value most, averaged over noisy copies of the image."""
-    target = locate_maximum(request.plan, request.target, request.image)
-    samples, image = request.options["samples"], request.image.detach().float()
+    target = locate_maximum(request.plan, request.target, request.images)
+    samples, image = request.options["samples"], request.images[0].detach().float()
     deviation = request.options["noise"] * (image.max() - image.min())
     generator = torch.Generator().manual_seed(request.options["seed"])
     total = torch.zeros_like(image)
@@ -38,7 +39,7 @@ def smoothgrad(request: MapRequest) -> Map:
         noise = _noise(image, count, generator)  # float32 (n, c, h, w)
         total += target_signal(request.plan, target, image + deviation * noise).sum(0)
         request.report(start + count, samples)
-    return Map(total / samples)
+    return Map(total[None] / samples)
 
 
 def _noise(image: Tensor, count: int, generator: torch.Generator) -> Tensor:

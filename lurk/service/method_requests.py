@@ -31,8 +31,9 @@ def complete(index: Index, request: MethodRequest) -> MethodRequest:
     """
     for unit in request.units:
         index.unit(request.layer, unit)
-    if request.image is not None and not 0 <= request.image < index.manifest.images:
-        raise LurkError(f"image must be from 0 to {index.manifest.images - 1}, not {request.image}")
+    for image in request.images_asked:
+        if not 0 <= image < index.manifest.images:
+            raise LurkError(f"image must be from 0 to {index.manifest.images - 1}, not {image}")
     methods = {method.name: method for method in read_offers(index.folder)}
     if not methods:
         raise LurkError("the model is still being loaded; ask again in a moment")
@@ -41,10 +42,21 @@ def complete(index: Index, request: MethodRequest) -> MethodRequest:
     return request.completed(methods[request.method])
 
 
-def missing_units(index: Index, request: MethodRequest) -> tuple[int, ...]:
-    """The units of a completed request whose result the index does not have yet."""
+def missing_part(index: Index, request: MethodRequest) -> MethodRequest | None:
+    """What the index does not have yet of a completed request: fewer units or images; None if it has everything."""
+    if request.kind == "maps":
+        ready = ready_images(index, request)
+        images = tuple(image for image in dict.fromkeys(request.images) if image not in ready)
+        return replace(request, images=images) if images else None
     keys = {unit: request.provenance(index.manifest.provenance, unit).key for unit in request.units}
-    return tuple(unit for unit, key in keys.items() if read_result(index.folder, key) is None)
+    units = tuple(unit for unit, key in keys.items() if read_result(index.folder, key) is None)
+    return replace(request, units=units) if units else None
+
+
+def ready_images(index: Index, request: MethodRequest) -> list[int]:
+    """The images of a request for maps whose maps are stored; none for any other request."""
+    swept, each = index.manifest.provenance, request.of_each_image() if request.kind == "maps" else []
+    return [one.image for one in each if one.image is not None and read_result(index.folder, one.provenance(swept).key)]
 
 
 def job_view(job: Job, ahead: int) -> dict[str, Any]:
@@ -64,7 +76,7 @@ def request_view(job: Job, ahead: int, index: Index | None, renders: Renders) ->
         renders: Where previews are.
 
     Returns:
-        What `job_view` gives, with `kind`, `eta_s`, `preview` and `result`.
+        What `job_view` gives, with `kind`, `eta_s`, `preview`, `result`, and `ready`, the images whose maps are stored.
     """
     request, preview, result = MethodRequest.from_spec(job.spec), None, None
     if index and job.state == "running" and job.done and request.kind == "picture":
@@ -73,4 +85,6 @@ def request_view(job: Job, ahead: int, index: Index | None, renders: Renders) ->
     if index and job.state == "done":
         result = result_view(index, request)
     eta_s = (job.total - job.done) / job.rate if job.rate else None
-    return job_view(job, ahead) | {"kind": request.kind, "eta_s": eta_s, "preview": preview, "result": result}
+    ready = ready_images(index, request) if index else []
+    own = {"kind": request.kind, "eta_s": eta_s, "preview": preview, "result": result, "ready": ready}
+    return job_view(job, ahead) | own | {"errors": (job.result or {}).get("errors", {})}

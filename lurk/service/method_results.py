@@ -2,6 +2,8 @@
 
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 from lurk.jobs.method_request import DEFAULT_PICTURE, MethodRequest, preview_key
@@ -13,6 +15,8 @@ from lurk.storage.render_store import Renders
 from lurk.storage.results import Result, read_offers, read_result
 from lurk.storage.webp import COLOURS
 
+SCALES_KEPT = 256
+
 
 def result_view(index: Index, request: MethodRequest) -> dict[str, Any] | None:
     """The result of a request.
@@ -23,9 +27,13 @@ def result_view(index: Index, request: MethodRequest) -> dict[str, Any] | None:
 
     Returns:
         Its figures and the addresses of its images; None if it is not stored, and for the pictures of several units.
+        For maps, `maps` with those that are stored, by the number of the image.
     """
     if request.kind == "pictures":
         return None
+    if request.kind == "maps":
+        each = {str(one.image): result_view(index, one) for one in request.of_each_image()}
+        return {"maps": {image: found for image, found in each.items() if found is not None}}
     key = request.provenance(index.manifest.provenance).key
     found = read_result(index.folder, key)
     if found is None:
@@ -66,9 +74,8 @@ def _picture(index: Index, request: MethodRequest, key: str, found: Result) -> d
 
 def _map(index: Index, key: str, found: Result) -> dict[str, Any]:
     try:
-        values = stored_map(found)
-        scales = {mode: list(scale(values, mode)) for mode in MODES}
-        alone = _channel_scales(values)
+        stamp = (found.folder / "map.npy").stat().st_mtime_ns
+        scales, alone = _scales(found.folder, float(found.figures["scale"]), stamp)
     except (OSError, ValueError):
         scales, alone = {}, []
     return {
@@ -91,6 +98,13 @@ def _why_silent(found: Result) -> str:
     if found.figures["value"] == 0:
         return "what it explains is 0 on this image"
     return "by this method, no pixel changes what it explains"
+
+
+@lru_cache(SCALES_KEPT)
+def _scales(folder: Path, magnitude: float, _stamp: int) -> tuple[dict[str, list[float]], list[dict[str, list[float]]]]:
+    """Scales of a map by mode, and those of each channel alone; of the file as it was at a time."""
+    values = stored_map(Result(folder, {}, {"scale": magnitude}))
+    return {mode: list(scale(values, mode)) for mode in MODES}, _channel_scales(values)
 
 
 def _channel_scales(values: Floats) -> list[dict[str, list[float]]]:

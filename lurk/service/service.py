@@ -14,7 +14,7 @@ from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, LayerInfo
 from lurk.service.grid_view import SORTS, grid
 from lurk.service.media import draw, draw_preview
-from lurk.service.method_requests import complete, job_view, missing_units, request_view
+from lurk.service.method_requests import complete, job_view, missing_part, ready_images, request_view
 from lurk.service.method_results import default_pictures
 from lurk.service.metrics import Metrics
 from lurk.service.person import OWNER, Person
@@ -222,10 +222,11 @@ class Service:
         """Submit a request for pictures or a map; if the result is stored, the job comes back done, with its result."""
         settings, index = self._settings(study), self._existing_index(study)
         request = complete(index, request)
-        missing = missing_units(index, request)
-        spec = replace(request, units=missing or request.units).spec(settings.sweep_spec(), index.key)
+        missing = missing_part(index, request)
+        spec = (missing or request).spec(settings.sweep_spec(), index.key)
         lane = Lane.NEXT if request.kind == "pictures" else Lane.NOW
-        return self._view(self._submit(spec, lane, person) if missing else Job(spec.key, spec, lane, "done"))
+        job = self._submit(spec, lane, person) if missing else Job(spec.key, spec, lane, "done")
+        return self._view(job) | {"ready": ready_images(index, request)}
 
     def pictures(self, study: str, layer: str, units: Sequence[int]) -> dict[str, Address]:
         """Addresses of the default pictures by unit: tiles of finished ones, previews of those being drawn."""

@@ -25,7 +25,7 @@ from lurk.sweeps.sweep_options import SweepOptions
 from lurk.sweeps.verify import verify
 from lurk.worker.doctor_task import examine_study
 from lurk.worker.loaded_study import Context, Result, Study, open_study
-from lurk.worker.map_tasks import draw_map, draw_sanity
+from lurk.worker.map_tasks import draw_maps, draw_sanity
 from lurk.worker.model_cache import cached_model, image_set
 from lurk.worker.picture_tasks import draw_pictures
 from lurk.worker.shard_jobs import ShardJobs, shard_of
@@ -160,6 +160,7 @@ TASKS: dict[str, Callable[[JobSpec, Context], Result]] = {
     "verify": _verify,
     "picture": _method(draw_pictures),
     "pictures": _method(draw_pictures),
-    "map": _method(draw_map),
+    "map": _method(draw_maps),
+    "maps": _method(draw_maps),
     "sanity": _method(draw_sanity),
 }

@@ -1,4 +1,4 @@
-"""The maps beside a unit's top images: chosen, asked for in order, looked at in every mode, checked, kept."""
+"""The maps beside a unit's top images: chosen, asked for at once, looked at in every mode, checked, kept."""
 
 from dataclasses import replace
 
@@ -32,36 +32,36 @@ def of_kind(service, kind):
 def test_no_map_is_asked_for_before_one_is_chosen(serve, open_page):
     service, watched = opened(serve, open_page, method="")
     watched.page.wait_for_selector(".honesty table")
-    assert of_kind(service, "map") == []
+    assert of_kind(service, "maps") == []
 
 
-def test_maps_are_asked_for_in_the_order_of_the_images_and_are_there_after_a_reload(serve, open_page):
+def test_maps_are_asked_for_at_once_and_are_there_after_a_reload(serve, open_page):
     service, watched = opened(serve, open_page)
     page = watched.page
     until(page, LOADED)
     images = [hit["image"] for hit in service.unit("resnet18-birds", "layer1.0", 5).hits("max")]
-    asked = of_kind(service, "map")
-    assert [body["image"] for body in asked] == images
+    asked = of_kind(service, "maps")
+    assert [body["images"] for body in asked] == [images]
     assert {(body["method"], body["target"]) for body in asked} == {("deconvnet", "maximum")}
     assert "hardly depend on the trained weights" in page.locator(".caution").inner_text()
 
     page.reload()
     until(page, LOADED)
     assert page.get_by_label("Map beside each image").input_value() == "deconvnet"
-    assert len(of_kind(service, "map")) == 18
+    assert len(of_kind(service, "maps")) == 2
 
     page.get_by_role("button", name="by mean").click()
     means = [hit["image"] for hit in service.unit("resnet18-birds", "layer1.0", 5).hits("mean")]
     shown = "[...document.querySelectorAll('.map-slot')].map(one => Number(one.dataset.image))"
     until(page, f"means => JSON.stringify({shown}) === JSON.stringify(means)", means)
     until(page, LOADED)
-    assert [body["image"] for body in of_kind(service, "map")[18:]] == means
+    assert [body["images"] for body in of_kind(service, "maps")[2:]] == [means]
 
     page.keyboard.press("ArrowRight")
     path_is(page, f"{LAYER}/6")
     until(page, "document.querySelector('.wants-room').dataset.unit === '6'")
     until(page, LOADED)
-    assert {body["unit"] for body in of_kind(service, "map")[27:]} == {6}
+    assert {body["unit"] for body in of_kind(service, "maps")[3:]} == {6}
     assert watched.errors == []
 
 
@@ -89,7 +89,7 @@ def test_every_mode_has_its_own_picture_and_scale_and_asks_for_nothing_anew(serv
     page.get_by_label("Boost").select_option("0.8")
     until(page, f"{FIRST}.endsWith('/signs/0.8/0.3')")
     assert "Boosted" in page.locator(".scale").first.get_attribute("aria-label")
-    assert len(of_kind(service, "map")) == 9
+    assert len(of_kind(service, "maps")) == 1
     assert watched.errors == []
 
 
@@ -108,32 +108,45 @@ def test_the_target_and_the_options_are_part_of_what_is_asked_for(serve, open_pa
     page.get_by_role("button", name="Apply").click()
     until(page, "document.querySelector('.map-options summary').textContent === 'Options •'")
     until(page, LOADED)
-    last = of_kind(service, "map")[-1]
+    last = of_kind(service, "maps")[-1]
     assert (last["target"], last["options"]) == ("class", {"copies": 50})
 
 
 def test_a_waiting_map_says_so_a_failed_one_why_and_a_refused_one_cannot_be_chosen(serve, open_page):
-    service, watched = opened(serve, open_page, map="wait")
+    service, watched = opened(serve, open_page, maps="wait")
     page = watched.page
     words_are(page, ".map-slot p", "Waiting: 2 ahead of you")
     refused = page.locator(".map-bar option[value='lrp']")
     assert refused.is_disabled()
     assert "could not be traced" in refused.get_attribute("title")
-    service.asks.play["map"] = "fail"
+    service.asks.play["maps"] = "fail"
     words_are(page, ".map-slot p", "not enough memory")
-    service.asks.play["map"] = "done"
+    service.asks.play["maps"] = "done"
     page.get_by_role("button", name="Try again").first.click()
     page.wait_for_selector(".map-slot .map-image")
+    assert [len(body["images"]) for body in of_kind(service, "maps")] == [9, 1]
+
+
+def test_maps_that_are_ready_are_shown_while_the_others_are_being_drawn(serve, open_page):
+    service, watched = opened(serve, open_page, maps="hold")
+    page = watched.page
+    until(page, LOADED.replace("=== 9", "=== 4"))
+    words_are(page, ".map-slot [aria-busy=true] p", "step 128 of 256")
+    assert page.locator(".map-slot [aria-busy=true]").count() == 5
+    service.asks.play["maps"] = "run"
+    until(page, LOADED)
+    assert len(of_kind(service, "maps")[0]["images"]) == 9
+    assert watched.errors == []
 
 
 def test_another_choice_cancels_the_maps_that_nobody_waits_for(serve, open_page):
-    service, watched = opened(serve, open_page, map="wait")
+    service, watched = opened(serve, open_page, maps="wait")
     page = watched.page
     until(page, "document.querySelectorAll('.map-slot p').length === 9")
     page.get_by_label("Map beside each image").select_option("")
     until(page, "!document.querySelector('.hits').dataset.mapped")
     page.wait_for_timeout(500)
-    states = [job.state for job in service.asks.jobs.values() if job.body["kind"] == "map"]
+    states = [job.state for job in service.asks.jobs.values() if job.body["kind"] == "maps"]
     assert states == ["cancelled"] * len(states)
     assert page.locator(".map-slot > *").count() == 0
 
@@ -155,7 +168,7 @@ def test_a_sanity_check_shows_the_randomised_map_the_figures_and_the_warning(ser
     page.keyboard.press("Enter")
     page.get_by_role("button", name="Sanity check").last.click()
     page.wait_for_selector(".closeup .meter-row >> nth=3")
-    assert of_kind(service, "sanity")[0]["image"] == of_kind(service, "map")[2]["image"]
+    assert of_kind(service, "sanity")[0]["image"] == of_kind(service, "maps")[0]["images"][2]
     words = page.locator(".closeup-words").inner_text()
     for said in ("hardly changes when the weights are random", "0.83", "gradient–deconvnet", "0.31", "0.87"):
         assert said in words
@@ -186,7 +199,7 @@ def test_an_offer_that_is_gone_leaves_the_images_alone(serve, open_page):
     service.asks.offers = [replace(offer) for offer in service.asks.offers]
     page.goto(f"{serve(service).url}{LAYER}/5")
     words_are(page, ".map-bar .note", "LRP: not for this model")
-    assert of_kind(service, "map") == []
+    assert of_kind(service, "maps") == []
     assert watched.errors == []
 
 
@@ -201,4 +214,4 @@ def test_a_class_is_offered_only_where_the_network_scores_classes(serve, open_pa
     target = page.get_by_label("What the map explains")
     assert target.locator("option").all_inner_texts() == ["its maximum", "its whole map"]
     assert target.input_value() == "maximum"
-    assert {body["target"] for body in of_kind(service, "map")} == {"maximum"}
+    assert {body["target"] for body in of_kind(service, "maps")} == {"maximum"}

@@ -1,5 +1,7 @@
 """What the tests of the map methods share: small networks, and a request for a map."""
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -17,10 +19,11 @@ def ask(
     assert isinstance(entry, MapMethod)
     quantiles = options.pop("quantiles", None)
     request = MapRequest(
-        model, model.plan(), image, target, entry.spec.read(options), quantiles=quantiles, report=report
+        model, model.plan(), image[None], target, entry.spec.read(options), quantiles=quantiles, report=report
     )
     with frozen(model.module):
-        return entry.run(request)
+        found = entry.run(request)
+    return replace(found, values=found.values[0], more={name: table[0] for name, table in found.more.items()})
 
 
 def image_of(*shape: int, seed: int = 0) -> Tensor:

@@ -1,6 +1,7 @@
 """What every method of the table keeps to, on small networks of every kind."""
 
 import json
+import re
 import sys
 from dataclasses import replace
 from functools import cache
@@ -15,6 +16,7 @@ import lurk.methods
 from lurk.errors import LurkError
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
+from lurk.methods.attribution.run_map import run_map_method
 from lurk.methods.attribution.target import Target
 from tests.methods.networks import SHAPES, image_of, network, state_of
 
@@ -54,10 +56,10 @@ def result(name: str, model: lurk.Model, **changes) -> Tensor:
     image, options = image_of(*model.input_shape), options_of(entry.spec) | changes
     if isinstance(entry, MapMethod):
         made: Map | Pictures = entry.run(
-            MapRequest(model, plan, image, Target(middle_layer(model), 1), options, QUANTILES)
+            MapRequest(model, plan, image[None], Target(middle_layer(model), 1), options, QUANTILES)
         )
         assert isinstance(made, Map)
-        return made.values
+        return made.values[0]
     layer, units = (middle_layer(model), (1, 2)) if "class" not in entry.spec.needs else ("", (1, 2))
     units = units if {"unit", "class"} & set(entry.spec.needs) else ()
     given = image if "image" in entry.spec.needs else None
@@ -101,6 +103,26 @@ def test_a_method_keeps_its_contract_or_refuses_clearly(method, name):
         assert float(values.max()) <= 1
     assert torch.equal(result(method, model), values)
     assert torch.equal(torch.get_rng_state(), state)
+
+
+@pytest.mark.parametrize("name", SHAPES)
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].spec.gives == "map"])
+def test_the_maps_of_a_batch_are_those_of_each_image_alone(method, name):
+    entry, model = METHODS[method], model_of(name)
+    images = torch.stack([image_of(*model.input_shape, seed=seed) for seed in range(3)])
+    whole = MapRequest(model, model.plan(), images, Target(middle_layer(model), 1), options_of(entry.spec), QUANTILES)
+    try:
+        together = run_map_method(entry, whole)
+    except LurkError as error:
+        with pytest.raises(LurkError, match=re.escape(str(error))):
+            run_map_method(entry, whole.of([1]))
+        return
+    alone = [run_map_method(entry, whole.of([at])) for at in range(3)]
+    expected = torch.cat([one.values for one in alone])
+    assert (together.values - expected).abs().max() <= 1e-5 * expected.abs().max()
+    for table, values in together.more.items():
+        assert np.allclose(values, np.concatenate([one.more[table] for one in alone]), rtol=1e-4, atol=1e-5)
+    assert dict(together.notes) == {at: one.notes[0] for at, one in enumerate(alone) if one.notes}
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].spec.gives == "map"])
@@ -173,7 +195,7 @@ def test_one_file_in_the_folder_adds_a_method(tmp_path, monkeypatch):
         '@map_method(label="Brightness", paper="Nobody, 2026", caution="It looks at no unit.")\n'
         "def brightness(request: MapRequest) -> Map:\n"
         '    """How bright each pixel is."""\n'
-        "    return Map(request.image.mean(0, keepdim=True))\n"
+        "    return Map(request.images.mean(1, keepdim=True))\n"
     )
     try:
         spec = METHODS["brightness"].spec

@@ -25,7 +25,7 @@ def number(module, image, target):
 def test_it_is_the_derivative_of_the_target_found_by_finite_differences(where):
     model, target = network("plain"), TARGETS[where]
     made, module, image = model.plan(), model.module.double(), image_of(3, 16, 16).double()
-    found = METHODS["gradient"].run(MapRequest(model, made, image, target, {})).values
+    found = METHODS["gradient"].run(MapRequest(model, made, image[None], target, {})).values[0]
     assert found.shape == (3, 16, 16)
     assert found.any()
     with torch.no_grad():
@@ -40,7 +40,7 @@ def test_it_is_the_derivative_of_the_target_found_by_finite_differences(where):
 def test_its_report_comes_when_it_is_done():
     model, told = network("plain"), []
     request = MapRequest(
-        model, model.plan(), image_of(3, 16, 16), TARGETS["map"], {}, report=lambda *given: told.append(given)
+        model, model.plan(), image_of(1, 3, 16, 16), TARGETS["map"], {}, report=lambda *given: told.append(given)
     )
     METHODS["gradient"].run(request)
     assert told == [(1, 1)]
@@ -49,6 +49,10 @@ def test_its_report_comes_when_it_is_done():
 def test_its_values_have_a_sign():
     assert METHODS["gradient"].spec.signed
     model = network("plain")
-    values = METHODS["gradient"].run(MapRequest(model, model.plan(), image_of(3, 16, 16), TARGETS["map"], {})).values
+    values = (
+        METHODS["gradient"]
+        .run(MapRequest(model, model.plan(), image_of(3, 16, 16)[None], TARGETS["map"], {}))
+        .values[0]
+    )
     assert (values < 0).any()
     assert (values > 0).any()

@@ -11,9 +11,9 @@ METHOD = METHODS["gradient_x_input"]
 
 def test_it_is_the_gradient_times_the_image_as_the_network_takes_it():
     model, image, target = network("plain"), image_of(3, 16, 16), Target("7", 2)
-    values = METHOD.run(MapRequest(model, model.plan(), image, target, {})).values
+    values = METHOD.run(MapRequest(model, model.plan(), image[None], target, {})).values[0]
     assert torch.equal(
-        values, METHODS["gradient"].run(MapRequest(model, model.plan(), image, target, {})).values * image
+        values, METHODS["gradient"].run(MapRequest(model, model.plan(), image[None], target, {})).values[0] * image
     )
 
 
@@ -24,5 +24,5 @@ def test_it_adds_up_to_the_units_value_in_a_network_without_biases():
         )
     )
     model, image = lurk.load_model(module, input_shape=(3, 16, 16)), image_of(3, 16, 16)
-    values = METHOD.run(MapRequest(model, model.plan(), image, Target("3", 1, "map"), {})).values
+    values = METHOD.run(MapRequest(model, model.plan(), image[None], Target("3", 1, "map"), {})).values[0]
     torch.testing.assert_close(values.sum(), module(image[None])[0, 1].sum().detach())

@@ -16,7 +16,7 @@ METHOD = METHODS["integrated_gradients"]
 def asked(name, target, report=lambda _done, _total: None, **options):
     model = network(name)
     request = MapRequest(
-        model, model.plan(), image_of(*model.input_shape), target, METHOD.spec.read(options), report=report
+        model, model.plan(), image_of(1, *model.input_shape), target, METHOD.spec.read(options), report=report
     )
     return METHOD.run(request)
 
@@ -30,7 +30,7 @@ LAYERS = {
 @pytest.mark.parametrize("name", LAYERS)
 def test_its_values_add_up_to_what_the_unit_gains_from_the_baseline(name):
     found = asked(name, Target(LAYERS[name], 1, "map"), steps=300)
-    baseline, image = found.more["ends"].tolist()
+    baseline, image = found.more["ends"][0].tolist()
     assert abs(float(found.values.sum()) - (image - baseline)) < 0.02 * abs(image - baseline)
 
 
@@ -44,7 +44,7 @@ def test_it_equals_captum_on_the_model_itself(name):
         warnings.simplefilter("ignore")
         module = copy.deepcopy(model.module)
         expected = IntegratedGradients(module).attribute(image, torch.zeros_like(image), target=3, n_steps=50)
-    found = asked(name, Target(LAYERS[name], 0, "class", label=3), baseline="mean").values
+    found = asked(name, Target(LAYERS[name], 0, "class", label=3), baseline="mean").values[0]
     assert (found - expected[0]).abs().max() <= 1e-4 * expected.abs().max()
 
 
@@ -61,8 +61,8 @@ def test_it_equals_the_sum_over_the_way_written_out():
             total += torch.autograd.grad(values, batch)[0].sum(0)
     expected = image * total / steps
     found = METHOD.run(
-        MapRequest(model, model.plan(), image, target, METHOD.spec.read({"steps": 400, "baseline": "mean"}))
-    ).values
+        MapRequest(model, model.plan(), image[None], target, METHOD.spec.read({"steps": 400, "baseline": "mean"}))
+    ).values[0]
     assert (found - expected).abs().max() < 0.02 * expected.abs().max()
 
 
@@ -79,7 +79,7 @@ def test_a_unit_at_its_bound_is_explained_with_its_bound():
     request = MapRequest(
         model,
         model.plan(),
-        torch.full((1, 1, 1), 10.0),
+        torch.full((1, 1, 1, 1), 10.0),
         Target("0", 0),
         METHOD.spec.read({"baseline": "mean", "steps": 500}),
     )

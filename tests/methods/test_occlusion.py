@@ -40,9 +40,9 @@ def test_equals_captum_for_a_unit():
 @torch.no_grad()
 def test_the_tables_say_what_the_network_gave_at_each_place():
     model, image = model_of(Functional), image_of(3, 16, 16)
-    found = ask("occlusion", model, image, Target("two", 1, "map"), size=6, stride=5, fill="grey")
+    units = ask("occlusion", model, image, Target("two", 1, "map"), size=6, stride=5, fill="grey").more["activation"]
+    found = ask("occlusion", model, image, Target("two", 1, "class", label=2), size=6, stride=5, fill="grey")
     module = model.module
-    whole = int(module(image[None]).argmax())
     grey = model.normalised(torch.full((3, 1, 1), 0.5))
     rows, cols = found.more["activation"].shape
     assert (rows, cols) == (3, 3)
@@ -55,8 +55,8 @@ def test_the_tables_say_what_the_network_gave_at_each_place():
             x = torch.max_pool2d(torch.relu(module.one(covered[None])), 2)
             unit = torch.relu(module.two(x))[0, 1].sum()
             shares = module(covered[None]).softmax(1)[0]
-            assert found.more["activation"][row, col] == pytest.approx(float(unit), rel=1e-4)
-            assert found.more["probability"][row, col] == pytest.approx(float(shares[whole]), rel=1e-4)
+            assert units[row, col] == pytest.approx(float(unit), rel=1e-4)
+            assert found.more["probability"][row, col] == pytest.approx(float(shares[2]), rel=1e-4)
             assert found.more["label"][row, col] == int(shares.argmax())
     assert found.more["label"].dtype == np.int64
     assert found.more["probability"].dtype == np.float32
@@ -80,7 +80,7 @@ def test_a_covered_pattern_is_the_one_that_is_missed():
     assert set(map(tuple, (found.values[0] == found.values.max()).nonzero().tolist())) == {(9, 2)}
     assert found.values[0, 9, 2] == 7
     assert found.values[0, 8, 1] == 7 / 4  # one of the four squares that cover it covers the spot
-    assert set(found.more) == {"activation", "top_left"}  # the network gives no scores of classes
+    assert set(found.more) == {"activation", "top_left"}  # there are no classes
 
 
 @torch.no_grad()
@@ -90,6 +90,25 @@ def test_probabilities_that_the_network_gives_are_taken_as_they_are():
     found = ask("occlusion", model, image, Target("0.0", 0, "class", label=1), size=16, stride=16, fill="0")
     wanted = model.module(torch.zeros(1, 3, 16, 16))[0, 1]
     assert found.more["probability"][0, 0] == pytest.approx(float(wanted), rel=1e-4)
+
+
+def test_squares_that_the_position_does_not_see_are_not_tried():
+    model, image, tried = model_of(small), image_of(3, 16, 16), []
+    target = Target("0", 0, "position", row=9, col=4)
+    found = ask("occlusion", model, image, target, size=2, stride=1, report=lambda _, total: tried.append(total))
+    assert set(tried) == {16}  # of 225; the position sees 3 × 3 pixels
+    numbers = found.more["activation"]
+    outside = numbers.copy()
+    outside[7:11, 2:6] = numbers[0, 0]
+    assert (outside == numbers[0, 0]).all()
+    assert not found.values[0, :7].any()
+    with torch.no_grad():
+        fill = model.normalised(torch.full((3, 1, 1), 0.5))
+        for top, left in ((7, 2), (8, 3), (10, 5)):
+            covered = image.clone()
+            covered[:, top : top + 2, left : left + 2] = fill
+            unit = torch.relu(model.module[0](covered[None]))[0, 0, 9, 4]
+            assert numbers[top, left] == pytest.approx(float(unit), rel=1e-4, abs=1e-6)
 
 
 def test_the_default_square_is_a_seventh_of_the_image_in_steps_of_half_of_it():
@@ -120,5 +139,5 @@ def test_it_can_be_stopped_and_says_how_far_it_is():
             raise Cancelled
 
     with pytest.raises(Cancelled):
-        ask("occlusion", model_of(small), image_of(3, 16, 16), Target("0", 0), report=report, size=2, stride=2)
+        ask("occlusion", model_of(small), image_of(3, 16, 16), Target("0", 0, "map"), report=report, size=2, stride=2)
     assert said == [(0, 64), (16, 64), (32, 64)]

@@ -20,7 +20,7 @@ def made(run, **options) -> MapMethod:
 
 
 def request_of(model, image, target, **more) -> MapRequest:
-    return MapRequest(model, model.plan(), image, target, {"at": ""}, **more)
+    return MapRequest(model, model.plan(), image[None], target, {"at": ""}, **more)
 
 
 @pytest.mark.parametrize("ties", [False, True])
@@ -58,7 +58,7 @@ def test_a_unit_at_a_position_is_compared_in_the_box_that_it_sees():
         flat = torch.arange(256.0).view(16, 16) + 1
         area = (slice(max(top, 0), bottom), slice(max(left, 0), right))
         found[0][area] = flat[area] if asked.model is model else -flat[area] + 300
-        return Map(found)
+        return Map(found[None])
 
     found = check_sanity(made(run), request_of(model, image, Target("0", 1)))
     assert found.similarity == pytest.approx(-1)
@@ -107,7 +107,7 @@ def test_activations_stay_in_range_with_randomised_weights(name):
 def test_a_map_that_ignores_the_weights_is_warned_of():
     model, image = model_of(Functional), image_of(3, 16, 16)
     request = request_of(model, image, Target("two", 1))
-    found = check_sanity(made(lambda asked: Map(asked.image.abs())), request)
+    found = check_sanity(made(lambda asked: Map(asked.images.abs())), request)
     assert found.similarity == pytest.approx(1)
     assert "Toy barely changes when the weights are randomised (similarity 1.00)" in found.warning
     assert "the field that a position sees" in found.warning
@@ -118,7 +118,7 @@ def test_a_map_of_the_weights_is_not_warned_of():
     model, image = model_of(Functional), image_of(3, 16, 16)
 
     def run(asked):
-        return Map(asked.model.module.one.weight.detach().flatten()[:100].reshape(1, 10, 10).clone())
+        return Map(asked.model.module.one.weight.detach().flatten()[:100].reshape(1, 1, 10, 10).clone())
 
     found = check_sanity(made(run), request_of(model, image, Target("two", 1)))
     assert abs(found.similarity) < 0.5
@@ -131,7 +131,7 @@ def test_the_position_of_the_maximum_stays_that_of_the_real_weights():
 
     def run(asked):
         targets.append(asked.target)
-        return Map(asked.image)
+        return Map(asked.images)
 
     check_sanity(made(run), request_of(model, image, Target("3", 1)))
     assert targets[0].where == targets[1].where == "position"
@@ -145,8 +145,8 @@ def test_the_randomised_target_is_alive_where_it_can_be():
 
         def run(asked):
             with partial_forward(asked.plan, ["3"]) as reach:
-                numbers.append(float(asked.target.value(reach(asked.image[None]))))  # noqa: B023
-            return Map(asked.image)
+                numbers.append(float(asked.target.value(reach(asked.images))))  # noqa: B023
+            return Map(asked.images)
 
         check_sanity(made(run), request_of(model, image, Target("3", 1)), seed)
         assert min(numbers) > 0
@@ -158,7 +158,7 @@ def test_a_mask_uses_the_randomised_units_own_quantiles():
 
     def run(asked):
         given.append(asked.quantiles)
-        return Map(asked.image)
+        return Map(asked.images)
 
     check_sanity(made(run), request_of(model, image, Target("3", 1), quantiles={0.5: 99.0, 1.0: 100.0}))
     assert given[0] == {0.5: 99.0, 1.0: 100.0}

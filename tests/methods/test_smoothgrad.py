@@ -14,13 +14,15 @@ TARGET = Target("7", 2)
 
 def asked(image, report=lambda _done, _total: None, **options):
     model = network("plain")
-    return METHOD.run(MapRequest(model, model.plan(), image, TARGET, METHOD.spec.read(options), report=report)).values
+    return METHOD.run(
+        MapRequest(model, model.plan(), image[None], TARGET, METHOD.spec.read(options), report=report)
+    ).values[0]
 
 
 def test_it_is_the_mean_gradient_over_noise_that_scales_with_the_images_range():
     """The published noise level is the deviation as a share of the largest value less the smallest."""
     image, plan = 5 * image_of(3, 16, 16), network("plain").plan()
-    generator, target = torch.Generator().manual_seed(4), locate_maximum(plan, TARGET, image)
+    generator, target = torch.Generator().manual_seed(4), locate_maximum(plan, TARGET, image[None])
     deviation = 0.2 * (image.max() - image.min())
     maps = [
         target_signal(plan, target, (image + deviation * torch.randn(3, 16, 16, generator=generator))[None])[0]
@@ -33,7 +35,7 @@ def test_it_is_the_mean_gradient_over_noise_that_scales_with_the_images_range():
 def test_without_noise_it_is_the_gradient():
     image = image_of(3, 16, 16)
     plan = network("plain").plan()
-    expected = target_signal(plan, locate_maximum(plan, TARGET, image), image[None])[0]
+    expected = target_signal(plan, locate_maximum(plan, TARGET, image[None]), image[None])[0]
     torch.testing.assert_close(asked(image, samples=2, noise=0.0), expected)
 
 

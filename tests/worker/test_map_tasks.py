@@ -8,6 +8,7 @@ import lurk
 from lurk.methods.run_method import attribute
 from lurk.service.method_results import stored_map
 from lurk.storage.results import read_result, result_folder
+from lurk.worker import map_tasks
 
 
 def test_a_stored_map_is_the_one_that_attribute_makes(bench):
@@ -55,3 +56,67 @@ def test_a_damaged_result_is_computed_anew(bench):
     folder = result_folder(bench.folder, result["url"].split("/")[4])
     (folder / "map.npy").write_bytes(b"damaged")
     assert bench.ask("map", **asked)["result"] == result | {"seconds": pytest.approx(result["seconds"], abs=60)}
+
+
+def stored(bench, result):
+    return stored_map(read_result(bench.folder, result["url"].split("/")[4]))
+
+
+@pytest.mark.parametrize("target", ["maximum", "class"])
+@pytest.mark.parametrize("method", ["guided_backprop", "lrp", "layer_cam", "smoothgrad"])
+def test_maps_of_several_images_are_those_of_each_image(bench, method, target):
+    answer = bench.ask("maps", method=method, images=(5, 0, 3), target=target)
+    assert answer["state"] == "done"
+    assert list(answer["result"]["maps"]) == ["5", "0", "3"]
+    images = lurk.load_images(bench.settings.data)
+    for number, result in answer["result"]["maps"].items():
+        image = images.read(int(number))
+        expected = attribute(bench.model, image, "3", 1, method=method, target=target, device="cpu")
+        assert np.abs(stored(bench, result) - expected).max() <= 1e-3 * np.abs(expected).max()
+        assert result == bench.submit("map", method=method, image=int(number), target=target)["result"]
+
+
+def test_a_map_that_is_there_is_not_drawn_again(bench, monkeypatch):
+    asked = {"method": "gradient_x_input", "target": "map"}
+    first = bench.ask("map", image=1, **asked)["result"]
+    answer = bench.submit("maps", images=(0, 1, 2), **asked)
+    assert answer["ready"] == [1]
+    drawn, store = [], map_tasks._store
+    monkeypatch.setattr(
+        map_tasks, "_store", lambda study, request, *given: drawn.append(request.image) or store(study, request, *given)
+    )
+    bench.submit("maps", images=(2, 3), **asked)  # overlaps
+    bench.work()
+    assert sorted(drawn) == [0, 2, 3]
+    answer = bench.submit("maps", images=(0, 1, 2), **asked)
+    assert answer["result"]["maps"]["1"] == first
+    assert answer["ready"] == [0, 1, 2]
+
+
+def test_an_image_that_cannot_be_read_does_not_spoil_the_others(bench):
+    asked = {"method": "gradient", "target": "map"}
+    file = sorted((bench.cache.parent / "images" / "a").iterdir())[4]
+    kept = file.read_bytes()
+    file.write_bytes(b"damaged")
+    try:
+        key = bench.submit("maps", images=(3, 4, 5), **asked)["key"]
+        bench.work()
+        view = bench.service.job(key)
+    finally:
+        file.write_bytes(kept)
+    assert view["state"] == "done"
+    assert list(view["result"]["maps"]) == ["3", "5"]
+    assert list(view["errors"]) == ["4"]
+    assert view["ready"] == [3, 5]
+    assert bench.ask("maps", images=(3, 4, 5), **asked)["ready"] == [3, 4, 5]
+
+
+def test_the_next_method_reuses_the_forward_pass_of_the_same_images(bench, monkeypatch):
+    asked = {"images": (1, 4), "target": "maximum"}
+    options = {"layer": "3", "units": (2,)}
+    bench.ask("maps", method="grad_cam", **asked, **options)
+    runs = []
+    monkeypatch.setattr(bench.model.module[0], "forward", lambda *_: runs.append(1))
+    for method in ("gradient", "guided_backprop", "layer_cam", "activation_map"):
+        assert bench.ask("maps", method=method, **asked, **options)["state"] == "done"
+    assert not runs

@@ -31,8 +31,9 @@ from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.graph.recorder import tensors_in
 from lurk.methods import MapRequest
+from lurk.methods.attribution.forward_pass import Passes, forward_pass
 from lurk.methods.attribution.rectifier_search import Gradients, Rectifier, find_rectifiers, unclear_rectifier
-from lurk.methods.attribution.target import Target, forward_to, locate_maximum
+from lurk.methods.attribution.target import Target
 
 Rule = Literal["gradient", "deconvnet", "guided"]
 RULES: tuple[Rule, ...] = ("gradient", "deconvnet", "guided")
@@ -69,7 +70,9 @@ def backpropagate(number: Tensor, image: Tensor, rule: Rule = "gradient", *, kee
     return torch.zeros_like(image) if signal is None else signal
 
 
-def target_signal(plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient") -> Tensor:
+def target_signal(
+    plan: Plan, target: Target, images: Tensor, rule: Rule = "gradient", passes: Passes | None = None
+) -> Tensor:
     """Send a signal from a target back to some images.
 
     Args:
@@ -78,6 +81,7 @@ def target_signal(plan: Plan, target: Target, images: Tensor, rule: Rule = "grad
         images: float (n, c, h, w), preprocessed; each is explained by itself.
         rule: `gradient`, `deconvnet` or `guided`. For deconvnet a signal of 1 starts from each value of the target that
             is not exactly 0: as in the paper, a unit sends nothing back from where it is not active.
+        passes: Keeps the forward pass of the images.
 
     Returns:
         float32 (n, c, h, w).
@@ -85,25 +89,23 @@ def target_signal(plan: Plan, target: Target, images: Tensor, rule: Rule = "grad
     Raises:
         LurkError: There is no such unit, position or class, or the rule is not defined for the network.
     """
-    with forward_to(plan, target) as forward:
-        batch = images.detach().clone().requires_grad_()
-        _, reached = forward(batch)
-        values = target.parts(reached)
-        return backpropagate(values[values != 0] if rule == "deconvnet" else values, batch, rule).float()
+    with forward_pass(plan, target, images, passes=passes) as done:
+        values = target.parts(done.reached)
+        starts = values[values != 0] if rule == "deconvnet" else values
+        return backpropagate(starts, done.batch, rule, keep=done.bytes > 0).float()
 
 
 def signal_map(request: MapRequest, rule: Rule = "gradient") -> Tensor:
-    """Send a signal from the target of a request back to its image.
+    """Send a signal from the target of a request back to its images.
 
     Args:
         request: The request.
         rule: As in `target_signal`.
 
     Returns:
-        float32 (c, h, w), signed.
+        float32 (n, c, h, w), signed.
     """
-    target = locate_maximum(request.plan, request.target, request.image)
-    signal = target_signal(request.plan, target, request.image[None], rule)[0]
+    signal = target_signal(request.plan, request.target, request.images, rule, request.passes)
     request.report(1, 1)
     return signal
 

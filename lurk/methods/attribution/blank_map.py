@@ -14,44 +14,44 @@ FORWARD_ONLY = ("activation_map", "netdissect_mask", "occlusion")
 
 
 def told(found: Map, request: MapRequest, spec: MethodSpec) -> Map:
-    """Let a map that is zero everywhere say why.
+    """Let maps that are zero everywhere say why.
 
     Args:
-        found: The map.
+        found: The maps.
         request: The request.
         spec: What the method says about itself.
 
     Returns:
-        The map, with a note if it is zero everywhere.
+        The maps, with a note for each that is zero everywhere.
 
     Raises:
-        LurkError: The map has NaN or infinite values, or the network cuts the gradients off.
+        LurkError: A map has NaN or infinite values, or the network cuts the gradients off.
     """
     if not bool(torch.isfinite(found.values).all()):
         why = "the map has NaN or infinite values, as the network's answer or its gradient has for this image"
         raise LurkError(f"{spec.name}: {why}; choose another image, layer or method")
-    if bool(found.values.any()):
-        return found
-    note = _why_blank(request)
-    if note == CUT and spec.name not in FORWARD_ONLY:
-        raise LurkError(f"{spec.name}: {note}")
-    return replace(found, note=note)
+    blank = (~found.values.flatten(1).any(1)).nonzero().flatten().tolist()
+    notes = {at: _why_blank(request.of([at])) for at in blank}
+    if CUT in notes.values() and spec.name not in FORWARD_ONLY:
+        raise LurkError(f"{spec.name}: {CUT}")
+    return replace(found, notes=notes)
 
 
 def _why_blank(request: MapRequest) -> str:
     """Find out why the map of a request is zero everywhere.
 
     Args:
-        request: The request.
+        request: The request, for one image.
 
     Returns:
         The reason in a line: the unit is not active, the value is the same for any image, or gradients are cut off.
     """
-    target = locate_maximum(request.plan, request.target, request.image)
-    noise = torch.randn(request.image.shape, generator=torch.Generator().manual_seed(0))
-    others = [request.image.flip(2), request.image * 0.5, noise.to(request.image)]
+    image = request.images[0]
+    target = locate_maximum(request.plan, request.target, request.images)
+    noise = torch.randn(image.shape, generator=torch.Generator().manual_seed(0))
+    others = [image.flip(2), image * 0.5, noise.to(image)]
     with forward_to(request.plan, target, through_bound=False) as forward:
-        batch = request.image[None].detach().clone().requires_grad_()
+        batch = request.images.detach().clone().requires_grad_()
         number = forward(batch)[0][0]
         value = float(number.detach())
         found = None

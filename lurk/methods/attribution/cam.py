@@ -15,7 +15,8 @@ from lurk.graph.partial_forward import partial_forward
 from lurk.graph.plan import Plan
 from lurk.method_spec import Option
 from lurk.methods import MapRequest
-from lurk.methods.attribution.target import Target, check_channels, forward_to
+from lurk.methods.attribution.forward_pass import ForwardPass, Passes, forward_pass
+from lurk.methods.attribution.target import Target, check_channels, each
 from lurk.records import LayerInfo
 
 CAM_LAYER = Option(
@@ -32,15 +33,15 @@ class LayerReading:
 
     Args:
         layer: Name of the layer that is read.
-        activation: float (channels, rows, cols), of that layer.
-        gradient: float (channels, rows, cols), derivative of the target with respect to it.
-        number: float (), value of the target.
+        activation: float (n, channels, rows, cols), of that layer.
+        gradient: float (n, channels, rows, cols), derivative of the target with respect to it.
+        numbers: float (n,), value of the target.
     """
 
     layer: str
     activation: Tensor
     gradient: Tensor
-    number: Tensor
+    numbers: Tensor
 
 
 def weighted_map(request: MapRequest, weigh: Callable[[Tensor], Tensor]) -> Tensor:
@@ -48,29 +49,30 @@ def weighted_map(request: MapRequest, weigh: Callable[[Tensor], Tensor]) -> Tens
 
     Args:
         request: The request, of a method that has the option `CAM_LAYER`.
-        weigh: Turns the derivative of the target, float (channels, rows, cols), into the weights of the maps.
+        weigh: Turns the derivative of the target, float (n, channels, rows, cols), into the weights of the maps.
 
     Returns:
-        float32 (1, h, w), never negative.
+        float32 (n, 1, h, w), never negative.
     """
-    found = read_layer(request.plan, request.target, request.image, request.options["at"])
-    summed = (weigh(found.gradient) * found.activation).sum(0, keepdim=True).clamp(min=0)
-    return resize_map(summed.float(), (request.image.shape[1], request.image.shape[2]))
+    found = read_layer(request.plan, request.target, request.images, request.options["at"], request.passes)
+    summed = (weigh(found.gradient) * found.activation).sum(1).clamp(min=0)
+    return resize_map(summed.float(), request.size)[:, None]
 
 
 def average(gradient: Tensor) -> Tensor:
-    """Grad-CAM's weights: the mean derivative of each map, float (channels, 1, 1)."""
-    return gradient.mean((1, 2), keepdim=True)
+    """Grad-CAM's weights: the mean derivative of each map, float (n, channels, 1, 1)."""
+    return gradient.mean((2, 3), keepdim=True)
 
 
-def read_layer(plan: Plan, target: Target, image: Tensor, at: str = "") -> LayerReading:
+def read_layer(plan: Plan, target: Target, images: Tensor, at: str = "", passes: Passes | None = None) -> LayerReading:
     """Read the layer that explains a target.
 
     Args:
         plan: The model and its layers.
         target: The target.
-        image: float (c, h, w), preprocessed.
+        images: float (n, c, h, w), preprocessed.
         at: Name of the layer; empty for the one that `CAM_LAYER` describes.
+        passes: Keeps the forward pass of the images.
 
     Returns:
         Its activation, and the target's derivative with respect to it.
@@ -81,14 +83,25 @@ def read_layer(plan: Plan, target: Target, image: Tensor, at: str = "") -> Layer
     if at:
         _check_placed(plan, at)
     names = [at] if at else _candidates(plan, target)
-    batch = image[None].detach().clone().requires_grad_()
-    with forward_to(plan, target, names) as forward:
-        numbers, reached = forward(batch)
-        name = next((name for name in names if _explains(plan, target, name) and reached.depends(numbers, name)), None)
-        if name is None:
-            raise LayerError(_nothing(plan, target, at, batch))
-        gradient = reached.gradient(numbers.sum(), name)[0]
-        return LayerReading(name, reached[name][0].detach(), gradient.detach(), numbers[0].detach())
+    for tried in (names[:1], names):  # the nearest layer nearly always is the one
+        with forward_pass(plan, target, images, tried, passes) as done:
+            numbers = target.value(done.reached)
+            name = _source(plan, target, tried, numbers, done)
+            if name is not None:
+                gradient = done.reached.gradient(numbers.sum(), name)
+                return LayerReading(name, done.reached[name].detach(), gradient.detach(), numbers.detach())
+    raise LayerError(_nothing(plan, target, at, images))
+
+
+def nearest_layers(plan: Plan, target: Target) -> list[str]:
+    """The layer that a map of the target most probably reads; empty if none comes before the target."""
+    return _candidates(plan, target)[:1]
+
+
+def _source(plan: Plan, target: Target, names: Sequence[str], numbers: Tensor, done: ForwardPass) -> str | None:
+    """The first of some layers that numbers were computed from."""
+    explaining = (name for name in names if _explains(plan, target, name))
+    return next((name for name in explaining if done.reached.depends(numbers, name)), None)
 
 
 def _check_placed(plan: Plan, name: str) -> None:
@@ -114,14 +127,14 @@ def _explains(plan: Plan, target: Target, name: str) -> bool:
     return target.where == "class" or nodes[name] != nodes[target.layer]
 
 
-def _nothing(plan: Plan, target: Target, at: str, batch: Tensor) -> str:
+def _nothing(plan: Plan, target: Target, at: str, images: Tensor) -> str:
     what = f"class {target.label}" if target.where == "class" else f"unit {target.unit} of layer {target.layer}"
     if not at:
         return f"no layer with more than one position comes before {what}; choose another unit, or a class as target"
     names = [name for name in _candidates(plan, target) if _explains(plan, target, name)]
-    with forward_to(plan, target, names) as forward:
-        numbers, reached = forward(batch)
-        good = ", ".join([name for name in names if reached.depends(numbers, name)][:5]) or "none"
+    with forward_pass(plan, target, images, names) as done:
+        numbers = target.value(done.reached)
+        good = ", ".join([name for name in names if done.reached.depends(numbers, name)][:5]) or "none"
     return f"{what} is not computed from layer {at!r}; layers before it, nearest first: {good}"
 
 
@@ -132,21 +145,22 @@ def unit_map(request: MapRequest) -> Tensor:
         request: The request.
 
     Returns:
-        float32 (1, h, w).
+        float32 (n, 1, h, w).
 
     Raises:
         LayerError: It is not known where the layer's positions lie in the image.
     """
-    plan, image, name, unit = request.plan, request.image, request.target.layer, request.target.unit
+    plan, name, unit = request.plan, request.target.layer, request.target.unit
     _check_placed(plan, name)
     request.report(0, 1)
-    with forward_to(plan, Target(name, unit, "map")) as forward, torch.no_grad():
-        _, reached = forward(image[None])
-        values = reached[name][0, unit][None].float()
+    done = request.passes.get([name]) if request.passes else None
+    with partial_forward(plan, [name]) as reach, torch.no_grad():
+        reached = done.reached if done else reach(request.images)
+        values = reached[name][:, unit].float()
     layer = next(layer for layer in plan.layers if layer.name == name)
-    spread = spread_positions(values, (image.shape[1], image.shape[2]), layer)
+    spread = spread_positions(values.detach(), request.size, layer)
     request.report(1, 1)
-    return spread
+    return spread[:, None]
 
 
 def class_map(request: MapRequest) -> Tensor | None:
@@ -156,16 +170,18 @@ def class_map(request: MapRequest) -> Tensor | None:
         request: The request.
 
     Returns:
-        float32 (1, h, w); None if the target is no class, or the network's scores have no positions.
+        float32 (n, 1, h, w); None if the target is no class, or the network's scores have no positions.
     """
     if request.target.where != "class":
         return None
     with partial_forward(request.plan, [], to_the_end=True) as reach, torch.no_grad():
-        reached = reach(request.image[None])
-        check_channels(reached.class_scores, [request.target.label], "class")
+        reached = reach(request.images)
+        check_channels(reached.class_scores, each(request.target.label), "class")
         maps = reached.class_maps
-    size = (request.image.shape[1], request.image.shape[2])
-    return None if maps is None else resize_map(maps[0, request.target.label][None].float(), size)
+    if maps is None:
+        return None
+    labels = torch.tensor(each(request.target.label), device=maps.device).expand(len(maps))
+    return resize_map(maps[torch.arange(len(maps)), labels].float(), request.size)[:, None]
 
 
 def resize_map(values: Tensor, size: tuple[int, int]) -> Tensor:

@@ -74,32 +74,32 @@ INVERSES: dict[str, Callable[[Tensor], Tensor]] = {  # of functions whose node s
 NOT_0_AT_0 = {"Softplus", "Hardsigmoid", "Sigmoid", "ClampMin", "ClampMax"}
 
 
-def relevance(plan: Plan, target: Target, image: Tensor, rules: RuleSet) -> Tensor:
+def relevance(plan: Plan, target: Target, images: Tensor, rules: RuleSet) -> Tensor:
     """Share the value of a target out among the pixels.
 
     Args:
         plan: The model and its layers.
         target: The target.
-        image: float (c, h, w), preprocessed.
+        images: float (n, c, h, w), preprocessed.
         rules: Which layers share by which rule.
 
     Returns:
-        float (c, h, w); its sum is the target's value less what biases and other constants keep.
+        float (n, c, h, w); the sum for an image is the target's value less what biases and other constants keep.
 
     Raises:
         LurkError: The network computes the target by an operation that has no rule.
     """
-    batch = image[None].detach().clone()
+    batch = images.detach().clone()
     if rules.first is not None:  # relevance for each unit of a pixel, which a pixel of 0 could not hold
         batch = torch.where(batch == 0, torch.finfo(batch.dtype).eps, batch)
     batch.requires_grad_()
     with forward_to(plan, target) as forward:
         numbers = _run(forward, batch, rules)
         if not numbers.requires_grad:  # nothing on the way depends on the image
-            return torch.zeros_like(image)
+            return torch.zeros_like(images)
         with altered(changes(numbers)):
             (found,) = torch.autograd.grad(numbers, batch, torch.ones_like(numbers), allow_unused=True)
-    return torch.zeros_like(image) if found is None else (batch.detach() * found)[0]
+    return torch.zeros_like(images) if found is None else batch.detach() * found
 
 
 def missing_rule(plan: Plan, target: Target, image: Tensor) -> str:

@@ -16,6 +16,7 @@ from lurk.methods.attribution.rectifier_search import open_upper_bound
 
 Where = Literal["maximum", "position", "map", "class"]
 WHERES: tuple[Where, ...] = ("maximum", "position", "map", "class")
+Numbers = int | tuple[int, ...]  # one for all images of a batch, or one for each
 
 
 @dataclass(frozen=True)
@@ -27,17 +28,22 @@ class Target:
         unit: Channel number.
         where: `maximum`, the unit's value at the position of its maximum in this image; `position`, its value at `row`
             and `col`; `map`, the sum of its values over all positions; `class`, the network's score of class `label`.
-        row: Row of the position; for `position`.
-        col: Column of the position; for `position`.
-        label: Class number; for `class`.
+        row: Row of the position; for `position`. A tuple gives one for each image of a batch.
+        col: Column of the position; likewise.
+        label: Class number; for `class`, likewise.
     """
 
     layer: str
     unit: int
     where: Where = "maximum"
-    row: int = 0
-    col: int = 0
-    label: int = 0
+    row: Numbers = 0
+    col: Numbers = 0
+    label: Numbers = 0
+
+    def of(self, images: Sequence[int]) -> "Target":
+        """The target of some images of a batch, by their places in it."""
+        row, col, label = (_chosen(numbers, images) for numbers in (self.row, self.col, self.label))
+        return replace(self, row=row, col=col, label=label)
 
     def value(self, reached: Activations) -> Tensor:
         """Return the number for each image of a batch.
@@ -69,7 +75,8 @@ class Target:
         if self.where not in WHERES:
             raise LurkError(f"a target is one of {', '.join(WHERES)}, not {str(self.where)[:40]!r}")
         if self.where == "class":
-            return _channel(reached.class_scores, self.label, "class")[:, None]
+            check_channels(reached.class_scores, each(self.label), "class")
+            return reached.class_scores.gather(1, _column(self.label, reached.class_scores))
         values = _channel(reached[self.layer], self.unit, f"layer {self.layer}: unit")
         if self.where == "map":
             return values.flatten(1)
@@ -77,12 +84,29 @@ class Target:
             highest = reached.before(self.layer)[:, self.unit].flatten(1).argmax(1, keepdim=True)
             return values.flatten(1).gather(1, highest)
         rows, cols = values.shape[1:]
-        if not (0 <= self.row < rows and 0 <= self.col < cols):
-            raise LurkError(
-                f"layer {self.layer} has rows 0 to {rows - 1} and columns 0 to {cols - 1}, "
-                f"not row {self.row}, column {self.col}"
-            )
-        return values[:, self.row, self.col, None]
+        for row, col in zip(each(self.row), each(self.col), strict=True):
+            if not (0 <= row < rows and 0 <= col < cols):
+                raise LurkError(
+                    f"layer {self.layer} has rows 0 to {rows - 1} and columns 0 to {cols - 1}, "
+                    f"not row {row}, column {col}"
+                )
+        places = _column(self.row, values) * cols + _column(self.col, values)
+        return values.flatten(1).gather(1, places)
+
+
+def each(numbers: Numbers) -> tuple[int, ...]:
+    """Numbers as a tuple, of length 1 if one holds for all images."""
+    return numbers if isinstance(numbers, tuple) else (numbers,)
+
+
+def _chosen(numbers: Numbers, images: Sequence[int]) -> Numbers:
+    found = numbers if isinstance(numbers, int) else tuple(numbers[at] for at in images)
+    return found[0] if isinstance(found, tuple) and len(found) == 1 else found
+
+
+def _column(numbers: Numbers, values: Tensor) -> Tensor:
+    """A number for each image of values (n, …), as int64 (n, 1)."""
+    return torch.tensor(each(numbers), device=values.device).expand(len(values))[:, None]
 
 
 def check_channels(values: Tensor, numbers: Sequence[int], words: str) -> None:
@@ -127,13 +151,13 @@ def forward_to(
         yield forward
 
 
-def locate_maximum(plan: Plan, target: Target, image: Tensor) -> Target:
-    """Replace a `maximum` target by the position of the maximum in an image, which then stays as the image changes.
+def locate_maximum(plan: Plan, target: Target, images: Tensor) -> Target:
+    """Replace a `maximum` target by the position of the maximum in each image, which then stays as the image changes.
 
     Args:
         plan: The model and its layers.
         target: The target.
-        image: float (c, h, w), preprocessed.
+        images: float (n, c, h, w), preprocessed.
 
     Returns:
         The position where the value that enters the unit's monotone activation function is highest, if it has one, as
@@ -142,6 +166,14 @@ def locate_maximum(plan: Plan, target: Target, image: Tensor) -> Target:
     if target.where != "maximum":
         return target
     with partial_forward(plan, [target.layer]) as reach, torch.no_grad():
-        values = _channel(reach(image[None]).before(target.layer), target.unit, f"layer {target.layer}: unit")[0]
-        row, col = divmod(int(values.flatten().argmax()), values.shape[1])
-    return replace(target, where="position", row=row, col=col)
+        return located(target, reach(images))
+
+
+def located(target: Target, reached: Activations) -> Target:
+    """Do what `locate_maximum` does, with what a forward pass of the images computed."""
+    if target.where != "maximum":
+        return target
+    values = _channel(reached.before(target.layer), target.unit, f"layer {target.layer}: unit")
+    places = [divmod(place, values.shape[2]) for place in values.flatten(1).argmax(1).tolist()]
+    row, col = (tuple(numbers) for numbers in zip(*places, strict=True))
+    return replace(target, where="position", row=row, col=col).of(range(len(places)))

@@ -240,6 +240,7 @@ def method_request(body: object) -> MethodRequest:
         options=tuple(options.items()),
         image=None if image is None else number(image),
         target=name(body.get("target") or ""),
+        images=tuple(numbers(part(body, "images"))) if kind == "maps" else (),
     )
 
 

@@ -42,7 +42,8 @@ def test_unit_map_lights_the_spot_that_the_unit_saw():
     image = torch.zeros(3, 16, 16)
     image[:, 4, 11] = 1
     seen, empty = (
-        unit_map(MapRequest(model, model.plan(), one, Target("0", 0), {})) for one in (image, torch.zeros(3, 16, 16))
+        unit_map(MapRequest(model, model.plan(), one[None], Target("0", 0), {}))[0]
+        for one in (image, torch.zeros(3, 16, 16))
     )
     spot = (seen - empty)[0]
     rows, cols = spot.nonzero().T
@@ -64,7 +65,7 @@ def test_unit_map_lights_the_spot_that_the_unit_saw():
 def test_a_unit_is_explained_by_the_layer_before_and_a_class_by_its_own(target, wanted):
     model = model_of(small, (3, 24, 24))
     with frozen(model.module):
-        found = read_layer(model.plan(), target, image_of(3, 24, 24))
+        found = read_layer(model.plan(), target, image_of(1, 3, 24, 24))
     assert found.layer == wanted
     assert found.activation.shape == found.gradient.shape
 
@@ -83,31 +84,31 @@ def test_a_layer_that_the_unit_does_not_depend_on_is_passed_over():
 
     model = model_of(Branches)
     with frozen(model.module):
-        assert read_layer(model.plan(), Target("main", 0), image_of(3, 16, 16)).layer == "first"
+        assert read_layer(model.plan(), Target("main", 0), image_of(1, 3, 16, 16)).layer == "first"
         with pytest.raises(
             LayerError, match=r"not computed from layer 'side'; layers before it, nearest first: first$"
         ):
-            read_layer(model.plan(), Target("main", 0), image_of(3, 16, 16), "side")
+            read_layer(model.plan(), Target("main", 0), image_of(1, 3, 16, 16), "side")
 
 
 def test_the_first_layer_has_nothing_before_it():
     model = model_of(small)
     with frozen(model.module), pytest.raises(LayerError, match="no layer with more than one position comes before"):
-        read_layer(model.plan(), Target("0", 0), image_of(3, 16, 16))
+        read_layer(model.plan(), Target("0", 0), image_of(1, 3, 16, 16))
 
 
 def test_the_gradient_is_that_of_the_target_by_the_layer():
     model = model_of(Functional)
     image, module = image_of(3, 16, 16), model.module
     with frozen(module):
-        found = read_layer(model.plan(), Target("one", 0, "class", label=3), image)
+        found = read_layer(model.plan(), Target("one", 0, "class", label=3), image[None])
         inner = functional.relu(module.one(image[None])).requires_grad_()
         x = functional.max_pool2d(inner, 2)
         score = module.head(functional.relu(module.three(functional.relu(module.two(x))) + x).mean((2, 3)))[0, 3]
         (wanted,) = torch.autograd.grad(score, inner)
-    assert torch.allclose(found.gradient, wanted[0], atol=1e-6)
-    assert torch.allclose(found.activation, inner[0].detach(), atol=1e-6)
-    assert torch.isclose(found.number, score.detach(), atol=1e-6)
+    assert torch.allclose(found.gradient[0], wanted[0], atol=1e-6)
+    assert torch.allclose(found.activation[0], inner[0].detach(), atol=1e-6)
+    assert torch.isclose(found.numbers[0], score.detach(), atol=1e-6)
 
 
 class Mixer(nn.Module):
@@ -137,14 +138,14 @@ class Deep(nn.Module):
 @pytest.mark.parametrize(("make", "layer", "before"), [(Mixer, "across", "patches"), (Deep, "conv", None)])
 def test_no_map_is_drawn_of_positions_whose_place_in_the_image_is_not_known(make, layer, before):
     model = model_of(make)
-    request = MapRequest(model, model.plan(), image_of(3, 16, 16), Target(layer, 0), {})
+    request = MapRequest(model, model.plan(), image_of(1, 3, 16, 16), Target(layer, 0), {})
     with pytest.raises(LayerError, match=f"where the positions of layer {layer} .* lie in the image is not known"):
         unit_map(request)
     score = Target("head", 0, "class")
     with pytest.raises(LayerError, match="is not known"):
-        read_layer(model.plan(), score, request.image, layer)
+        read_layer(model.plan(), score, request.images, layer)
     if before is None:
         with pytest.raises(LayerError, match="no layer with more than one position"):
-            read_layer(model.plan(), score, request.image)
+            read_layer(model.plan(), score, request.images)
     else:
-        assert read_layer(model.plan(), score, request.image).layer == before
+        assert read_layer(model.plan(), score, request.images).layer == before

@@ -52,7 +52,7 @@ def net(what, channels=6):
 
 def given(model, image, target, sharing):
     with frozen(model.module):
-        return relevance(model.plan(), target, image, sharing)
+        return relevance(model.plan(), target, image[None], sharing)[0]
 
 
 def number(model, image, target):

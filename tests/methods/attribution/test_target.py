@@ -38,7 +38,7 @@ def test_each_kind_of_target_is_the_number_that_it_says():
 
 def test_the_maximum_of_equal_values_is_the_first_row_by_row_and_takes_the_whole_gradient():
     made = find_layers(identity(), (1, 2, 3))
-    assert locate_maximum(made, Target("0", 0), IMAGE) == Target("0", 0, "position", row=0, col=1)
+    assert locate_maximum(made, Target("0", 0), IMAGE[None]) == Target("0", 0, "position", row=0, col=1)
     with forward_to(made, Target("0", 0)) as forward:
         batch = IMAGE[None].clone().requires_grad_()
         (gradient,) = torch.autograd.grad(forward(batch)[0].sum(), batch)
@@ -52,7 +52,7 @@ def test_the_maximum_of_a_unit_at_a_bound_is_where_what_enters_its_activation_fu
     conv.bias.data.fill_(shift)
     made = find_layers(nn.Sequential(conv, nn.ReLU6(inplace=True)).eval(), (1, 2, 3))
     image = torch.tensor([[[1.0, 5.0, 2.0], [6.0, -7.0, 0.0]]])
-    assert locate_maximum(made, Target("0", 0), image) == Target("0", 0, "position", row=1, col=0)
+    assert locate_maximum(made, Target("0", 0), image[None]) == Target("0", 0, "position", row=1, col=0)
     with forward_to(made, Target("0", 0)) as forward:
         batch = image[None].clone().requires_grad_()
         value, _ = forward(batch)
@@ -64,7 +64,7 @@ def test_the_maximum_of_a_unit_at_a_bound_is_where_what_enters_its_activation_fu
 @pytest.mark.parametrize("where", ["position", "map", "class"])
 def test_a_target_that_does_not_depend_on_the_image_stays_as_it_is(where):
     target = Target("0", 0, where, 1, 1, 1)
-    assert locate_maximum(find_layers(identity(), (1, 2, 3)), target, IMAGE) is target
+    assert locate_maximum(find_layers(identity(), (1, 2, 3)), target, IMAGE[None]) is target
 
 
 def test_each_image_of_a_batch_has_its_own_number():
@@ -91,7 +91,7 @@ def test_what_is_not_there_is_refused_with_what_is(target, words):
 
 def test_a_unit_that_is_not_there_has_no_maximum():
     with pytest.raises(LurkError, match="unit must be from 0 to 1, not 5"):
-        locate_maximum(find_layers(identity(), (1, 2, 3)), Target("0", 5), IMAGE)
+        locate_maximum(find_layers(identity(), (1, 2, 3)), Target("0", 5), IMAGE[None])
 
 
 def test_a_network_without_scores_has_no_classes():

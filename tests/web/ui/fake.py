@@ -287,7 +287,8 @@ class FakeService:
 
     def ask(self, study: str, request: MethodRequest, person: Person = OWNER) -> dict[str, Any]:
         units = {"units": list(request.units)} if request.kind == "pictures" else {"unit": request.units[0]}
-        of_map = {"image": request.image, "target": request.target} if request.is_map else {}
+        images = {"images": list(request.images)} if request.kind == "maps" else {"image": request.image}
+        of_map = images | {"target": request.target} if request.is_map else {}
         how = {"method": request.method, "options": dict(request.options)}
         return self.asks.ask({"kind": request.kind, "study": study, "layer": request.layer, **units, **of_map, **how})
 

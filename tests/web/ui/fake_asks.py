@@ -32,12 +32,14 @@ class FakeAsks:
             as the test says, `fail`.
         step: Steps by which a running one moves at each look.
         tiles: Units whose pictures exist.
+        maps: Images whose maps exist.
     """
 
     play: dict[str, str] = field(default_factory=dict)
     step: int = 64
     offers: list[Any] = field(default_factory=lambda: list(OFFERS))
     tiles: set[int] = field(default_factory=set)
+    maps: set[int] = field(default_factory=set)
     posted: list[dict[str, Any]] = field(default_factory=list)
     cancelled: list[str] = field(default_factory=list)
     jobs: dict[str, FakeAsk] = field(default_factory=dict)
@@ -50,7 +52,8 @@ class FakeAsks:
         self.posted.append(dict(body))
         key = digest({name: value for name, value in sorted(body.items())})
         play = self.play.get(body["kind"], "done")
-        start = {"done": "done", "wait": "queued"}.get(play, "queued")
+        is_stored = body["kind"] == "maps" and self.maps.issuperset(body["images"])
+        start = "done" if play == "done" or is_stored else "queued"
         job = self.jobs.get(key)
         if job is None or job.state in ("failed", "cancelled"):
             job = self.jobs[key] = FakeAsk(key, dict(body), start)
@@ -76,6 +79,7 @@ class FakeAsks:
             job.state = "failed"
         elif job.state == "running" and play == "hold":
             job.done = min(job.done + self.step, STEPS // 2)
+            self.maps |= set(_ready(job))
         elif job.state == "running":
             job.done += self.step
             if job.body["kind"] == "pictures":
@@ -109,10 +113,12 @@ class FakeAsks:
             "error": ["RuntimeError", "not enough memory: 2.1 GB were asked for"] if job.state == "failed" else None,
             "preview": preview_url(job.key, f"step={job.done}") if is_picture and is_running and job.done else None,
             "result": self._result(job) if job.state == "done" else None,
+            "ready": _ready(job),
+            "errors": {},
         }
 
     def _result(self, job: FakeAsk) -> dict[str, Any]:
-        makers = {"picture": picture_result, "map": map_result, "sanity": sanity_result}
+        makers = {"picture": picture_result, "map": map_result, "maps": maps_result, "sanity": sanity_result}
         maker = makers.get(job.body["kind"])
         return maker(job.body) if maker else {}
 
@@ -122,6 +128,11 @@ class FakeAsks:
 
     def pictures(self, units: Sequence[int]) -> dict[str, Address]:
         return {str(unit): Address(f"/media/fake/tile/{unit}") for unit in units if unit in self.tiles}
+
+
+def _ready(job: FakeAsk) -> list[int]:
+    images: list[int] = job.body.get("images", [])
+    return images[: len(images) * job.done // STEPS]
 
 
 def picture_result(body: Mapping[str, Any]) -> dict[str, Any]:
@@ -168,6 +179,10 @@ def map_result(body: Mapping[str, Any], seed: int = 0) -> dict[str, Any]:
         "seconds": 0.21,
         "provenance": {},
     }
+
+
+def maps_result(body: Mapping[str, Any]) -> dict[str, Any]:
+    return {"maps": {str(image): map_result({**body, "image": image}) for image in body["images"]}}
 
 
 def sanity_result(body: Mapping[str, Any]) -> dict[str, Any]:

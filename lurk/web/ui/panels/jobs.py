@@ -24,6 +24,7 @@ KINDS = {
     "picture": "Picture",
     "pictures": "Pictures",
     "map": "Map",
+    "maps": "Maps",
     "sanity": "Sanity check of a map",
 }
 COLUMNS = ("job", "state", "progress", "asked for", "")
