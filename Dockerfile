@@ -40,6 +40,7 @@ ENV PATH=/opt/venv/bin:/usr/local/bin:/usr/bin:/bin \
     PYTHONUNBUFFERED=1 \
     HOME=/tmp \
     TORCH_HOME=/data/cache/torch \
+    NUMBA_CACHE_DIR=/data/cache/numba \
     TRITON_CACHE_DIR=/data/cache/triton \
     LURK_DEVICE=${DEVICE} \
     LURK_CACHE=/data/cache \

@@ -16,8 +16,8 @@ from lurk.records import LayerInfo, Provenance
 from lurk.storage.index import Index
 from lurk.storage.index_writer import write_index
 from lurk.storage.manifest import Manifest
+from lurk.sweeps.kernels.maps import bin_numbers
 from lurk.sweeps.reducers import Batch
-from lurk.sweeps.sketch import bin_values
 from lurk.sweeps.statistics import Statistics
 
 BATCHES, BATCH, LAYER = 4, 16, 512
@@ -27,7 +27,7 @@ def random_batch(number: int, units: int, classes: int) -> Batch:
     """A batch of 16 images, as layers of 512 units would give it."""
     scores = torch.randn(BATCH, units, generator=torch.Generator().manual_seed(number))
     images = torch.arange(BATCH) + number * BATCH
-    ones = torch.ones(BATCH, units)
+    ones = torch.ones(BATCH, units, dtype=torch.int32)
     return Batch(
         images=images,
         labels=images * 7 % classes,
@@ -41,7 +41,7 @@ def random_batch(number: int, units: int, classes: int) -> Batch:
         positive=ones,
         bounded=ones,
         positions=torch.full((units,), 49),
-        bins=tuple(bin_values(layer) for layer in scores.split(LAYER, 1)),
+        drawn=tuple(bin_numbers(layer)[:, :, None] for layer in scores.split(LAYER, 1)),
     )
 
 

@@ -11,7 +11,6 @@ from collections.abc import Callable
 import torch
 
 import lurk
-from lurk.graph.hooks import tapped
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics
 from lurk.worker.memory import keep_freed_memory
@@ -60,7 +59,7 @@ def bare_and_swept(
                 model.module(batch)
 
     def swept() -> None:
-        with torch.inference_mode(), tapped(plan, measurement.receive, measurement.receive_before) as forward:
+        with torch.inference_mode(), measurement.tapped(plan) as forward:
             for number, batch in enumerate(batches):
                 images = torch.arange(len(batch)) + number * len(batch)
                 measurement.begin(images)

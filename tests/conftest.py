@@ -16,8 +16,8 @@ from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, write_index
 from lurk.storage.manifest import Manifest
 from lurk.storage.webp import encode_view
+from lurk.sweeps.kernels.maps import bin_numbers
 from lurk.sweeps.reducers import Batch
-from lurk.sweeps.sketch import bin_values
 from lurk.sweeps.statistics import Statistics
 from tests.real_redis import real_redis
 
@@ -26,6 +26,12 @@ if not torch.cuda.is_available():
 
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # in the background of a shell; children would inherit it
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Keep compiled kernels from one run of the tests to the next, for all processes that they start."""
+    os.environ.setdefault("NUMBA_CACHE_DIR", str(config.rootpath / ".pytest_cache" / "numba"))
+
 
 LAYERS = (
     LayerInfo(
@@ -84,10 +90,10 @@ def make_statistics(images: int = 6) -> tuple[Statistics, Batch]:
         before=before,
         before_mean=before / 2,
         lowest=torch.where(before.isnan(), -torch.inf, before - 20),
-        positive=torch.tensor([7.0, 0, 8, 1, 1]).repeat(images, 1),
-        bounded=torch.tensor([0.0, 0, 8, 0, 0]).repeat(images, 1),
+        positive=torch.tensor([7, 0, 8, 1, 1], dtype=torch.int32).repeat(images, 1),
+        bounded=torch.tensor([0, 0, 8, 0, 0], dtype=torch.int32).repeat(images, 1),
         positions=torch.tensor([16, 16, 16, 1, 1]),
-        bins=(bin_values(maximum),),
+        drawn=(bin_numbers(maximum)[:, :, None],),
     )
     statistics = Statistics(5, 4, 3)
     statistics.add(batch)

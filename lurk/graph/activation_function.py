@@ -1,7 +1,8 @@
 """What an activation function does to a value: measured on a grid of values, whatever it is called and made of."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -13,6 +14,8 @@ from lurk.graph.plan import result
 NEAR = torch.arange(-2000, 2001, dtype=torch.float64) / 100
 FAR = torch.logspace(1.33, 4.5, 60, dtype=torch.float64)  # from 21 to 32,000, which float16 holds
 GRID = torch.cat([-FAR.flip(0), NEAR, FAR])
+SMALL = torch.logspace(-40, 40, 161, dtype=torch.float64)
+EDGES = torch.cat([-SMALL.flip(0), SMALL, torch.tensor([-torch.inf, torch.inf, torch.nan], dtype=torch.float64)])
 PLATEAU = 20
 ROUNDING = 4
 LEAST_STEP = 1e-6
@@ -43,6 +46,8 @@ class Behaviour:
         bound: The upper bound, if it is reached exactly; None if there is none.
         lower_bound: The lower bound, if it is reached exactly and there is an upper one, but not of a rectifier.
         threshold: The value up to which a rectifier gives 0, to one step of the grid; the lowest of all channels.
+        cut: What values are cut off at, below and above (infinite for not at all), if the function does nothing else
+            to any value that was tried, to the last bit; else None.
     """
 
     monotone: bool = False
@@ -50,6 +55,7 @@ class Behaviour:
     bound: float | None = None
     lower_bound: float | None = None
     threshold: float = 0.0
+    cut: tuple[float, float] | None = None
 
 
 UNKNOWN = Behaviour()
@@ -70,12 +76,31 @@ def behaviour(function: Function, entering: Sequence[fx.Node], attribute: Attrib
     """
     along = max(dim for dim, size in enumerate(like.shape) if size == 1)
     shape = [-1 if dim == along else 1 for dim in range(like.dim())]
-    given = (GRID.to(like.dtype).to(like.device).view(shape) + torch.zeros_like(like)).contiguous()
+
+    def found(values: Tensor) -> Tensor:
+        given = (values.view(shape) + torch.zeros_like(like)).contiguous()
+        result = _run(function, dict.fromkeys(entering, given), attribute).movedim(along, 0)
+        if len(result) != len(values):
+            raise ValueError("the function gives another number of values")
+        return result.flatten(1)
+
     try:
-        found = _run(function, dict.fromkeys(entering, given), attribute).movedim(along, 0).double().flatten(1)
+        described = _described(found(GRID.to(like)).double(), ROUNDING * torch.finfo(like.dtype).eps)
     except Exception:  # the user's code, on a value of another shape
         return UNKNOWN
-    return UNKNOWN if len(found) != len(GRID) else _described(found, ROUNDING * torch.finfo(like.dtype).eps)
+    with suppress(Exception):  # as above, and on infinity
+        return replace(described, cut=_cut(torch.cat([GRID, EDGES]).to(like), found))
+    return described
+
+
+def _cut(values: Tensor, found: Callable[[Tensor], Tensor]) -> tuple[float, float] | None:
+    """Return what a function cuts values off at, the last three of which are -inf, inf and NaN."""
+    results = found(values)
+    low, high = float(results[-3, 0]), float(results[-2, 0])
+    is_cut = low <= high and torch.allclose(
+        results, values.clamp(low, high)[:, None].expand_as(results), rtol=0, atol=0, equal_nan=True
+    )
+    return (low, high) if is_cut else None
 
 
 def _described(found: Tensor, rounding: float) -> Behaviour:

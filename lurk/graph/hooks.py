@@ -4,7 +4,7 @@ import copy
 import operator
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from functools import cache, partial
 from typing import Any
 
@@ -14,9 +14,11 @@ from torch.autograd.graph import Node
 
 from lurk.graph.heads.head_norms import reader
 from lurk.graph.layout.activation_layout import Layout
-from lurk.graph.plan import Plan
+from lurk.graph.plan import Plan, Tap
 
 Receive = Callable[[int, Tensor], None]
+ReceiveUncut = Callable[[int, tuple[float, float], Tensor], None]
+Read = Callable[[Tensor], Tensor]
 Forward = Callable[[Tensor], object]
 Takers = dict[str, list[Callable[[object], None]]]
 Alter = Callable[[tuple[Tensor | None, ...], tuple[Tensor | None, ...]], tuple[Tensor | None, ...] | None]
@@ -144,7 +146,13 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
 
 @contextmanager
 def tapped(
-    plan: Plan, receive: Receive, receive_before: Receive | None = None, *, only_fitting: bool = False
+    plan: Plan,
+    receive: Receive,
+    receive_before: Receive | None = None,
+    *,
+    receive_uncut: ReceiveUncut | None = None,
+    only_fitting: bool = False,
+    to_the_end: bool = True,
 ) -> Iterator[Forward]:
     """Run a model and hand over the activation of each layer as soon as it exists.
 
@@ -154,22 +162,31 @@ def tapped(
             (n, channels, rows, cols), once for each layer and forward pass. It must not change the activation.
         receive_before: Called likewise, and first, with the value that enters the layer's activation function, for
             those layers that have a monotone one.
+        receive_uncut: Called instead of both, for those layers whose activation function only cuts values off, with
+            what it cuts them off at and the value that enters it.
         only_fitting: Whether a value that does not fit its layer's layout is left out; else it raises an error.
+        to_the_end: Whether the model's output is wanted; else the pass ends when the last layer has been handed over.
 
     Yields:
-        The forward pass, which takes float (n, c, h, w) and returns the model's own output.
+        The forward pass, which takes float (n, c, h, w) and returns the model's own output, or None if that is not
+        wanted.
     """
     images = [0]
     takers: Takers = {}
     read = cache(partial(reader, plan))
+
+    def tap_node(node: str, tap: Tap, hand_over: Callable[[Tensor], None], read: Read = lambda value: value) -> None:
+        takers.setdefault(node, []).append(_taker(tap.layout, hand_over, images, only_fitting, read))
+
     for at, tap in enumerate(plan.taps):
-        take = _taker(tap.layout, partial(receive, at), images, only_fitting, read(tap.heads))
-        takers.setdefault(tap.node, []).append(take)
+        if receive_uncut is not None and tap.before is not None and tap.cut is not None:
+            tap_node(tap.before, tap, partial(receive_uncut, at, tap.cut))
+            continue
+        tap_node(tap.node, tap, partial(receive, at), read(tap.heads))
         if receive_before is not None and tap.before is not None:
-            enters = _taker(tap.layout, partial(receive_before, at), images, only_fitting)
-            takers.setdefault(tap.before, []).append(enters)
+            tap_node(tap.before, tap, partial(receive_before, at))
     with evaluating(plan.module):
-        run = _raw(plan, takers) if plan.graph is None else _traced(plan, plan.graph, takers)
+        run = _raw(plan, takers, to_the_end) if plan.graph is None else _traced(plan, plan.graph, takers, to_the_end)
 
         def forward(batch: Tensor) -> object:
             images[0] = batch.shape[0]
@@ -183,7 +200,7 @@ def _taker(
     receive: Callable[[Tensor], None],
     images: list[int],
     only_fitting: bool,
-    read: Callable[[Tensor], Tensor] = lambda value: value,
+    read: Read,
 ) -> Callable[[object], None]:
     """Return a function that takes the value of one tap; `images` holds the number of images in the batch."""
 
@@ -201,13 +218,16 @@ def _taker(
     return take
 
 
-def _traced(plan: Plan, source: fx.Graph, takers: Takers) -> Forward:
+def _traced(plan: Plan, source: fx.Graph, takers: Takers, to_the_end: bool) -> Forward:
     def see(graph: fx.Graph, node: fx.Node, copy: fx.Node) -> fx.Node:
         for take in takers.get(node.name, ()):
             graph.call_function(take, (copy,))
         return copy
 
-    return copied(plan, source.nodes, see).forward
+    nodes = list(source.nodes)
+    if not to_the_end:
+        nodes = nodes[: max(at for at, node in enumerate(nodes) if node.name in takers) + 1]
+    return copied(plan, nodes, see).forward
 
 
 def copied(
@@ -235,16 +255,26 @@ def copied(
     return fx.GraphModule(parts, graph)
 
 
-def _raw(plan: Plan, takers: Takers) -> Forward:
+class EndOfPass(BaseException):  # no Exception, because a model might catch it
+    """Ends a forward pass when the last wanted layer has run."""
+
+
+def _raw(plan: Plan, takers: Takers, to_the_end: bool) -> Forward:
     names = {name.partition(":")[0] for name in takers}
 
-    def see(name: str, output: object) -> None:
-        for take in takers.get(name, ()):
-            take(output)
-
     def forward(batch: Tensor) -> object:
-        with watching(plan.module, names, see):
-            output: object = plan.module(batch)
+        waiting = set(takers)
+
+        def see(name: str, output: object) -> None:
+            for take in takers.get(name, ()):
+                take(output)
+            waiting.discard(name)
+            if not waiting and not to_the_end:
+                raise EndOfPass
+
+        output = None
+        with suppress(EndOfPass), watching(plan.module, names, see):
+            output = plan.module(batch)
         return output
 
     return forward

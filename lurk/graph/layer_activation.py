@@ -5,7 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, fx, nn
 
-from lurk.graph.activation_function import Behaviour, Function, behaviour
+from lurk.graph.activation_function import UNKNOWN, Behaviour, Function, behaviour
 from lurk.graph.activation_taps import Follower
 from lurk.graph.class_scores import ClassScores
 from lurk.graph.hooks import tapped
@@ -31,7 +31,7 @@ class LayerActivations:
 
     def described(
         self, info: LayerInfo, node: fx.Node, function: Function | None, channels: int
-    ) -> tuple[LayerInfo, str | None, float]:
+    ) -> tuple[LayerInfo, str | None, Behaviour]:
         """Complete a layer by its activation function, and by whether its units are the class scores.
 
         Args:
@@ -41,16 +41,16 @@ class LayerActivations:
             channels: The axis of the value's channels.
 
         Returns:
-            The layer, the name of the node whose value enters the function, None if it is not monotone, and the value
-            up to which it gives 0 if it is a rectifier.
+            The layer, the name of the node whose value enters the function, None if it is not monotone, and how the
+            function behaves.
         """
         info = replace(info, class_scores=self._gives_class_scores(node, channels))
         if function is None:
-            return info, None, 0.0
+            return info, None, UNKNOWN
         done = self._behaviour(function, channels)
         info = replace(info, activation=self._follower.name(function), rectified=done.rectified)
         info = replace(info, bound=done.bound, lower_bound=done.lower_bound)
-        return info, function.before.name if done.monotone else None, done.threshold
+        return info, function.before.name if done.monotone else None, done
 
     def _behaviour(self, function: Function, channels: int) -> Behaviour:
         shape = self._trace.values[function.before].shape or ()

@@ -225,14 +225,14 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
         own = (trace.values[call.output].shape or ())[1:]
         bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
-        whole, before, threshold = activations.described(bare, node, function, axes.channels)
+        whole, before, done = activations.described(bare, node, function, axes.channels)
         for info, layout in zip(describe_layers(whole, layouts, extras), layouts, strict=True):
             size = located(value.field, layout, image)
             if sorted(own) == sorted(info.shape):  # the normalisation that follows may have its axes in another order
                 info = replace(info, shape=own)  # noqa: PLW2901 - filled in
             if size is not None:
                 info = replace(info, receptive_field=size[0], jump=size[1], offset=size[2])  # noqa: PLW2901 - filled in
-            tap = Tap(node.name, layout, before, threshold=threshold)
+            tap = Tap(node.name, layout, before, threshold=done.threshold, cut=done.cut)
             item = _Found(info, tap, call.name, call.path, default)
             found.append((follower.order[call.output], item))
     return [item for _, item in sorted(found, key=lambda pair: pair[0])]

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from lurk.errors import LayerError, ModelError
 from lurk.graph.device import dtype_of
 from lurk.graph.heads.head_norms import reader
-from lurk.graph.hooks import frozen, watching
+from lurk.graph.hooks import EndOfPass, frozen, watching
 from lurk.graph.layout.activation_layout import Layout
 from lurk.graph.plan import Plan, Tap, result
 from lurk.graph.recorder import tensors_in
@@ -272,10 +272,6 @@ def _gradients_on(batch: Tensor) -> Iterator[None]:
         raise ModelError(f"the network does not run with gradients, which this method needs: {first}") from error
 
 
-class _EndOfPass(BaseException):  # no Exception, because a model might catch it
-    """Ends a forward pass when the last wanted layer has run."""
-
-
 def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForward:
     wanted = {tap.node for tap in taps.values()}
 
@@ -287,11 +283,11 @@ def _raw(plan: Plan, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForwar
                 return None
             kept[name] = output.clone()
             if not to_the_end and len(kept) == len(wanted):
-                raise _EndOfPass
+                raise EndOfPass
             return kept[name].clone()
 
         output, names = None, {name.partition(":")[0] for name in wanted}
-        with suppress(_EndOfPass), watching(plan.module, names, see), _gradients_on(batch):
+        with suppress(EndOfPass), watching(plan.module, names, see), _gradients_on(batch):
             output = plan.module(batch.to(dtype_of(plan.module), copy=True))
         values = {name: kept[tap.node] for name, tap in taps.items() if tap.node in kept}
         layouts = {name: tap.layout for name, tap in taps.items()}

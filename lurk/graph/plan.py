@@ -48,6 +48,7 @@ class Tap:
         heads: Of a layer of attention heads, how their norms are had from the node's value; else None.
         threshold: The value up to which that function gives 0, if it is a rectifier.
         units: The layer's channels that the value holds, in its order; None if it holds all.
+        cut: What that function cuts values off at, below and above, if it does nothing else; else None.
     """
 
     node: str
@@ -56,6 +57,7 @@ class Tap:
     heads: Heads | None = None
     threshold: float = 0.0
     units: tuple[int, ...] | None = None
+    cut: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, eq=False)

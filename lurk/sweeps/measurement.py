@@ -1,23 +1,29 @@
-"""What is measured of a layer's activation on a batch, in as few passes over it as the definitions allow.
+"""What one forward pass shows of each layer: each value is read once, when it has just been computed.
 
 Axes: n images, c channels, p positions (rows times columns), u units of all layers side by side.
 """
 
+import math
+from contextlib import AbstractContextManager
+
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from lurk.errors import ModelError
+from lurk.graph.hooks import Forward, tapped
+from lurk.graph.plan import Plan
 from lurk.records import LayerInfo
+from lurk.sweeps.kernels.maps import Maps, Reading
+from lurk.sweeps.kernels.measure import measure
 from lurk.sweeps.reducers import Batch
-from lurk.sweeps.sketch import bin_values, sample, sampled_positions
+from lurk.sweeps.sketch import sampled_places, sampled_positions
 
-CHUNK = 1 << 18
-FIELDS = ("maximum", "position", "mean", "squares", "positive", "bounded", "before", "before_mean", "lowest")
+Cut = tuple[float, float]
+Figures = dict[str, Tensor]
 
 
 class Measurement:
-    """Collects what one forward pass shows of every layer; `receive` is what the taps call."""
+    """Collects what one forward pass shows of every layer; the `receive` functions are what the taps call."""
 
     def __init__(self, layers: tuple[LayerInfo, ...], set_size: int) -> None:
         """Prepare for batches of an image set.
@@ -33,17 +39,26 @@ class Measurement:
         )
         self._set_size = set_size
         self._images = torch.zeros(0, dtype=torch.int64)
-        self._parts: dict[int, tuple[Tensor, ...]] = {}
-        self._before: dict[int, tuple[Tensor, ...]] = {}
-        self._bins: dict[int, tuple[Tensor, Tensor]] = {}
-        self._tops: dict[int, Tensor] = {}
+        self._places: dict[int, Tensor] = {}
+        self._before: dict[int, Maps] = {}
+        self._figures: dict[int, Figures] = {}
+
+    def tapped(self, plan: Plan) -> AbstractContextManager[Forward]:
+        """Measure whatever runs through a model; the forward pass ends after its last layer and returns nothing.
+
+        Args:
+            plan: The model, whose layers are those of this measurement.
+
+        Returns:
+            The context, which gives the forward pass.
+        """
+        return tapped(plan, self.receive, self.receive_before, receive_uncut=self.receive_uncut, to_the_end=False)
 
     def begin(self, images: Tensor) -> None:
         """Expect a batch: int64 (n,), image numbers."""
         self._images = images
-        self._parts.clear()
-        self._before.clear()
-        self._bins.clear()
+        for found in (self._places, self._before, self._figures):
+            found.clear()
 
     def receive_before(self, number: int, value: Tensor) -> None:
         """Measure the value that enters a layer's monotone activation function.
@@ -52,7 +67,7 @@ class Measurement:
             number: Which layer.
             value: Floating point (n, c, rows, columns); read now, as the function may overwrite it.
         """
-        self._before[number] = _extremes(value.detach().float().flatten(2))
+        self._before[number] = measure(_maps(value), Reading(), torch.zeros(len(value), 0, dtype=torch.int64))
 
     def receive(self, number: int, activation: Tensor) -> None:
         """Measure a layer, after `receive_before` if it has a monotone activation function.
@@ -64,133 +79,102 @@ class Measurement:
         Raises:
             ModelError: The layer ran on some images of the batch only.
         """
-        values = activation.detach().float().contiguous(memory_format=torch.channels_last)
-        n, channels = values.shape[:2]
-        if n != len(self._images):
-            raise ModelError(_partly(self._layers[number]))
-        rows = values.permute(0, 2, 3, 1).reshape(n, -1, channels)
-        maximum, *sums = _sums(rows, self._layers[number])
-        position, *before = self._before.get(number) or _extremes_without(values, maximum, flat=sums[1] == 0)
-        self._parts[number] = tuple(part.cpu() for part in (maximum, position, *sums, *before))
-        if bool(torch.isfinite(sums[0]).all()):
-            drawn = sample(rows, self._images, sampled_positions(rows.shape[1], self._set_size))
-            self._bins[number] = bin_values(drawn, self._tops.get(number))
+        found = self._measured(number, activation)
+        before = self._before.get(number)
+        self._figures[number] = _figures(found, found.maximum, before or found, has_before=before is not None)
+
+    def receive_uncut(self, number: int, cut: Cut, value: Tensor) -> None:
+        """Measure a layer whose activation function only cuts values off, by the value that enters it alone.
+
+        Args:
+            number: Which layer.
+            cut: What the function cuts values off at, below and above.
+            value: Floating point (n, c, rows, columns); read now, as the function may overwrite it.
+
+        Raises:
+            ModelError: The layer ran on some images of the batch only.
+        """
+        found = self._measured(number, value, cut)
+        self._figures[number] = _figures(found, found.maximum.clamp(*cut), found, has_before=True)
+
+    def _measured(self, number: int, values: Tensor, cut: Cut = (-math.inf, math.inf)) -> Maps:
+        layer, maps = self._layers[number], _maps(values)
+        if len(maps) != len(self._images):
+            raise ModelError(_partly(layer))
+        lower = -math.inf if layer.lower_bound is None else layer.lower_bound
+        upper = math.inf if layer.bound is None else layer.bound
+        return measure(maps, Reading(*cut, lower, upper), self._sampled(maps.shape[2]))
+
+    def _sampled(self, positions: int) -> Tensor:
+        """The sampled positions of each image, int64 (n, s)."""
+        if positions not in self._places:
+            count = sampled_positions(positions, self._set_size)
+            self._places[positions] = sampled_places(self._images, positions, count)
+        return self._places[positions]
 
     def unusable(self) -> dict[int, str]:
         """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
         found: dict[int, str] = {}
-        for number in sorted(self._parts):
-            maximum, _, mean, squares, *_ = self._parts[number]
-            finite = (torch.isfinite(maximum) & torch.isfinite(mean) & torch.isfinite(squares)).all(1)
-            for image in self._images[~finite].tolist():
+        for number, figures in sorted(self._figures.items()):
+            finite = torch.isfinite(figures["mean"]).all(1)
+            for image in self._images[~finite.cpu()].tolist():
                 found.setdefault(image, self._layers[number].name)
         return found
 
     def batch(self, labels: Tensor) -> Batch:
-        """All layers side by side. Later batches are counted in windows that hold this one's largest values too.
+        """All layers side by side.
 
         Args:
             labels: int64 (n,), -1 for none.
 
         Returns:
-            The batch.
+            The batch, on the CPU.
 
         Raises:
             ModelError: A layer did not run: the model takes another way for some images.
         """
         for number, layer in enumerate(self._layers):
-            if number not in self._parts:
+            if number not in self._figures:
                 raise ModelError(_partly(layer))
-        self._tops = {number: top for number, (_, top) in self._bins.items()}
-        parts = [self._parts[number] for number in range(len(self._layers))]
-        joined = (torch.cat(part, 1) for part in zip(*parts, strict=True))
-        return Batch(
-            images=self._images,
-            labels=labels,
-            positions=self.positions,
-            bins=tuple(self._bins[number] for number in range(len(self._layers))),
-            **dict(zip(FIELDS, joined, strict=True)),
-        )
+        every = [self._figures[number] for number in range(len(self._layers))]
+        drawn = tuple(figures["drawn"].cpu() for figures in every)
+        joined = {
+            name: torch.cat([figures[name] for figures in every], 1).cpu() for name in every[0] if name != "drawn"
+        }
+        return Batch(images=self._images, labels=labels, positions=self.positions, drawn=drawn, **joined)
+
+
+def _maps(values: Tensor) -> Tensor:
+    """The values of (n, c, rows, columns) as (n, c, p)."""
+    return values.detach().flatten(2)
 
 
 def _partly(layer: LayerInfo) -> str:
     return f"layer {layer.name} does not run on every image; leave it out with --layers"
 
 
-def _extremes(values: Tensor) -> tuple[Tensor, ...]:
-    """Per image and channel of float32 (n, c, p): position of the max, the max, the mean, and the value of a flat map.
-
-    NaN counts as the lowest number, infinity as the highest. Images are taken in pieces that stay in the processor's
-    cache.
-    """
-    n, channels, positions = values.shape
-    maximum, mean = (values.new_empty((n, channels)) for _ in range(2))
-    lowest = torch.full_like(maximum, -torch.inf)
-    place = torch.empty((n, channels), dtype=torch.int64, device=values.device)
-    step = max(1, CHUNK // (positions * channels))
-    for start in range(0, n, step):
-        piece, part = values[start : start + step], slice(start, start + step)
-        torch.mean(piece, 2, out=mean[part])
-        if not bool(torch.isfinite(mean[part]).all()):
-            piece = piece.nan_to_num(nan=torch.finfo(piece.dtype).min)
-            mean[part] = piece.mean(2).nan_to_num()
-        torch.max(piece, 2, out=(maximum[part], place[part]))
-        if bool((even := _even(maximum[part], mean[part])).any()):
-            lowest[part][even] = _flat(piece[even])
-    return place.int(), maximum, mean, lowest
-
-
-def _even(maximum: Tensor, mean: Tensor) -> Tensor:
-    """Which maps may have the same value at every position: those whose mean is the max, but for rounding."""
-    return maximum - mean <= 1e-3 * maximum.abs()
-
-
-def _flat(maps: Tensor) -> Tensor:
-    """The value of maps (m, p) that have the same value at every position; of the others -inf, float32 (m,)."""
-    return torch.where((maps == maps[:, :1]).all(1), maps[:, 0], -torch.inf)
-
-
-def _extremes_without(values: Tensor, maximum: Tensor, *, flat: Tensor) -> tuple[Tensor, ...]:
-    """What stands for `_extremes` where no monotone activation function follows: the position of the unit's own max.
+def _figures(found: Maps, maximum: Tensor, before: Maps, *, has_before: bool) -> Figures:
+    """The fields of a batch.
 
     Args:
-        values: float32 (n, c, rows, columns).
-        maximum: float32 (n, c), spatial max.
-        flat: bool (n, c), whether all positions have the same value.
+        found: What was measured of the scores.
+        maximum: float32 (n, c), their maximum.
+        before: What was measured of the values that enter the monotone activation function; without one, of the scores.
+        has_before: Whether there is one.
 
     Returns:
-        The position, twice NaN, and the lowest value where it is known.
+        Tensors of (n, c), and those drawn.
     """
-    _, position = functional.adaptive_max_pool2d(values, 1, return_indices=True)
-    none = torch.full_like(maximum, torch.nan)
-    return position.view(maximum.shape).int(), none, none, torch.where(flat, maximum, -torch.inf)
-
-
-def _sums(rows: Tensor, layer: LayerInfo) -> tuple[Tensor, ...]:
-    """Per image and channel: max, mean, squared differences from it, positions above 0, positions at a bound.
-
-    Values are summed in float64: a signed unit's may cancel, a large one's squares overflow. Rows are taken in pieces
-    that stay in the processor's cache.
-    """
-    n, positions, channels = rows.shape
-    mean, squares = (rows.new_empty((n, channels), dtype=torch.float64) for _ in range(2))
-    maximum, positive, bounded = (
-        rows.new_empty((n, channels)),
-        rows.new_empty((n, channels)),
-        rows.new_zeros((n, channels)),
-    )
-    step = max(1, CHUNK // (positions * channels))
-    scratch = torch.empty_like(rows[:step])
-    for start in range(0, n, step):
-        piece, part = rows[start : start + step], slice(start, start + step)
-        buffer, precise = scratch[: len(piece)], piece.double()
-        torch.amax(piece, 1, out=maximum[part])
-        torch.mean(precise, 1, out=mean[part])
-        precise.sub_(mean[part, None])
-        torch.sum(precise.mul_(precise), 1, out=squares[part])
-        torch.sum(torch.gt(piece, 0, out=buffer), 1, out=positive[part])
-        if layer.bound is not None:
-            torch.sum(torch.ge(piece, layer.bound, out=buffer), 1, out=bounded[part])
-        if layer.lower_bound is not None:
-            bounded[part] += torch.sum(torch.le(piece, layer.lower_bound, out=buffer), 1)
-    return maximum, mean, squares, positive, bounded
+    nothing = torch.full_like(maximum, torch.nan)
+    return {
+        "maximum": maximum,
+        "position": before.position,
+        "mean": found.mean,
+        "squares": found.squares,
+        "before": before.maximum if has_before else nothing,
+        "before_mean": before.value_mean.float() if has_before else nothing,
+        "lowest": before.lowest,
+        "positive": found.positive,
+        "bounded": found.bounded,
+        "drawn": found.drawn,
+    }

@@ -93,8 +93,7 @@ class Distribution:
         mean = batch.mean.mean(0)
         squares = (batch.mean - mean).square_().sum(0).mul_(batch.positions).add_(batch.squares.sum(0))
         count = batch.positions * len(batch.images)
-        above, bounded = (number.double().sum(0).long() for number in (batch.positive, batch.bounded))
-        self._absorb(torch.stack([count, above, bounded]), mean, squares)
+        self._absorb(torch.stack([count, batch.positive.sum(0), batch.bounded.sum(0)]), mean, squares)
         highest = torch.where(batch.before.isnan(), batch.maximum, batch.before)
         self._widen(batch.lowest.amin(0), highest.amax(0))
 

@@ -1,6 +1,6 @@
 """What a sweep measures on a batch, and what every running statistic of a sweep can do with it.
 
-Axes: n images of a batch, u units of all layers side by side, c units of one layer.
+Axes: n images of a batch, u units of all layers side by side, c units of one layer, s sampled positions of an image.
 """
 
 from collections.abc import Mapping
@@ -30,10 +30,10 @@ class Batch:
         before_mean: float32 (n, u), spatial mean of that value; NaN without one.
         lowest: float32 (n, u), that value if it is the same at every position, else -inf; without a monotone
             activation function the unit's own.
-        positive: float32 (n, u), number of positions above 0.
-        bounded: float32 (n, u), number of positions at a bound of the activation function.
+        positive: int32 (n, u), number of positions above 0.
+        bounded: int32 (n, u), number of positions at a bound of the activation function.
         positions: int64 (u,), number of positions of each unit's layer.
-        bins: For each layer the sampled values as the sketch counts them: int64 (c, BINS) counts and int32 (c,) tops.
+        drawn: For each layer the bin numbers of the sampled values: int16 (n, c, s).
     """
 
     images: Tensor
@@ -48,7 +48,7 @@ class Batch:
     positive: Tensor
     bounded: Tensor
     positions: Tensor
-    bins: tuple[tuple[Tensor, Tensor], ...]
+    drawn: tuple[Tensor, ...]
 
 
 class Reducer(Protocol):

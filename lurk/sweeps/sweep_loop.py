@@ -14,7 +14,6 @@ from torch import Tensor
 
 from lurk.errors import CacheError, Cancelled, ImagesError, ModelError
 from lurk.graph.device import moved_to
-from lurk.graph.hooks import tapped
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
@@ -88,7 +87,7 @@ class _Run:
         """Take batch after batch, with a checkpoint now and then."""
         first, last = max(self._done, numbers.start), numbers.stop
         clock, reader = _Clock(), ImageReader(self._model, self._images, self._plan.input_shape, self._pool)
-        with tapped(self._plan, self._measurement.receive, self._measurement.receive_before) as forward:
+        with self._measurement.tapped(self._plan) as forward:
 
             def run_model(images: Tensor) -> None:
                 forward(images.to(place, self._model.dtype, memory_format=_memory_format(place)))

@@ -174,3 +174,40 @@ def test_a_higher_value_never_gives_a_lower_score_but_for_rounding(name):
         scores = follow(values.view(1, 1, -1).expand(1, 4, -1).contiguous())[0].double()
     fall = (scores[:, :-1] - scores[:, 1:]) / scores[:, 1:].abs().clamp(min=math.ulp(0.0))
     assert float(fall.max()) <= 4 * torch.finfo(torch.float32).eps
+
+
+CUTS = {
+    "relu": (0.0, math.inf),
+    "relu in place": (0.0, math.inf),
+    "relu6": (0.0, 6.0),
+    "hardtanh": (-1.0, 1.0),
+    "clamp": (0.0, 2.0),
+    "clamp below": (-0.5, math.inf),
+    "clamp above": (-math.inf, pytest.approx(0.1)),
+    "clamp that is never 0": (1.0, 2.0),
+    "rounded": (0.0, 3.0),  # the layer's value is that before it is rounded
+    "relu cut": (0.0, 1.0),
+    "relu cut by hardtanh": (0.0, 3.0),
+    "module": (0.0, 6.0),
+    "relu by maximum": (0.0, math.inf),
+}
+
+
+@pytest.mark.parametrize("name", [*MONOTONE, *OTHERS])
+def test_a_function_that_only_cuts_values_off_is_known_with_what_it_cuts_them_off_at(name):
+    follow = MONOTONE[name][0] if name in MONOTONE else OTHERS[name]
+    assert found(follow)[1].cut == CUTS.get(name)
+
+
+@pytest.mark.parametrize(
+    "follow",
+    [
+        lambda x: functional.threshold(x, 1e-5, 0.0),
+        lambda x: torch.where(x > 0, x, torch.zeros_like(x)),  # makes 0 of NaN
+        lambda x: functional.relu(x) * (1 + 1e-6),
+        lambda x: functional.leaky_relu(x, 1e-6),
+        lambda x: functional.hardtanh(functional.leaky_relu(x, 1e-3), -1, 1e6),
+    ],
+)
+def test_a_function_that_does_a_little_more_is_not_taken_for_a_cut(follow):
+    assert found(follow)[1].cut is None

@@ -1,5 +1,6 @@
 import copy
 from collections.abc import Iterator
+from functools import partial
 
 import pytest
 import torch
@@ -265,3 +266,67 @@ def test_what_a_network_keeps_in_a_cache_is_undone():
     assert kept["always"] is tensor
     assert module.shapes is list_of_its_own
     assert list_of_its_own == []
+
+
+class Branching(nn.Module):
+    """Two layers that are tapped, and a third that counts its calls; a graph of it exists unless it asks a value."""
+
+    def __init__(self, asks: bool) -> None:
+        super().__init__()
+        self.first, self.second, self.third = nn.Conv2d(3, 4, 3), nn.Conv2d(4, 5, 3), nn.Conv2d(5, 6, 3)
+        self.asks = asks
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = functional.relu6(self.first(x * 20))
+        if self.asks and float(x.detach().numpy().sum()) < 0:
+            return x
+        return self.third(self.second(x).sigmoid())
+
+
+def counted(part: nn.Module) -> list[int]:
+    """One entry for each call of a module."""
+    calls: list[int] = []
+    part.register_forward_hook(lambda *_: calls.append(1))
+    return calls
+
+
+@pytest.mark.parametrize("asks", [False, True], ids=["traced", "raw"])
+def test_a_pass_that_need_not_come_to_its_end_stops_after_the_last_tapped_layer(asks: bool) -> None:
+    module, image = Branching(asks).eval(), torch.randn(2, 3, 12, 12)
+    made = find_layers(module, (3, 12, 12), expression="first|second")
+    assert (made.graph is None) == asks
+    calls, seen = counted(module.third), []
+    for to_the_end in (False, True):
+        with torch.no_grad(), tapped(made, lambda at, _: seen.append(at), to_the_end=to_the_end) as forward:
+            assert (forward(image) is None) == (not to_the_end)
+        assert len(calls) == int(to_the_end)
+        assert seen == [0, 1] * (1 + to_the_end)
+    assert hooks(module) == 1
+
+
+def test_a_layer_whose_function_only_cuts_values_off_is_handed_over_uncut() -> None:
+    module, image = Branching(asks=False).eval(), torch.randn(2, 3, 12, 12)
+    made = find_layers(module, (3, 12, 12))
+    plain: dict[tuple[str, int], Tensor] = {}
+    uncut: dict[tuple[str, int], Tensor] = {}
+
+    def keep(kept: dict[tuple[str, int], Tensor], kind: str, at: int, value: Tensor) -> None:
+        kept[kind, at] = value.clone()
+
+    def keep_uncut(at: int, cut: tuple[float, float], value: Tensor) -> None:
+        uncut["cut", at] = value.clamp(*cut)
+        uncut["before", at] = value.clone()
+
+    with torch.no_grad(), tapped(made, partial(keep, plain, "score"), partial(keep, plain, "before")) as forward:
+        forward(image)
+    with (
+        torch.no_grad(),
+        tapped(
+            made, partial(keep, uncut, "score"), partial(keep, uncut, "before"), receive_uncut=keep_uncut
+        ) as forward,
+    ):
+        forward(image)
+    assert sorted(plain) == [("before", 0), ("before", 1), ("score", 0), ("score", 1), ("score", 2)]
+    assert sorted(uncut) == [("before", 0), ("before", 1), ("cut", 0), ("score", 1), ("score", 2)]
+    assert torch.equal(uncut["cut", 0], plain["score", 0])
+    assert torch.equal(uncut["before", 0], plain["before", 0])

@@ -3,8 +3,8 @@
 import torch
 from torch import Tensor
 
+from lurk.sweeps.kernels.maps import bin_numbers
 from lurk.sweeps.reducers import Batch
-from lurk.sweeps.sketch import bin_values
 
 POSITIONS = 4
 
@@ -23,10 +23,10 @@ def make_batch(scores: Tensor, images: Tensor, labels: Tensor | None = None, *, 
         before=before,
         before_mean=before / 3,
         lowest=torch.where(before.isnan(), -torch.inf, before - 1),
-        positive=(scores > 0).float() * 2,
-        bounded=(scores > 1).float(),
+        positive=(scores > 0).int() * 2,
+        bounded=(scores > 1).int(),
         positions=torch.full((units,), POSITIONS, dtype=torch.int64),
-        bins=(bin_values(scores.float()),),
+        drawn=(bin_numbers(scores.float())[:, :, None],),
     )
 
 
@@ -45,8 +45,8 @@ def batch_of_positions(activations: Tensor, labels: Tensor) -> Batch:
         before=torch.full_like(maximum, torch.nan),
         before_mean=torch.full_like(maximum, torch.nan),
         lowest=activations.float().amin(1),
-        positive=(activations > 0).float().sum(1),
-        bounded=(activations >= 6).float().sum(1),
+        positive=(activations > 0).sum(1, dtype=torch.int32),
+        bounded=(activations >= 6).sum(1, dtype=torch.int32),
         positions=torch.full(activations.shape[2:], activations.shape[1], dtype=torch.int64),
-        bins=(bin_values(activations.float().flatten(0, 1)),),
+        drawn=(bin_numbers(activations.float()).transpose(1, 2),),
     )

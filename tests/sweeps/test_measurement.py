@@ -9,7 +9,6 @@ import torch
 
 from lurk.errors import ModelError
 from lurk.records import LayerInfo
-from lurk.sweeps import measurement
 from lurk.sweeps.measurement import Measurement
 
 LAYERS = (
@@ -40,10 +39,8 @@ def measured(values):
     return found
 
 
-@pytest.mark.parametrize("chunk", [1, 50, 1 << 18])
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_figure_of_a_batch_equals_numpys(kind, chunk, monkeypatch):
-    monkeypatch.setattr(measurement, "CHUNK", chunk)
+def test_every_figure_of_a_batch_equals_numpys(kind):
     batch = measured(activations(kind)).batch(torch.zeros(5, dtype=torch.int64))
     assert batch.images.tolist() == IMAGES.tolist()
     assert batch.positions.tolist() == [20, 20, 20, 1, 1]
@@ -62,7 +59,7 @@ def test_every_figure_of_a_batch_equals_numpys(kind, chunk, monkeypatch):
         assert batch.before[:, units].isnan().all()
         flat = rows.max(2) == rows.min(2)
         assert np.array_equal(batch.lowest[:, units].numpy(), np.where(flat, rows.max(2), -math.inf).astype(np.float32))
-    assert [int(counts.sum(1)[0]) for counts, _ in batch.bins] == [100, 5]
+    assert [drawn.shape for drawn in batch.drawn] == [(5, 3, 20), (5, 2, 1)]
 
 
 @pytest.mark.parametrize("has_before", [False, True])
@@ -96,10 +93,8 @@ def test_a_layer_that_did_not_run_is_named():
 SIGMOID = (LayerInfo("conv", "Conv2d", 3, (3, 4, 5), (3, 3), (1, 1), "post", grid=(4, 5), bound=1.0, lower_bound=0.0),)
 
 
-@pytest.mark.parametrize("chunk", [1, 50, 1 << 18])
 @pytest.mark.parametrize("spread", [1.0, 400.0])
-def test_the_value_before_the_activation_gives_position_and_range(spread, chunk, monkeypatch):
-    monkeypatch.setattr(measurement, "CHUNK", chunk)
+def test_the_value_before_the_activation_gives_position_and_range(spread):
     before = spread * torch.randn(5, 3, 4, 5, generator=torch.Generator().manual_seed(1))
     found = Measurement(SIGMOID, 5)
     found.begin(IMAGES)
@@ -150,3 +145,21 @@ def test_infinity_and_nan_before_a_finite_score_are_ranked_as_highest_and_lowest
 def test_a_layer_that_ran_on_some_images_of_the_batch_only_is_told():
     with pytest.raises(ModelError, match="layer conv does not run on every image; leave it out with --layers"):
         measured([values[:3] for values in activations("signed")])
+
+
+def test_a_cut_value_gives_all_that_the_value_and_its_score_give():
+    before = 4 * torch.randn(5, 3, 4, 5, generator=torch.Generator().manual_seed(1))
+    before[1, 1], before[2, 2], before[3, 0] = -1.5, 7.25, 3.5
+    twice, once = Measurement(LAYERS[:1], 5), Measurement(LAYERS[:1], 5)
+    for found in (twice, once):
+        found.begin(IMAGES)
+    twice.receive_before(0, before)
+    twice.receive(0, before.clamp(0, 6))
+    once.receive_uncut(0, (0.0, 6.0), before)
+    expected, batch = (found.batch(torch.zeros(5, dtype=torch.int64)) for found in (twice, once))
+    for field in dataclasses.fields(batch):
+        if field.name != "drawn":
+            assert torch.equal(getattr(batch, field.name), getattr(expected, field.name)), field.name
+    assert torch.equal(batch.drawn[0], expected.drawn[0])
+    assert batch.bounded.any()
+    assert (batch.before > batch.maximum).any()

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from lurk.storage.quantile_bins import BINS, SIDE, bin_edges, quantiles
-from lurk.sweeps.sketch import LEAST_SAMPLES, SAMPLES, Sketch, bin_values, sample, sampled_positions
+from lurk.sweeps.kernels.maps import bin_numbers
+from lurk.sweeps.sketch import LEAST_SAMPLES, SAMPLES, Sketch, sampled_places, sampled_positions
 from tests.sweeps.batches import make_batch
 
 SCALES = torch.tensor([1e-9, 1e-3, 1.0, 30.0, 1e6, 1.0])
@@ -20,7 +21,7 @@ def draw(rows: int, seed: int = 0) -> torch.Tensor:
 def add(sketch: Sketch, *values: torch.Tensor) -> None:
     """Add a batch of which each layer gives values (p, c)."""
     batch = make_batch(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
-    sketch.add(replace(batch, bins=tuple(bin_values(layer) for layer in values)))
+    sketch.add(replace(batch, drawn=tuple(bin_numbers(layer).T[None] for layer in values)))
 
 
 @pytest.mark.parametrize("unit", range(6))
@@ -49,18 +50,6 @@ def test_any_order_of_adding_and_merging_gives_the_same_counts():
             merged.merge(part.state())
         assert torch.equal(merged.counts, whole.counts)
         assert torch.equal(merged.top, whole.top)
-
-
-def test_counting_in_windows_that_reach_further_gives_the_same_counts():
-    values = draw(3_000) * torch.logspace(6, -6, 3_000)[:, None]
-    plain, ahead, tops = Sketch(6), Sketch(6), None
-    for rows in values.split(500):
-        add(plain, rows)
-        counts, tops = bin_values(rows, tops)
-        batch = make_batch(torch.zeros(1, 1), torch.zeros(1, dtype=torch.int64))
-        ahead.add(replace(batch, bins=((counts, tops),)))
-    assert torch.equal(ahead.counts, plain.counts)
-    assert torch.equal(ahead.top, plain.top)
 
 
 def test_values_far_below_the_largest_count_as_zero_and_none_is_lost():
@@ -102,16 +91,14 @@ def test_each_layers_values_are_counted_for_its_own_units():
 
 
 def test_samples_are_spread_and_differ_between_images():
-    rows = torch.arange(100.0).repeat(3, 1)[:, :, None]
-    drawn = sample(rows, torch.tensor([0, 1, 2]), 10).view(3, 10)
+    drawn = sampled_places(torch.tensor([0, 1, 2]), 100, 10)
     assert (drawn.diff(dim=1) == 10).all()
     assert len(set(drawn[:, 0].tolist())) == 3
-    assert torch.equal(drawn[1], sample(rows[1:2], torch.tensor([1]), 10).view(10))
+    assert torch.equal(drawn[1:2], sampled_places(torch.tensor([1]), 100, 10))
 
 
 def test_few_positions_are_all_taken():
-    rows = torch.randn(2, 49, 3)
-    assert torch.equal(sample(rows, torch.tensor([5, 6]), 49), rows.view(98, 3))
+    assert sampled_places(torch.tensor([5, 6]), 49, 49).tolist() == [list(range(49))] * 2
 
 
 @pytest.mark.parametrize(

@@ -134,10 +134,7 @@ def test_shards_merged_in_any_order_give_the_same_statistics(model, folder):
     def swept(batches):
         measurement = Measurement(plan.layers, 60)
         statistics = Statistics(measurement.units, 9, 3)
-        with (
-            torch.inference_mode(),
-            lurk.graph.hooks.tapped(plan, measurement.receive, measurement.receive_before) as forward,
-        ):
+        with torch.inference_mode(), measurement.tapped(plan) as forward:
             for numbers in batches:
                 measurement.begin(numbers)
                 forward(tensors[numbers])

@@ -14,7 +14,7 @@ def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
     """Measure maps, a few images at a time, which stay in the processor's cache.
 
     Args:
-        values: float32 (n, c, p).
+        values: floating point (n, c, p).
         reading: How they are read.
         places: int64 (n, s), the sampled positions of each image.
 
@@ -24,7 +24,8 @@ def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
     n, channels, positions = values.shape
     step, places = max(1, CHUNK // (channels * positions)), places.to(values.device)
     parts = [
-        _measured(values[at : at + step].contiguous(), reading, places[at : at + step]) for at in range(0, n, step)
+        _measured(values[at : at + step].float().contiguous(), reading, places[at : at + step])
+        for at in range(0, n, step)
     ]
     return Maps(*(torch.cat([getattr(part, field.name) for part in parts]) for field in fields(Maps)))
 

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from lurk.sweeps.kernels import measure, torch_maps
+import lurk.sweeps.kernels
+from lurk.sweeps.kernels import measure, numba_bins, numba_maps, torch_bins, torch_maps
 from lurk.sweeps.kernels.maps import LARGEST, Maps, Reading
 from tests.sweeps.kernels.reference import (
     FIELDS,
@@ -35,7 +36,9 @@ def triton_measure(values, reading, places):
     return Maps(*(getattr(found, name).cpu() for name in FIELDS))
 
 
-KERNELS = {"torch": torch_maps.measure} | ({"triton": triton_measure} if find_spec("triton") else {})
+KERNELS = {"torch": torch_maps.measure, "numba": numba_maps.measure} | (
+    {"triton": triton_measure} if find_spec("triton") else {}
+)
 every_kernel = pytest.mark.parametrize("measure", KERNELS.values(), ids=KERNELS)
 
 
@@ -99,3 +102,25 @@ def test_a_gpu_without_triton_measures_with_pytorch_and_says_so_once(monkeypatch
     kernels = [measure._gpu_kernel(torch.device("cuda:0")) for _ in range(2)]
     assert kernels == [torch_maps.measure, torch_maps.measure]
     assert [record.getMessage() for record in caplog.records] == ["no Triton kernel"]
+
+
+def test_work_that_is_shared_among_threads_gives_the_same(monkeypatch):
+    values = values_of("far from zero", (3, 40, 700))
+    places = some_places(values)
+    expected = numba_maps.measure(values, Reading(), places)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: 5)
+    found = numba_maps.measure(values, Reading(), places)
+    for name in ("maximum", "position", "lowest", "value_mean", "mean", "squares", "drawn"):
+        assert torch.equal(getattr(found, name), getattr(expected, name)), name
+
+
+def test_without_numba_a_cpu_measures_with_pytorch_and_says_so_once(monkeypatch, caplog):
+    monkeypatch.delattr(lurk.sweeps.kernels, "numba_maps")
+    monkeypatch.setitem(sys.modules, "lurk.sweeps.kernels.numba_maps", None)
+    monkeypatch.setattr(measure, "_cpu_kernels", cache(measure._cpu_kernels.__wrapped__))
+    assert [measure._cpu_kernels() for _ in range(2)] == [(torch_maps.measure, torch_bins.count)] * 2
+    assert [record.getMessage() for record in caplog.records] == ["no numba kernel"]
+
+
+def test_with_numba_compiled_kernels_are_taken():
+    assert measure._cpu_kernels() == (numba_maps.measure, numba_bins.count)
