@@ -14,6 +14,7 @@ import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import Tensor, fx, nn
 from torch.fx.node import Argument
 
+from lurk.graph.device import dtype_of
 from lurk.graph.plan import Plan
 
 ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
@@ -145,9 +146,12 @@ def convolution(plan: Plan, node: fx.Node) -> Convolution | None:
 
 
 def called_part(plan: Plan, node: fx.Node) -> nn.Module | None:
-    """The module that a node calls, unless code of the user's runs with it."""
+    """The module that a node calls, unless code of the user's runs with it or instead of it."""
     part = plan.attribute(str(node.target)) if node.op == "call_module" else None
-    return part if isinstance(part, nn.Module) and not (part._forward_hooks or part._forward_pre_hooks) else None
+    is_altered = isinstance(part, nn.Module) and (
+        part._forward_hooks or part._forward_pre_hooks or "forward" in vars(part)
+    )
+    return part if isinstance(part, nn.Module) and not is_altered else None
 
 
 def _chain(plan: Plan, first: fx.Node, kept: Collection[str]) -> tuple[list[fx.Node], Convolution | None]:
@@ -160,7 +164,7 @@ def _chain(plan: Plan, first: fx.Node, kept: Collection[str]) -> tuple[list[fx.N
         found = found.padded(sides)
     after = [] if found is None else _only_reader(nodes[-1], kept)
     line = _line(plan, after[0]) if after else None
-    if found is not None and line is not None:
+    if found is not None and line is not None and line[0].dtype == found.weight.dtype:
         return nodes + after, found.scaled(*line)
     return nodes, found
 
@@ -189,6 +193,8 @@ def _line(plan: Plan, node: fx.Node) -> tuple[Tensor, Tensor] | None:
     """What a batch normalisation multiplies each channel by, and what it adds; None if the node is none."""
     norm = called_part(plan, node)
     if type(norm) is not nn.BatchNorm2d or norm.running_mean is None or norm.running_var is None:
+        return None
+    if norm.running_mean.dtype != dtype_of(plan.module):  # a norm of another precision gives its input's
         return None
     scale = (norm.running_var.double() + norm.eps).rsqrt()
     if norm.weight is not None:

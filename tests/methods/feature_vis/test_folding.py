@@ -108,3 +108,20 @@ def test_weights_are_read_anew_and_left_alone():
         plan.module.strided.weight.mul_(2)
     again = values_and_gradient(folded(plan, {plan.taps[0].node}), name)[0]
     assert torch.allclose(again, values_and_gradient(plan, name)[0], rtol=1e-4, atol=1e-5)
+
+
+def test_a_part_whose_forward_was_replaced_still_runs():
+    module = Padded()
+    plan = made(module)
+    calls = []
+    forward = module.norm1.forward
+    module.norm1.forward = lambda x: calls.append(1) or forward(x)
+    values_and_gradient(folded(plan, set()), plan.layers[0].name)
+    assert calls == [1]
+
+
+def test_norms_of_another_precision_than_the_network_are_left():
+    module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()).to(torch.bfloat16)
+    module[1].float()
+    plan = made(module)
+    assert "1" in parts(folded(plan, set()))
