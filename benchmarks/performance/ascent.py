@@ -111,10 +111,11 @@ def _case(layer: str, size: int, goal: str) -> Case:
 COMPARISON = Comparison(
     title="Pictures by gradient ascent beside torch-lucent",
     text="EfficientNet-Lite0 with its real weights, 48 steps. Ours draws 16 units in a batch. torch-lucent 0.1.8 "
-    "draws with its defaults (Adam 0.05, Fourier, its own transforms, shown to the network at 224 pixels), "
-    "unit by unit as its documentation does it, and, as that is faster, 16 units in a batch with the weights "
-    "frozen; its transforms are then the same for all 16. Reached is the mean activation of the unit in the "
-    "clean picture, the median over the units; torch-lucent's alone is of the first 2 units only.",
+    "draws with its defaults (Adam 0.05, Fourier, its own transforms, shown to the network at 224 pixels): 2 "
+    "units, one by one as its documentation does it, and 16 units in a batch with the weights frozen, which "
+    "can be faster; its transforms are then the same for all 16. Reached is the mean activation of the unit in "
+    "the clean picture, the median over the units, so the figure of torch-lucent one by one is for its 2 units "
+    "only.",
     sides=(OURS, ALONE, BATCH),
     unit="picture",
     cases=(
