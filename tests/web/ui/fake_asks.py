@@ -79,13 +79,13 @@ class FakeAsks:
             job.state = "failed"
         elif job.state == "running" and play == "hold":
             job.done = min(job.done + self.step, STEPS // 2)
-            self.maps |= set(_ready(job))
         elif job.state == "running":
             job.done += self.step
             if job.body["kind"] == "pictures":
                 self.tiles |= set(job.body["units"][: len(job.body["units"]) * job.done // STEPS])
             if job.done >= STEPS:
                 self._finish(job)
+        self.maps |= set(_ready(job))
         return self.shown(job)
 
     def cancel(self, key: str) -> dict[str, Any] | None:
