@@ -5,16 +5,22 @@
 
   const OPEN = ["queued", "running"];
   const RETRY_MS = 2000;
-  const RUNNING_MS = 300;
+  const SOON_MS = 100;
+  const GROWTH = 0.25;
+  const QUEUED_MS = 300;
+  const SLOWEST_MS = 2000;
   const HIDDEN_MS = 3000;
   const AGAIN = 2;
 
   lurk.pause = (ms) => new Promise((resolve) => window.setTimeout(resolve, ms));
   lurk.isOpen = (ask) => Boolean(ask) && OPEN.includes(ask.state);
 
-  function pace(ask) {
+  /* Most happens at first, so the waits grow with the time that has passed, but not beyond the end that is expected. */
+
+  function pace(ask, passedMs) {
     if (document.hidden) return HIDDEN_MS;
-    return ask.state === "running" ? RUNNING_MS : Math.min(2000, RUNNING_MS + 200 * (ask.ahead || 0));
+    const knownMs = ask.state === "queued" ? QUEUED_MS + 200 * (ask.ahead || 0) : 1000 * (ask.eta_s ?? Infinity);
+    return Math.min(SLOWEST_MS, Math.max(SOON_MS, Math.min(GROWTH * passedMs, knownMs)));
   }
 
   /* Ask for a job. `tell` hears of each change: the server's ask, or {state: "refused", error} where it was refused.
@@ -47,16 +53,20 @@
         return;
       }
       one.isMine = one.isMine || !(answer.done > 0);
-      if (one.isLeft && one.isMine && lurk.isOpen(answer)) stop(answer.key);
+      if (((one.isLeft && one.isMine) || one.isStopped) && lurk.isOpen(answer)) stop(answer.key);
       hear(answer);
     }
 
     async function follow() {
       for (let tries = AGAIN; ; tries -= 1) {
         let wasStopping = false;
+        let state = "";
+        let since = 0;
         while (lurk.isOpen(one.ask) && !one.isLeft) {
           wasStopping = wasStopping || Boolean(one.ask.stopping);
-          await lurk.pause(pace(one.ask));
+          if (one.ask.state !== state) since = Date.now();
+          state = one.ask.state;
+          await lurk.pause(pace(one.ask, Date.now() - since));
           if (one.isLeft) return;
           const { ok, body: answer } = await patiently(() => lurk.ask(`/jobs/${encodeURIComponent(one.ask.key)}`));
           hear(ok ? answer : { state: "failed", error: ["", "the job is gone"] });

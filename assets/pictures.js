@@ -3,10 +3,11 @@
 (function () {
   const lurk = (window.lurk = window.lurk || {});
 
-  const CHUNK = 16;
+  const GROUP = 8;
+  const MOST_OPEN = 8;
   const MOST_ASKED = 256;
   const SETTLE_MS = 200;
-  const LOOK_MS = 1000;
+  const LOOK_GROWTH = 1.5;
 
   const choice = lurk.kept("lurk-grid", { shows: "patches" });
   const visible = new Set();
@@ -16,17 +17,17 @@
 
   /* A picture under way is shown, and is not yet drawn. */
 
-  const isDrawn = (unit) => layer.urls.has(unit) && !lurk.isPreview(layer.urls.get(unit));
+  const isDrawn = (unit, of = layer) => of.urls.has(unit) && !lurk.isPreview(of.urls.get(unit));
 
   const isOn = () => choice.shows === "pictures";
 
-  /* What is known of a layer's pictures; a new layer starts anew, and its open request is left. */
+  /* What is known of a layer's pictures; a new layer starts anew, and its open requests are left. */
 
   function begin(data) {
     if (layer) layer.isLeft = true;
-    if (layer && layer.handle) layer.handle.leave();
+    if (layer) for (const handle of layer.open.keys()) handle.leave();
     layer = {
-      study: data.study, name: data.layer, urls: new Map(), refused: new Set(), handle: null, ask: null,
+      study: data.study, name: data.layer, urls: new Map(), refused: new Set(), open: new Map(),
       isStopped: false, isLeft: false, isKnown: false, trouble: "",
     };
   }
@@ -99,7 +100,7 @@
     if (why) return `No pictures: ${why}`;
     if (layer.trouble) return `Failed: ${layer.trouble}`;
     const units = lurk.drawn.state.filter((one) => !lurk.isIdle(one)).length;
-    const drawn = [...layer.urls.keys()].filter(isDrawn).length;
+    const drawn = [...layer.urls.keys()].filter((unit) => isDrawn(unit)).length;
     return `${drawn.toLocaleString("en")} of ${units.toLocaleString("en")} drawn`;
   }
 
@@ -107,7 +108,7 @@
     if (!parts || !lurk.drawn || !layer) return;
     for (const button of parts.buttons) button.setAttribute("aria-pressed", String(button.dataset.shows === choice.shows));
     lurk.say(parts.note, words());
-    const isBusy = Boolean(layer.handle);
+    const isBusy = layer.open.size > 0;
     const canGoOn = layer.isStopped || Boolean(layer.trouble);
     lurk.show(parts.stop, isOn() && (isBusy || canGoOn));
     lurk.say(parts.stop, isBusy ? "Stop" : layer.trouble ? "Try again" : "Go on");
@@ -124,12 +125,12 @@
   }
 
   function halt() {
-    if (layer.handle) layer.handle.cancel();
-    layer.handle = null;
+    for (const handle of layer.open.keys()) handle.cancel();
+    layer.open.clear();
   }
 
   function stop() {
-    const isBusy = Boolean(layer.handle);
+    const isBusy = layer.open.size > 0;
     layer.isStopped = isBusy;
     layer.trouble = "";
     if (isBusy) halt();
@@ -193,41 +194,71 @@
     timer = window.setTimeout(next, SETTLE_MS);
   }
 
-  function missing() {
+  /* The units are asked for in fixed groups of neighbours, so that people who look at the same layer ask for the same. */
+
+  function nextGroup() {
     const { order, state } = lurk.drawn;
-    return order.filter((unit, at) => visible.has(unit) && !isDrawn(unit) && !layer.refused.has(unit) && !lurk.isIdle(state[at]));
+    const asked = new Set([...layer.open.values()].flat());
+    const isMissing = (unit, at) => !isDrawn(unit) && !layer.refused.has(unit) && !asked.has(unit) && !lurk.isIdle(state[at]);
+    const first = order.findIndex((unit, at) => visible.has(unit) && isMissing(unit, at));
+    if (first < 0) return [];
+    const begin = first - (first % GROUP);
+    return order.slice(begin, begin + GROUP).filter((unit, at) => isMissing(unit, begin + at));
   }
 
-  /* One request at a time, of what is in view when it begins. */
+  /* A request that is out of view makes room for one that is in view. */
+
+  function hasRoom() {
+    if (layer.open.size < MOST_OPEN) return true;
+    for (const [handle, units] of layer.open) {
+      if (units.some((unit) => visible.has(unit))) continue;
+      handle.leave();
+      layer.open.delete(handle);
+      return true;
+    }
+    return false;
+  }
+
+  /* All that is in view is asked for, a group a request; the worker first makes a draft of each. */
 
   async function next() {
     const mine = layer;
-    if (!mine || !isOn() || mine.handle || mine.isStopped || mine.trouble || document.hidden) return;
+    if (!mine || !isOn() || mine.isStopped || mine.trouble || document.hidden) return;
     await lurk.offersOf(mine.study);
-    if (mine !== layer || mine.handle || !isOn() || mine.isStopped || refusal()) return;
-    const units = missing().slice(0, CHUNK);
-    if (!units.length) return;
+    if (mine !== layer || !isOn() || mine.isStopped || refusal()) return;
+    for (let units = nextGroup(); units.length && hasRoom(); units = nextGroup()) request(mine, units);
+    tell();
+  }
+
+  function request(mine, units) {
     const body = { kind: "pictures", study: mine.study, layer: mine.name, units };
-    let last = 0;
+    let look = 1;
     const handle = lurk.request(body, async (answer) => {
-      if (mine.handle !== handle) return;
+      if (!mine.open.has(handle)) return;
       if (lurk.isOpen(answer)) {
-        if (Date.now() - last < LOOK_MS) return;
-        last = Date.now();
+        if (answer.done < look) return;
+        look = answer.done * LOOK_GROWTH;
         learn(mine, units);
         return;
       }
       await learn(mine, units);
-      if (mine.handle !== handle) return;
-      mine.handle = null;
+      if (!mine.open.delete(handle)) return;
       if (answer.state === "cancelled") mine.isStopped = true;
-      else if (answer.state !== "done") mine.trouble = lurk.trouble(answer);
-      else if (mine === layer) units.filter((unit) => !isDrawn(unit)).forEach((unit) => mine.refused.add(unit));
+      else if (answer.state !== "done") fail(mine, answer);
+      else units.filter((unit) => !isDrawn(unit, mine)).forEach((unit) => mine.refused.add(unit));
+      if (mine !== layer) return;
       tell();
       soon();
     });
-    mine.handle = handle;
-    tell();
+    mine.open.set(handle, units);
+  }
+
+  /* What failed for some units fails for all. */
+
+  function fail(mine, answer) {
+    mine.trouble = lurk.trouble(answer);
+    for (const handle of mine.open.keys()) handle.leave();
+    mine.open.clear();
   }
 
   document.addEventListener("visibilitychange", soon);

@@ -3,7 +3,7 @@
 (function () {
   const lurk = (window.lurk = window.lurk || {});
 
-  const STAY_MS = 300;
+  const STAY_MS = 100;
   const DEFAULT = "gradient_ascent";
   const MOST_KEPT = 300;
   const SHIFT_PIXELS = 8;

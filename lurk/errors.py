@@ -54,6 +54,10 @@ class NotAllowedError(LurkError):
     """This person may not do that."""
 
 
+class Paused(Exception):  # noqa: N818 - a request, not an error
+    """Raised inside a job that steps aside for another one; it is run again later and goes on from what it has kept."""
+
+
 class Cancelled(Exception):  # noqa: N818 - a request, not an error
     """Raised inside a job after somebody cancelled it; what the job had finished is kept."""
 

@@ -3,9 +3,9 @@
 import argparse
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from tqdm import tqdm
 
@@ -136,6 +136,7 @@ class _Terminal:
     before: int
     units: int
     queue: Queue | None = None
+    kept: dict[str, Any] = field(default_factory=dict)
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Show the progress."""
@@ -143,6 +144,9 @@ class _Terminal:
         self.bar.refresh()
 
     def give_way(self) -> None:
+        """Do nothing: no other job waits."""
+
+    def step_aside(self, *, is_seen: bool, is_draft: bool) -> None:
         """Do nothing: no other job waits."""
 
 

@@ -131,6 +131,9 @@ class Queue(Protocol):
             The job, now running; None if none waits.
         """
 
+    def resume(self, key: str, owner: str) -> None:
+        """Note that a worker goes on with a paused job: of those that it runs, it has now begun this one last."""
+
     def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
         """Renew a lease and note the progress; False if the job is to stop or is no longer the owner's."""
 
@@ -169,8 +172,8 @@ class Queue(Protocol):
     def places(self) -> Mapping[str, int]:
         """Count the jobs that run or wait before each waiting one, by key."""
 
-    def has_waiting(self) -> bool:
-        """Whether a job waits."""
+    def has_waiting(self, below: int | None = None) -> bool:
+        """Whether a job waits, in the lanes with numbers smaller than `below` if that is given."""
 
     def sweep_leases(self) -> int:
         """Take back the jobs whose leases ran out; returns how many. One process calls it every second."""

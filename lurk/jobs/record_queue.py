@@ -22,6 +22,11 @@ TRIES = 3
 KILLS = 25
 
 
+def _lanes(below: int | None) -> range:
+    """The lanes with numbers smaller than `below`; all of them if that is None."""
+    return range(len(Lane) if below is None else below)
+
+
 class Notifier(Protocol):
     """Tells the workers of other machines that jobs wait."""
 
@@ -95,7 +100,7 @@ class RecordQueue(Heartbeats):
 
     def claim(self, owner: str, *, below: int | None = None) -> Job | None:
         """Take the next job of the lanes `below`; `owner` is the worker's name, a slash and a number; see `Queue`."""
-        lanes = range(len(Lane) if below is None else below)
+        lanes = _lanes(below)
         if not self._records.has_waiting(lanes):
             return None
         with self._texts.transaction():
@@ -115,6 +120,14 @@ class RecordQueue(Heartbeats):
         entry.claim, entry.lease = self._number(), self._clock.lease()
         self._records.keep(entry)
         return entry.job
+
+    def resume(self, key: str, owner: str) -> None:
+        """Note that a worker goes on with a paused job: of those that it runs, it has now begun this one last."""
+        with self._texts.transaction():
+            entry = self._owned(key, owner)
+            if entry:
+                entry.claim = self._number()
+                self._records.keep(entry)
 
     def beat(self, key: str, owner: str, done: int, total: int, note: str = "", rate: float | None = None) -> bool:
         """Renew a lease and note the progress; False if the job is to stop or is not the owner's; see `Queue`."""
@@ -207,9 +220,9 @@ class RecordQueue(Heartbeats):
         order = places(waiting, {lane: self._records.turns(lane) for lane in set(lanes.values())})
         return {key: place + sum(lane <= lanes[key] for lane in running) for key, place in order.items()}
 
-    def has_waiting(self) -> bool:
-        """Whether a job waits."""
-        return self._records.has_waiting()
+    def has_waiting(self, below: int | None = None) -> bool:
+        """Whether a job waits, in the lanes with numbers smaller than `below` if that is given."""
+        return self._records.has_waiting(_lanes(below))
 
     def lost(self, worker: str, reason: str, *, killed: bool = False) -> int:
         """Take back the jobs of a worker that has ended; see `Queue`."""

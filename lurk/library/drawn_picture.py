@@ -70,11 +70,15 @@ class _Quiet:
 
     def __init__(self, cache: Path) -> None:
         self.cache = cache
+        self.kept: dict[str, Any] = {}
 
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Nothing is shown."""
 
     def give_way(self) -> None:
+        """Nothing else waits."""
+
+    def step_aside(self, *, is_seen: bool, is_draft: bool) -> None:
         """Nothing else waits."""
 
 

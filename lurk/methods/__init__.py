@@ -90,7 +90,8 @@ class PictureRequest:
         image: float (c, h, w), preprocessed, on the model's device; None if the method starts from no photograph.
         images: The study's image set, or None.
         show: Called at each step with the steps done, the steps in all and a function that returns the pictures so
-            far, float32 (f, c, h, w) in [0, 1]; may raise Cancelled.
+            far, float32 (f, c, h, w) in [0, 1]; may raise Cancelled or Paused.
+        kept: What the method goes on from when it is run again after `show` raised Paused; empty for a new request.
     """
 
     model: Model
@@ -101,6 +102,7 @@ class PictureRequest:
     image: Tensor | None = None
     images: ImageSet | None = None
     show: Show = ignore_progress
+    kept: dict[str, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -52,6 +52,7 @@ def deep_dream(request: PictureRequest) -> Pictures:
             "normalized",
             options["rate"],
             seed=options["seed"] + octave,
+            kept=request.kept.setdefault(f"octave {octave}", {}),
         )
         show = show_part(request.show, octave, options["octaves"])
         pictures = ascend(model, request.plan, objective, canvas, settings, show)

@@ -46,5 +46,6 @@ def inversion(request: PictureRequest) -> Pictures:
         rate=options["rate"],
         total_variation=options["tv"],
         seed=options["seed"],
+        kept=request.kept,
     )
     return Pictures(ascend(model, request.plan, likeness(request.layer, given), waves, settings, request.show))

@@ -53,7 +53,7 @@ def maco(request: PictureRequest) -> Pictures:
     magnitude, mix, centre = (part.to(device) for part in (natural.magnitude, natural.mix, natural.centre))
     waves = Phases(magnitude, mix, centre, size, phases.expand(len(request.units), *phases.shape))
     crops = _Crops(input_size, options["crops"], (options["smallest"], options["largest"]), options["noise"])
-    slopes = torch.zeros(len(request.units), *size, device=device)
+    slopes = request.kept.setdefault("slopes", torch.zeros(len(request.units), *size, device=device))
     settings = AscentSettings(
         options["steps"],
         crops,
@@ -61,6 +61,7 @@ def maco(request: PictureRequest) -> Pictures:
         options["rate"],
         seed=options["seed"],
         watch=lambda slope: slopes.add_(slope.abs().mean(1)),
+        kept=request.kept,
     )
     units = tuple(unit for unit in request.units for _ in range(crops.count))
     pictures = ascend(model, request.plan, channel(request.layer, units), waves, settings, request.show)

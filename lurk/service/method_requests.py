@@ -4,10 +4,9 @@ from dataclasses import asdict, replace
 from typing import Any
 
 from lurk.errors import LurkError
-from lurk.jobs.method_request import MethodRequest, preview_key
+from lurk.jobs.method_request import MethodRequest
 from lurk.jobs.queue import Job
-from lurk.service.method_results import result_view
-from lurk.service.urls import preview_url
+from lurk.service.method_results import preview_address, result_view
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
 from lurk.storage.results import read_offers, read_result
@@ -80,8 +79,7 @@ def request_view(job: Job, ahead: int, index: Index | None, renders: Renders) ->
     """
     request, preview, result = MethodRequest.from_spec(job.spec), None, None
     if index and job.state == "running" and job.done and request.kind == "picture":
-        key = request.provenance(index.manifest.provenance).key
-        preview = preview_url(key, f"step={job.done}") if renders.get(preview_key(key)) else None
+        preview = preview_address(request.provenance(index.manifest.provenance).key, renders)
     if index and job.state == "done":
         result = result_view(index, request)
     eta_s = (job.total - job.done) / job.rate if job.rate else None

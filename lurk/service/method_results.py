@@ -153,5 +153,18 @@ def _tile_or_preview(index: Index, request: MethodRequest, unit: int, renders: R
     key = request.provenance(index.manifest.provenance, unit).key
     if read_result(index.folder, key) is not None:
         return tile_url(index.key, key)
+    return preview_address(key, renders)
+
+
+def preview_address(key: str, renders: Renders) -> Address | None:
+    """Address of the preview of a picture that is being drawn, another one for each preview.
+
+    Args:
+        key: Key of the picture's result.
+        renders: Where previews are.
+
+    Returns:
+        The address; None if there is no preview.
+    """
     preview = renders.get(preview_key(key))
     return preview_url(key, f"{zlib.crc32(preview):08x}") if preview else None

@@ -90,9 +90,9 @@ def encode_view(view: View) -> bytes:
     return _encode(_picture(sheet(view)), lossless=True, quality=20, method=0, xmp=b"planes=%d" % count)
 
 
-def encode_picture(picture: View) -> bytes:
-    """Write a picture as WebP with slight loss: uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4)."""
-    return _encode(Image.fromarray(picture) if picture.shape[2] == 4 else _picture(picture), quality=90, method=2)
+def encode_picture(picture: View, quality: int = 90) -> bytes:
+    """Write a picture as WebP with loss: uint8 (h, w, 1), (h, w, 3) or with opacity (h, w, 4); `quality` to 100."""
+    return _encode(Image.fromarray(picture) if picture.shape[2] == 4 else _picture(picture), quality=quality, method=2)
 
 
 def encode_png(picture: View) -> bytes:

@@ -36,6 +36,8 @@ def run_by_messages(worker: Worker, url: str) -> int:
     def job(_key: str) -> None:
         with suppress(LurkError):  # the queue cannot be used now; the message is sent again
             worker.run_next()
+            while worker.has_paused and worker.run_next():
+                pass
 
     app.task(job, name=TASK, acks_late=True, reject_on_worker_lost=True, ignore_result=True)
     app.amqp.queues.select([MESSAGES])

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from lurk.config.logs import JOB, event, seconds_since, within
-from lurk.errors import Cancelled, LurkError
+from lurk.errors import Cancelled, LurkError, Paused
 from lurk.records import JobSpec
 from lurk.storage.metric_counts import COUNTS
 
@@ -30,8 +30,8 @@ def logged(task: Callable[[JobSpec, Given], Result]) -> Callable[[JobSpec, Given
             event("job begins", kind=spec.kind, study=spec.study)
             try:
                 return task(spec, given)
-            except Cancelled:
-                state = "cancelled"
+            except (Cancelled, Paused) as request:
+                state = type(request).__name__.lower()
                 raise
             except LurkError as error:
                 state = "failed"

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
@@ -38,8 +38,15 @@ class Context(Protocol):
     def report(self, done: int, total: int, note: str = "", rate: float | None = None) -> None:
         """Report the progress; raises Cancelled when the job is to stop."""
 
+    @property
+    def kept(self) -> dict[str, Any]:
+        """What a paused task goes on with; empty for a new one."""
+
     def give_way(self) -> None:
         """Let more urgent jobs run now."""
+
+    def step_aside(self, *, is_seen: bool, is_draft: bool) -> None:
+        """Raise Paused if another job should run first, by how much is to be seen of this one; see `RunningJob`."""
 
 
 @dataclass

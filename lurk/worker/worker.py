@@ -9,7 +9,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from lurk.config.queue_address import LOCAL
-from lurk.errors import Cancelled, LurkError
+from lurk.errors import Cancelled, LurkError, Paused
 from lurk.jobs.open_queue import open_queue
 from lurk.jobs.queue import Job
 from lurk.records import JobSpec, canonical
@@ -18,8 +18,9 @@ from lurk.worker.running_job import RunningJob
 from lurk.worker.stop_event import StopEvent
 
 BEAT_S = 0.5
-POLL_S = 0.1
+POLL_S = 0.05
 PRESENT_S = 2.0
+MOST_PAUSED = 16
 RETRIES_S = (0.2, 1.0, 3.0)
 
 Task = Callable[[JobSpec, RunningJob], dict[str, object] | None]
@@ -43,23 +44,34 @@ class Worker:
         self.cache, self.name = cache, name or uuid.uuid4().hex
         self._task, self._queue = task, open_queue(queue, cache)
         self._running: list[RunningJob] = []
+        self._paused: list[RunningJob] = []
         self._lock = threading.Lock()
         self.claims = 0
         self._ending, self._news = StopEvent(), threading.Event()
 
     def run_next(self, *, below: int | None = None) -> bool:
-        """Run the next job, of the lanes `below` if that is given; returns whether there was one, and room for it."""
+        """Run the next job, of the lanes `below` if that is given; returns whether there was one, and room for it.
+
+        Of a lane, jobs that wait come first, then paused ones without a draft, then the others; of each the oldest.
+        """
         with self._lock:
-            if self._ending.is_set() or self._space.notice:
+            if self._ending.is_set():
                 return False
-            self.claims += 1
-            job = self._queue.claim(f"{self.name}/{self.claims}", below=below)
-            if job is None:
+            of_lanes = [one for one in self._paused if below is None or one.job.lane < below]
+            paused = min(of_lanes, key=lambda one: one.place, default=None)
+            running = self._claim(below if paused is None else paused.job.lane + self._may_pause) or paused
+            if running is None:
                 return False
-            running = RunningJob(job, self.cache, self._queue, self._run_urgent, self._news)
+            if running is paused:
+                self._queue.resume(running.job.key, running.owner)
+                self._paused.remove(running)
             self._running.append(running)
         try:
-            self._tell_end(running, self._run(running))
+            tell_end = self._run(running)
+            if tell_end is None:
+                self._paused.append(running)
+            else:
+                self._tell_end(running, tell_end)
         except BaseException:
             if self._ending.is_set():
                 self._release(running)
@@ -68,12 +80,26 @@ class Worker:
             self._running.remove(running)
         return True
 
-    def _run(self, running: RunningJob) -> Callable[[], None]:
-        """Run a job's task; returns what tells the queue how it ended. The only place that catches every exception."""
+    def _claim(self, below: int | None) -> RunningJob | None:
+        """Claim a job that waits; None also if there is no room for what it would make."""
+        if self._space.notice:
+            return None
+        self.claims += 1
+        job = self._queue.claim(f"{self.name}/{self.claims}", below=below)
+        return None if job is None else RunningJob(job, self.cache, self._queue, self, self._news)
+
+    def _run(self, running: RunningJob) -> Callable[[], None] | None:
+        """Run a job's task; returns what tells the queue how it ended, None if it is paused.
+
+        The only place that catches every exception.
+        """
         queue, key, owner = self._queue, running.job.key, running.owner
         try:
+            running.check()
             result = self._task(running.job.spec, running)
             canonical(result)
+        except Paused:
+            return None
         except Cancelled:
             return lambda: queue.stopped(key, owner)
         except LurkError as error:
@@ -94,16 +120,47 @@ class Worker:
             time.sleep(pause_s)
         return None
 
-    def _run_urgent(self, job: Job) -> None:
-        """Run the waiting jobs of better lanes than a job's, unless another job already gave way to this one."""
+    def run_urgent(self, job: Job) -> None:
+        """Run the jobs of better lanes than a job's, unless another job already gave way to this one."""
         if len(self._running) == 1:
             with suppress(LurkError):  # the queue cannot be used now, for which the job is not to blame
                 while self.run_next(below=job.lane):
                     pass
 
+    def is_due(self, running: RunningJob, *, is_seen: bool, is_new_draft: bool) -> bool:
+        """Whether another job should run before a job goes on.
+
+        Args:
+            running: The job.
+            is_seen: Whether jobs of its own lane that wait count too.
+            is_new_draft: Whether paused jobs count too, which then go on in the order of their places.
+
+        Returns:
+            False also if the queue cannot be used now.
+        """
+        if is_new_draft and any(one.place < running.place for one in self._paused):
+            return True
+        with suppress(LurkError):
+            return self._queue.has_waiting(below=running.job.lane + (is_seen and self._may_pause))
+        return False
+
+    @property
+    def _may_pause(self) -> bool:
+        """Whether one more job may step aside for another of its lane; each keeps its pictures in memory."""
+        return len(self._paused) < MOST_PAUSED
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether a job is paused here."""
+        return bool(self._paused)
+
+    def _held(self) -> tuple[RunningJob, ...]:
+        """The jobs that run or are paused here."""
+        return (*self._running, *self._paused)
+
     def beat(self) -> None:
-        """Renew the leases of the jobs that run here, and note which are to stop."""
-        for running in tuple(self._running):
+        """Renew the leases of the jobs that this worker holds, and note which are to stop."""
+        for running in self._held():
             running.beat()
 
     def start_beating(self) -> None:
@@ -156,10 +213,10 @@ class Worker:
             raise SystemExit
 
     def give_back(self) -> None:
-        """Give back the jobs that run here, whose tries then do not count, and leave the queue."""
+        """Give back the jobs that this worker holds, whose tries then do not count, and leave the queue."""
         self._ending.set()
         with self._lock:
-            for running in tuple(self._running):
+            for running in self._held():
                 self._release(running)
         with suppress(LurkError):
             self._queue.absent(self.name)

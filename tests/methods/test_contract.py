@@ -13,11 +13,12 @@ from torch import Tensor
 
 import lurk
 import lurk.methods
-from lurk.errors import LurkError
+from lurk.errors import LurkError, Paused
 from lurk.method_spec import MethodSpec, Option
 from lurk.methods import METHODS, Map, MapMethod, MapRequest, PictureRequest, Pictures
 from lurk.methods.attribution.run_map import run_map_method
 from lurk.methods.attribution.target import Target
+from tests.methods.feature_vis.test_image_spectrum import image_set, painted
 from tests.methods.networks import SHAPES, image_of, network, state_of
 
 FEW = {
@@ -123,6 +124,36 @@ def test_the_maps_of_a_batch_are_those_of_each_image_alone(method, name):
     for table, values in together.more.items():
         assert np.allclose(values, np.concatenate([one.more[table] for one in alone]), rtol=1e-4, atol=1e-5)
     assert dict(together.notes) == {at: one.notes[0] for at, one in enumerate(alone) if one.notes}
+
+
+@pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].spec.gives == "picture"])
+def test_a_picture_that_is_paused_at_each_step_is_the_one_that_was_not(method):
+    entry, model, paused = METHODS[method], model_of("plain"), []
+
+    def show(done, total, pictures):
+        if (done, total) not in paused:
+            paused.append((done, total))
+            raise Paused
+
+    layer = "" if "class" in entry.spec.needs else middle_layer(model)
+    units = (1, 2) if {"unit", "class"} & set(entry.spec.needs) else ()
+    image = image_of(*model.input_shape) if "image" in entry.spec.needs else None
+    images = image_set(painted, name="for pauses") if "images" in entry.spec.needs else None
+    options = options_of(entry.spec) | ({"octaves": 2} if method == "deep_dream" else {})
+    whole = PictureRequest(model, model.plan(), layer, units, options, image, images)
+    before, request = state_of(model.module), replace(whole, show=show, kept={})
+    while True:
+        try:
+            found = entry.run(request)
+        except Paused:
+            assert state_of(model.module) == before
+            continue
+        break
+    expected = entry.run(replace(whole, kept={}))
+    assert len(paused) == paused[-1][1] >= 3
+    assert torch.equal(found.pictures, expected.pictures)
+    assert (found.opacity is None) == (expected.opacity is None)
+    assert found.opacity is None or torch.equal(found.opacity, expected.opacity)
 
 
 @pytest.mark.parametrize("method", [name for name in METHODS if METHODS[name].spec.gives == "map"])

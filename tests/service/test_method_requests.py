@@ -143,10 +143,16 @@ def test_a_running_picture_can_be_watched(desk, tmp_path):
     now = service.job(answer["key"])
     assert (now["eta_s"], now["preview"]) == ((256 - 40) / 8, None)
     key = asked_of(desk, answer).provenance(index.manifest.provenance).key
-    picture = encode_view(np.zeros((4, 4, 3), np.uint8))
-    open_renders(tmp_path).put(f"preview/{key}", picture)
-    assert service.job(answer["key"])["preview"] == f"/preview/{key}?step=40"
-    assert service.preview(key) == picture
+    seen = []
+    for grey in (0, 9):
+        picture = encode_view(np.full((4, 4, 3), grey, np.uint8))
+        open_renders(tmp_path).put(f"preview/{key}", picture)
+        for done in (40, 50):  # the address changes with the preview, not with the step
+            queue.beat(answer["key"], "w/1", done, 256, "", 8.0)
+            seen.append(service.job(answer["key"])["preview"])
+        assert service.preview(key) == picture
+    assert seen[0] == seen[1] != seen[2] == seen[3]
+    assert {address.partition("?")[0] for address in seen} == {f"/preview/{key}"}
 
 
 def test_a_tile_shows_a_picture_under_way_until_it_is_there(desk, tmp_path):

@@ -1,5 +1,8 @@
 """Pictures as a worker draws them: real queue, real tasks; what is stored is what the methods say."""
 
+from itertools import pairwise
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -10,6 +13,7 @@ from lurk.jobs.method_request import MethodRequest
 from lurk.methods.run_method import visualize
 from lurk.storage.results import read_offers, read_result
 from lurk.storage.webp import decode_view
+from lurk.worker import picture_tasks
 from lurk.worker.loaded_study import open_study
 from lurk.worker.picture_tasks import draw_pictures
 
@@ -57,7 +61,7 @@ def test_a_picture_may_start_from_the_units_best_image(bench):
 
 def test_a_stopped_job_ends_within_a_step_and_leaves_no_result(bench):
     class Stopping:
-        cache = bench.cache
+        cache, kept = bench.cache, {}
         steps = 0
 
         def report(self, done, total, note="", rate=None):
@@ -65,7 +69,7 @@ def test_a_stopped_job_ends_within_a_step_and_leaves_no_result(bench):
             if done == 3:
                 raise Cancelled
 
-        def give_way(self):
+        def step_aside(self, *, is_seen, is_draft):
             pass
 
     asked = MethodRequest("picture", "3", (4,), options=(("steps", 50),)).completed(offer_of(bench))
@@ -76,6 +80,106 @@ def test_a_stopped_job_ends_within_a_step_and_leaves_no_result(bench):
     assert read_result(bench.folder, asked.provenance(bench.index.manifest.provenance).key) is None
     assert not any(part._forward_hooks for part in bench.model.module.modules())
     assert all(weight.requires_grad for weight in bench.model.module.parameters())
+
+
+class Clock:
+    """A clock that a test moves, in place of the module `time`."""
+
+    def __init__(self):
+        self.now = 0.0
+
+    def monotonic(self):
+        return self.now
+
+
+class Watching:
+    """A context that notes what may step aside when."""
+
+    def __init__(self, cache):
+        self.cache, self.kept, self.asides = cache, {}, []
+
+    def report(self, done, total, note="", rate=None):
+        pass
+
+    def step_aside(self, *, is_seen, is_draft):
+        self.asides.append((is_seen, is_draft))
+
+
+def shown_over_time(bench, monkeypatch, kind, steps, step_s, picture_at):
+    """Show a picture of 300 x 400 pixels at each step; returns the context and the time and bytes of each preview."""
+    clock, previews = Clock(), []
+    monkeypatch.setattr(picture_tasks, "time", clock)
+    monkeypatch.setattr(
+        picture_tasks,
+        "open_renders",
+        lambda cache: SimpleNamespace(put=lambda key, data: previews.append((clock.now, data))),
+    )
+    request = MethodRequest(kind, "3", (1,)).completed(offer_of(bench))
+    context = Watching(bench.cache)
+    progress = picture_tasks._Progress(context, request, bench.index, [picture_tasks._Batch((1,))], 0)
+    for step in range(1, steps + 1):
+        clock.now = round(step * step_s, 6)
+        progress.show(step, steps, lambda: picture_at(clock.now))
+    return context, previews
+
+
+def noise(spread):
+    generator = torch.Generator().manual_seed(0)
+    rough = torch.rand(1, 3, 30, 40, generator=generator) - 0.5
+    return torch.nn.functional.interpolate(rough, (300, 400)) * spread + 0.5
+
+
+def test_previews_begin_once_there_is_something_to_see_and_become_rarer(bench, monkeypatch):
+    _, previews = shown_over_time(
+        bench, monkeypatch, "picture", 256, 0.05, lambda now: noise(0.002 if now < 0.22 else 0.5)
+    )
+    times = [at for at, _ in previews]
+    assert 0.22 <= times[0] <= 0.36
+    assert all(later / earlier >= 1.5 for earlier, later in pairwise(times))
+    assert len(times) <= 10
+    assert times[-1] > 6
+    assert sum(len(data) for _, data in previews) < 60_000
+    view = decode_view(previews[-1][1], 3)
+    assert view.shape == (84, 112, 3)
+    assert np.abs(view.mean() - 127.5) < 4
+
+
+def test_a_picture_may_step_aside_once_it_is_seen_and_those_of_the_grid_once_they_are_drafts(bench, monkeypatch):
+    given = (bench, monkeypatch)
+    context, _ = shown_over_time(*given, "picture", 80, 0.05, lambda now: noise(0.5 if now >= 0.5 else 0))
+    assert 9 <= context.asides.index((True, False)) <= 11
+    assert context.asides.index((True, True)) == 63
+    context, _ = shown_over_time(*given, "pictures", 80, 0.05, lambda now: noise(0.5))
+    assert set(context.asides[:63]) == {(False, False)}
+    assert set(context.asides[63:]) == {(True, True)}
+
+
+def test_pictures_that_step_aside_for_one_another_are_those_that_do_not(bench, monkeypatch):
+    monkeypatch.setattr(picture_tasks, "FIRST_PREVIEW_S", 0.0)
+    monkeypatch.setattr(picture_tasks, "LEAST_SPREAD", 0.0)
+    monkeypatch.setattr(picture_tasks, "DRAFT_STEPS", 4)
+    monkeypatch.setattr(picture_tasks, "BATCH", 2)
+    options, order = {"steps": 9, "seed": 8}, []
+    show = picture_tasks._Progress.show
+
+    def noted(self, done, *given):
+        order.append((self.batch.units, done))
+        show(self, done, *given)
+
+    monkeypatch.setattr(picture_tasks._Progress, "show", noted)
+    bench.submit("pictures", units=(0, 1, 2), options=options)
+    bench.submit("picture", units=(3,), options=options)
+    bench.submit("picture", units=(4,), options=options)
+    bench.work()
+    assert len(order) == len(set(order)) == 4 * 9  # no step is done twice
+    assert order[0] == ((3,), 1)
+    assert order[1] == ((4,), 1)
+    drawn = visualize(bench.model, "3", range(5), device="cpu", **options)
+    for unit in range(5):
+        found = bench.submit("picture", units=(unit,), options=options)["result"]
+        stored = read_result(bench.folder, found["pictures"][0]["url"].split("/")[-2])
+        view = decode_view(stored.read("picture-0.webp"), 3).transpose(2, 0, 1) / 255
+        assert np.abs(view - drawn[unit]).mean() < 0.01
 
 
 def offer_of(bench):

@@ -179,6 +179,125 @@ def test_cancelling_the_one_let_through_does_not_stop_the_sweep(tmp_path, queue)
     assert queue.get(spec("sweep").key).state == "done"
 
 
+def drawing(order, draft=3, total=6):
+    """A task like that of a picture: a draft and the rest of it, and it steps aside."""
+
+    def task(asked, context):
+        for step in range(context.kept.get("done", 0), total):
+            order.append(f"{asked.study} {step}")
+            context.kept["done"] = step + 1
+            context.report(step + 1, total)
+            submit = asked.get(f"at {step}")
+            if submit:
+                context.queue.submit(spec(submit), int(asked.get("lane") or 0))
+            context.step_aside(is_seen=step >= 1, is_draft=step + 1 >= draft)
+        return {"steps": total}
+
+    return task
+
+
+def run_all(worker):
+    while worker.run_next():
+        pass
+
+
+def test_a_newer_job_is_drafted_first_and_the_older_one_is_completed_first(tmp_path, queue):
+    order = []
+    queue.submit(spec("old", **{"at 0": "new"}), 0)
+    run_all(Worker(tmp_path, drawing(order)))
+    assert order == [
+        *("old 0", "old 1"),  # a newer one waits from step 0 on; at step 1 there is something to see
+        *("new 0", "new 1", "new 2"),
+        *("old 2", "old 3", "old 4", "old 5"),
+        *("new 3", "new 4", "new 5"),
+    ]
+    assert {job.state for job in queue.jobs()} == {"done"}
+    assert {job.tries for job in queue.jobs()} == {1}
+
+
+def test_all_drafts_come_before_any_rest_and_a_better_lane_before_all(tmp_path, queue):
+    order = []
+    for name in ("one", "two"):
+        queue.submit(spec(name, lane=0, **({"at 0": "click"} if name == "two" else {})), 1)
+    run_all(Worker(tmp_path, drawing(order)))
+    names = [entry.split()[0] for entry in order]
+    assert [name for at, name in enumerate(names) if at == 0 or names[at - 1] != name] == [
+        "one", "two", "click", "one", "two", "one", "two",
+    ]  # fmt: skip
+    assert order.index("one 5") < order.index("two 5")
+
+
+def test_of_jobs_that_wait_no_more_than_some_are_paused(tmp_path, queue, monkeypatch):
+    monkeypatch.setattr("lurk.worker.worker.MOST_PAUSED", 1)
+    order = []
+    queue.submit(spec("a", **{"at 0": "b", "at 1": "c"}), 0)
+    run_all(Worker(tmp_path, drawing(order)))
+    assert order.index("a 5") < order.index("c 0")
+    assert {job.state for job in queue.jobs()} == {"done"}
+
+
+def test_a_sweep_goes_on_only_after_the_jobs_that_stepped_aside_for_one_another(tmp_path, queue):
+    order, draw = [], drawing([])
+
+    def task(asked, context):
+        if asked.study != "sweep":
+            result = draw(asked, context)
+            order.append(f"end {asked.study}")
+            return result
+        queue.submit(spec("old", **{"at 0": "new"}), 0)
+        context.give_way()
+        order.append("end sweep")
+
+    queue.submit(spec("sweep"), 2)
+    run_all(Worker(tmp_path, task))
+    assert order == ["end old", "end new", "end sweep"]
+
+
+def test_a_paused_job_is_held_cancelled_and_given_back_like_a_running_one(tmp_path, queue):
+    def task(asked, context):
+        if asked.study == "old":
+            context.step_aside(is_seen=True, is_draft=True)
+        else:
+            worker.beat()
+            assert queue.get(old.key).state == "running"
+            assert queue.last_begun(worker.name).key == asked.key
+
+    worker = Worker(tmp_path, task)
+    old = queue.submit(spec("old"), 0)
+    queue.submit(spec("older"), 1)
+    queue.submit(spec("new"), 0)
+    worker.run_next()
+    worker.run_next()
+    assert worker.has_paused
+    queue.cancel(old.key)
+    worker.beat()
+    worker.run_next()
+    assert queue.get(old.key).state == "cancelled"
+
+    again = queue.submit(spec("old"), 0)
+    queue.submit(spec("newer"), 0)
+    worker.run_next()
+    assert worker.has_paused
+    worker.give_back()
+    assert (queue.get(again.key).state, queue.get(again.key).tries) == ("queued", 0)
+
+
+def test_a_job_that_goes_on_is_the_one_to_blame(tmp_path, queue):
+    begun = []
+
+    def task(asked, context):
+        begun.append(queue.last_begun(worker.name).spec.study)
+        if not context.kept:
+            context.kept["was here"] = True
+            context.step_aside(is_seen=True, is_draft=True)
+
+    worker = Worker(tmp_path, task)
+    queue.submit(spec("old"), 0)
+    queue.submit(spec("new"), 0)
+    run_all(worker)
+    assert begun == ["old", "new", "old", "new"]
+
+
 def test_reports_are_cheap(tmp_path, queue):
     def task(asked, context):
         began = time.perf_counter()

@@ -6,6 +6,7 @@ Axes: f pictures, c samples of a pixel, h w pixels.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -47,6 +48,8 @@ class AscentSettings:
         keep_best: Whether the pictures with the largest number are kept, rather than the last ones.
         seed: Seed of the views.
         watch: Called with the number's derivative with respect to the pictures, float (f, c, h, w), at each step.
+        kept: Holds the ascent, so that after `show` has raised, the same call with the same dict goes on from there
+            and draws what it would have drawn otherwise. None if it is not to go on.
     """
 
     steps: int
@@ -60,6 +63,7 @@ class AscentSettings:
     keep_best: bool = False
     seed: int = 0
     watch: Callable[[Tensor], object] | None = None
+    kept: dict[str, Any] | None = None
 
 
 def mean_colour(model: Model, like: Tensor) -> Tensor:
@@ -89,11 +93,16 @@ def ascend(
         The pictures, float32 (f, c, h, w), in [0, 1].
     """
     with partial_forward(_lean(plan, objective), objective.layers, to_the_end=objective.to_the_end) as reach:
-        ascent = _Ascent(model, objective, drawing, settings, reach)
-        for step in range(settings.steps):
-            ascent.step(step)
-            show(step + 1, settings.steps, lambda: drawing.pictures().detach())
-    return drawing.pictures().detach() if ascent.best is None else ascent.best[0]
+        ascent = _Ascent(model, objective, drawing, settings)
+        if settings.kept is not None:
+            ascent = settings.kept.setdefault("ascent", ascent)
+        while ascent.done < settings.steps:
+            ascent.step(reach)
+            show(ascent.done, settings.steps, ascent.pictures)
+    if ascent.drawing is not drawing:
+        with torch.no_grad():
+            drawing.parameter.copy_(ascent.drawing.parameter)
+    return ascent.pictures() if ascent.best is None else ascent.best[0]
 
 
 def _lean(plan: Plan, objective: Objective) -> Plan:
@@ -112,9 +121,8 @@ class _Ascent:
         objective: Objective,
         drawing: Parameterization,
         settings: AscentSettings,
-        reach: PartialForward,
     ) -> None:
-        self._model, self._objective, self._drawing, self._reach = model, objective, drawing, reach
+        self._model, self._objective, self.drawing = model, objective, drawing
         self._settings, self._regularizers = settings, settings.regularizers
         self._generator = torch.Generator().manual_seed(settings.seed)
         kind = {"adam": torch.optim.Adam, "nadam": torch.optim.NAdam}.get(settings.policy)
@@ -123,10 +131,15 @@ class _Ascent:
             self._regularizers is not None and self._regularizers.contribution_percentile > 0
         )
         self.best: tuple[Tensor, Tensor] | None = None  # pictures and numbers, if the best ones are kept
+        self.done = 0
 
-    def step(self, step: int) -> None:
-        """Do a step."""
-        gradient, slope, values = self._differentiate(redirect=step < REDIRECTED_STEPS)
+    def pictures(self) -> Tensor:
+        """The pictures so far, float32 (f, c, h, w)."""
+        return self.drawing.pictures().detach()
+
+    def step(self, reach: PartialForward) -> None:
+        """Do the next step."""
+        gradient, slope, values = self._differentiate(reach, redirect=self.done < REDIRECTED_STEPS)
         if self._settings.keep_best:
             self._keep_best(values)
         if self._settings.watch is not None:
@@ -134,14 +147,15 @@ class _Ascent:
         if self._settings.total_variation or self._settings.distance:
             gradient = gradient - self._penalty_gradient()
         self._move(gradient, values)
-        self._drawing.project()
-        if self._regularizers is not None and step < self._settings.steps - 1:
-            pictures = self._drawing.pictures().detach()
+        self.drawing.project()
+        if self._regularizers is not None and self.done < self._settings.steps - 1:
+            pictures = self.pictures()
             mean = mean_colour(self._model, pictures)
-            self._drawing.write(self._regularizers.apply(pictures, slope, mean, step).clamp(0, 1))
+            self.drawing.write(self._regularizers.apply(pictures, slope, mean, self.done).clamp(0, 1))
+        self.done += 1
 
     def _keep_best(self, values: Tensor) -> None:
-        pictures = self._drawing.pictures().detach()
+        pictures = self.pictures()
         if self.best is None:
             self.best = pictures.clone(), values.clone()
             return
@@ -151,13 +165,13 @@ class _Ascent:
             torch.where(better, values, self.best[1]),
         )
 
-    def _differentiate(self, *, redirect: bool) -> tuple[Tensor, Tensor, Tensor]:
+    def _differentiate(self, reach: PartialForward, *, redirect: bool) -> tuple[Tensor, Tensor, Tensor]:
         """Derivatives with respect to the parameter and, if they are needed, to the pictures, and the numbers."""
-        pictures = self._drawing.pictures()
+        pictures = self.drawing.pictures()
         shown = self._model.normalised(self._settings.view(pictures, self._generator)).to(self._model.dtype)
-        values = self._objective.value(self._reach(shown.contiguous(memory_format=torch.channels_last)))
+        values = self._objective.value(reach(shown.contiguous(memory_format=torch.channels_last)))
         total = values.sum()
-        inputs = [self._drawing.parameter, pictures] if self._needs_slope else [self._drawing.parameter]
+        inputs = [self.drawing.parameter, pictures] if self._needs_slope else [self.drawing.parameter]
         found = _gradients(total, inputs, keep=redirect)
         if redirect:
             found = _redirect_dead(total, inputs, found)
@@ -165,13 +179,13 @@ class _Ascent:
         return found[0], found[-1], numbers
 
     def _penalty_gradient(self) -> Tensor:
-        pictures = self._drawing.pictures()
+        pictures = self.drawing.pictures()
         variation = self._settings.total_variation * total_variation(pictures)
         distance = self._settings.distance * mean_distance(pictures, mean_colour(self._model, pictures))
-        return torch.autograd.grad((variation + distance).sum(), self._drawing.parameter)[0]
+        return torch.autograd.grad((variation + distance).sum(), self.drawing.parameter)[0]
 
     def _move(self, gradient: Tensor, values: Tensor) -> None:
-        parameter = self._drawing.parameter
+        parameter = self.drawing.parameter
         if self._optimizer is not None:
             parameter.grad = gradient
             self._optimizer.step()

@@ -83,7 +83,7 @@ def draw(request: PictureRequest, objective_of: Callable[[tuple[int, ...]], Obje
     if repeats > 1 or options["start"] == "noise":
         add_noise(drawing.parameter, PIXEL_NOISE if has_pixels else WAVE_NOISE, options["seed"], repeats)
         drawing.project()
-    settings = _settings(options, request.model.input_shape[1:])
+    settings = replace(_settings(options, request.model.input_shape[1:]), kept=request.kept)
     return ascend(request.model, request.plan, objective, drawing, settings, request.show)
 
 
