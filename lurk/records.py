@@ -22,6 +22,11 @@ def canonical(value: object) -> str:
     return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False)
 
 
+def printable(text: str) -> str:
+    """A text with `?` in place of what is no Unicode, such as in a file's name that another system gave."""
+    return text.encode("utf-8", "replace").decode()
+
+
 def digest(value: object) -> str:
     """Hash a JSON value: 32 hexadecimal digits of the SHA-256 of its canonical text."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]

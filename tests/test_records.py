@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from lurk.records import JobSpec, LayerInfo, Provenance, canonical
+from lurk.records import JobSpec, LayerInfo, Provenance, canonical, printable
 
 
 def test_equal_specs_have_one_key_whatever_the_order_of_parameters():
@@ -71,3 +71,7 @@ def test_box_of_a_global_field_is_the_whole_image():
 def test_canonical_refuses_nan():
     with pytest.raises(ValueError, match="JSON"):
         canonical(float("nan"))
+
+
+def test_what_is_no_unicode_is_printed_as_question_marks():
+    assert printable("caf\udce9/\U0001f600é") == "caf?/\U0001f600é"

@@ -11,7 +11,7 @@ from lurk.errors import ImagesError
 from lurk.images.class_names import ClassNames
 from lurk.images.decoding import decode, read_header
 from lurk.images.deep_samples import SampleRange
-from lurk.records import Hit
+from lurk.records import Hit, printable
 
 Labels = tuple[int | None, ...]
 
@@ -205,4 +205,7 @@ def read_hit(hit: Hit, images: ImageSet | None) -> Any:
 
 def is_of(hit: Hit, images: ImageSet) -> bool:
     """Whether a hit's image is still in its place in an image set."""
-    return 0 <= hit.image < len(images) and hit.path in (images.paths[hit.image], str(images.file(hit.image)))
+    return 0 <= hit.image < len(images) and hit.path in (
+        printable(images.paths[hit.image]),
+        str(images.file(hit.image)),
+    )

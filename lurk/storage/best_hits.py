@@ -1,6 +1,6 @@
 """The best hit of each unit of a layer, of which its grid is made."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -29,7 +29,7 @@ class Best:
         return cls(image, number, number, image, image)
 
     @classmethod
-    def of(cls, hits: Mapping[str, Array], cols: int, is_constant: Sequence[bool]) -> "Best":
+    def of(cls, hits: Mapping[str, Array], cols: int, is_constant: Array) -> "Best":
         """From arrays (u,) of an index: `image`, `score`, `before`, and `position`, row by row, each of `cols`."""
         row, col = np.divmod(np.asarray(hits["position"], np.int64), cols)
         image = np.where(is_constant, -1, hits["image"]).astype(np.int64)

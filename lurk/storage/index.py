@@ -3,7 +3,6 @@
 Axes: u units, k hits, y classes.
 """
 
-import json
 import math
 from dataclasses import replace
 from functools import cached_property
@@ -11,6 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import orjson
 
 from lurk.errors import IndexFormatError, LayerError, expect, whole_number
 from lurk.records import Floats, Hit, LayerInfo, UnitRecord, UnitState
@@ -18,8 +18,8 @@ from lurk.storage.best_hits import Best
 from lurk.storage.class_profile import class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
 from lurk.storage.npy_file import Array
-from lurk.storage.quantile_bins import SIDE, bin_edges, quantiles
-from lurk.storage.unit_state import Seen, seen_units
+from lurk.storage.quantile_bins import SIDE, Counts, bin_edges, quantiles, unpacked
+from lurk.storage.unit_state import Seen, are_constant, seen_units
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
 SMALL_BYTES = 4096
@@ -27,8 +27,9 @@ SMALL_BYTES = 4096
 ARRAYS = (
     *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "before", "position")),
     *("classes_count", "distribution_counts", "distribution_moments", "distribution_range"),
-    *("sketch_counts", "sketch_top"),
+    "sketch_top",
 )
+FINISHED, UNFINISHED = ("classes_profile", "sketch_starts", "sketch_packed"), ("classes_moments", "sketch_counts")
 
 Kind = Literal["max", "mean"]
 
@@ -114,15 +115,16 @@ class Index:
 
     def _check_arrays(self) -> None:
         if self.manifest.generation:
-            units = sum(layer.units for layer in self.manifest.layers)
-            for name in (*ARRAYS, self._classes_array):
-                rows = len(self.manifest.classes or ()) if name == "classes_count" else units
-                if len(self.array(name)) != rows:
+            for name in (*ARRAYS, *(FINISHED if self.manifest.complete else UNFINISHED)):
+                if len(self.array(name)) != self._rows(name):
                     raise IndexFormatError(f"{self.folder} holds {name} of another size; sweep again to replace it")
 
-    @property
-    def _classes_array(self) -> str:
-        return "classes_profile" if self.manifest.complete else "classes_moments"
+    def _rows(self, name: str) -> int:
+        """Number of rows that an array must have."""
+        units = sum(layer.units for layer in self.manifest.layers)
+        if name == "sketch_packed":
+            return int(self.array("sketch_starts")[-1])
+        return {"classes_count": len(self.manifest.classes or ()), "sketch_starts": units + 1}.get(name, units)
 
     def _check_images(self) -> None:
         try:
@@ -149,7 +151,7 @@ class Index:
         starts = self._image_starts
         with (self.folder / "images.jsonl").open("rb") as lines:
             lines.seek(int(starts[number]))
-            path, label = json.loads(lines.readline())
+            path, label = orjson.loads(lines.readline())
         return str(path), label
 
     @cached_property
@@ -224,15 +226,26 @@ class Index:
 
     def _profile(self, rows: slice) -> Floats:
         """Class profiles of consecutive units, as `class_profile` gives them."""
-        stored = self.array(self._classes_array)[rows]
         if self.manifest.complete:
-            return np.asarray(stored, np.float64)
-        return class_profile(stored, self.array("classes_count"))
+            return np.asarray(self.array("classes_profile")[rows], np.float64)
+        return class_profile(self.array("classes_moments")[rows], self.array("classes_count"))
 
     def _quantiles(self, row: int) -> dict[float, float]:
-        counts, top = self.array("sketch_counts")[row], int(self.array("sketch_top")[row])
+        counts, top = self._counts(row), int(self.array("sketch_top")[row])
         highest = float(np.nan_to_num(self.array("top_max_score")[row, 0], nan=math.inf))
         return dict(zip(PROBABILITIES, quantiles(counts, top, PROBABILITIES, highest), strict=True))
+
+    def _counts(self, row: int) -> Counts:
+        """Counts of the sketch of a unit, int32 (BINS,)."""
+        if not self.manifest.complete:
+            return np.asarray(self.array("sketch_counts")[row])
+        start, end = self.array("sketch_starts")[row : row + 2].tolist()
+        try:
+            return unpacked(self.array("sketch_packed")[start:end].tobytes())
+        except ValueError as error:
+            raise IndexFormatError(
+                f"{self.folder} holds a damaged sketch ({error}); sweep again to replace it"
+            ) from error
 
     def sketch(self, layer: str, unit: int) -> tuple[Floats, Floats]:
         """The bins in which a unit's values were counted; values of exactly 0 are in one whose edges are both 0.
@@ -249,7 +262,7 @@ class Index:
         row = self._place(layer)[1].start + unit
         edges = bin_edges(int(self.array("sketch_top")[row]))
         edges[SIDE] = edges[SIDE + 1] = 0.0
-        return edges, np.asarray(self.array("sketch_counts")[row], np.float64)
+        return edges, np.asarray(self._counts(row), np.float64)
 
     def best(self, layer: str) -> Best:
         """The best hit by the spatial max of each unit of a layer."""
@@ -257,7 +270,8 @@ class Index:
         if not self.manifest.generation:
             return Best.none(info.units)
         hits = {part: self.array(f"top_max_{part}")[rows, 0] for part in ("image", "score", "before", "position")}
-        return Best.of(hits, info.grid[1], [seen.is_constant for seen in self._seen(rows)])
+        seen = (self.array(f"distribution_{part}")[rows] for part in ("counts", "range"))
+        return Best.of(hits, info.grid[1], are_constant(*seen))
 
     def states(self, layer: str) -> list[UnitState]:
         """State of each unit of a layer."""

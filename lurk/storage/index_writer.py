@@ -15,9 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import orjson
 from filelock import FileLock, Timeout
 
 from lurk.errors import BusyError, CacheError, IndexFormatError
+from lurk.records import printable
 from lurk.storage.atomic_files import replace_file, write_file
 from lurk.storage.class_profile import rounded_profile
 from lurk.storage.index import Index
@@ -32,8 +34,10 @@ from lurk.storage.manifest import (
     view_file,
 )
 from lurk.storage.npy_file import Array, Conversion, StoredArray, stored_arrays, write_array
+from lurk.storage.quantile_bins import packed
 
 KEPT = ("sweep.lock", "results")
+ROWS = 1024
 
 
 class IndexWriter:
@@ -69,7 +73,7 @@ class IndexWriter:
         self._publish({name: (array, np.asarray) for name, array in state.items()}, progress)
 
     def finish(self, state: Mapping[str, Array], **progress: Any) -> None:
-        """Publish the finished index: it keeps class means and deviations as float32, and no moments to add to.
+        """Publish the finished index, to which nothing is added: class profiles in float32, sketches packed.
 
         Args:
             state: Arrays by `<reducer>_<array>`, units first.
@@ -78,6 +82,10 @@ class IndexWriter:
         parts: dict[str, tuple[Array, Conversion]] = {name: (array, np.asarray) for name, array in state.items()}
         moments, _ = parts.pop("classes_moments")
         parts["classes_profile"] = (moments, partial(rounded_profile, count=state["classes_count"]))
+        counts, _ = parts.pop("sketch_counts")
+        sketches = [packed(row) for first in range(0, len(counts), ROWS) for row in counts[first : first + ROWS]]
+        parts["sketch_starts"] = (np.cumsum([0, *map(len, sketches)]), np.asarray)
+        parts["sketch_packed"] = (np.frombuffer(b"".join(sketches), np.uint8), np.asarray)
         self._publish(parts, {**progress, "complete": True})
 
     def _publish(self, parts: Mapping[str, tuple[Array, Conversion]], progress: Mapping[str, Any]) -> None:
@@ -245,7 +253,9 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
     starts = [0]
     with replace_file(folder / "images.jsonl", is_synced=True) as file:
         for path, label in images:
-            starts.append(starts[-1] + file.write(json.dumps([path, label]).encode() + b"\n"))
+            starts.append(
+                starts[-1] + file.write(orjson.dumps([printable(path), label], option=orjson.OPT_APPEND_NEWLINE))
+            )
     with replace_file(folder / "images_at.npy", is_synced=True) as file:
         write_array(file, np.array(starts, np.int64))
     (folder / "views").mkdir(exist_ok=True)
@@ -254,7 +264,8 @@ def _begin(folder: Path, manifest: Manifest, images: Iterable[tuple[str, int | N
 
 def _write_manifest(folder: Path, manifest: Manifest) -> None:
     value = {"format": FORMAT} | asdict(manifest)
-    write_file(folder / "manifest.json", json.dumps(value, indent=1), is_synced=True)
+    text = printable(json.dumps(value, indent=1, ensure_ascii=False))
+    write_file(folder / "manifest.json", text, is_synced=True)
 
 
 def open_index(cache: Path, manifest: Manifest) -> Index | None:

@@ -15,10 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from lurk.errors import CacheError, IndexFormatError
 from lurk.records import LayerInfo, Provenance
 
-FORMAT = 3
+FORMAT = 4
 
 
 def index_folder(cache: Path, key: str) -> Path:
@@ -114,7 +116,7 @@ def read_manifest(folder: Path) -> Manifest:
         CacheError: There is one, and it cannot be read now.
     """
     try:
-        value = json.loads((folder / "manifest.json").read_text())
+        value = orjson.loads((folder / "manifest.json").read_bytes())
         if value.pop("format") != FORMAT:
             raise IndexFormatError(f"{folder} was written by another version of lurk; sweep again to replace it")
         return Manifest(**_frozen(value))

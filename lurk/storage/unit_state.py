@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from lurk.records import UnitState
+from lurk.storage.npy_file import Array
 
 ALWAYS_ON = 0.999
 SATURATED = 0.5
@@ -50,3 +51,9 @@ class Seen:
 def seen_units(counts: Sequence[Sequence[int]], ranges: Sequence[Sequence[float]]) -> list[Seen]:
     """What was seen of some units, from rows (count, positive, bounded) and (lowest, highest)."""
     return [Seen(*numbers, *ends) for numbers, ends in zip(counts, ranges, strict=True)]
+
+
+def are_constant(counts: Array, ranges: Array) -> Array:
+    """Which units are constant, bool (u,), from the same rows as arrays (u, 3) and (u, 2)."""
+    constant: Array = (counts[:, 0] > 1) & (ranges[:, 0] == ranges[:, 1])
+    return constant

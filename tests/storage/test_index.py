@@ -217,7 +217,7 @@ def set_aside(index):
     return list(index.folder.parent.glob(f"{index.folder.name}.damaged-*"))
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}', '{"format": 2}'])
+@pytest.mark.parametrize("content", ["", "{", "[]", '{"format": 99}', '{"format": 1}', '{"format": 3}'])
 def test_a_damaged_or_foreign_manifest_is_refused_then_set_aside_and_made_anew(toy_index, tmp_path, content):
     (toy_index.folder / "manifest.json").write_text(content)
     (toy_index.folder / "results").mkdir()
@@ -256,9 +256,12 @@ def cut(file):
 
 DAMAGES = {
     "an array is gone": lambda folder: (folder / "generation-000001/top_max_score.npy").unlink(),
-    "an array is cut short": lambda folder: cut(folder / "generation-000001/sketch_counts.npy"),
+    "an array is cut short": lambda folder: cut(folder / "generation-000001/sketch_packed.npy"),
     "a small array is empty": lambda folder: (folder / "generation-000001/sketch_top.npy").write_bytes(b""),
     "an array is of another size": lambda folder: np.save(folder / "generation-000001/sketch_top.npy", np.zeros(3)),
+    "a packed array is shorter than it says": lambda folder: np.save(
+        folder / "generation-000001/sketch_packed.npy", np.zeros(3, np.uint8)
+    ),
     "an array is pickled": lambda folder: np.save(
         folder / "generation-000001/sketch_top.npy", np.array([{}] * 5), allow_pickle=True
     ),
@@ -320,10 +323,11 @@ def test_views_of_images_that_are_no_hits_are_dropped(tmp_path):
     assert kept == [1, 4]
 
 
-def test_reading_one_unit_touches_only_its_rows(toy_index):
-    toy_index.open_all()
-    big = [name for name in index_module.ARRAYS if toy_index.array(name).nbytes > index_module.SMALL_BYTES]
-    assert "sketch_counts" in big
+def test_reading_one_unit_touches_only_its_rows(toy_index, monkeypatch):
+    monkeypatch.setattr(index_module, "SMALL_BYTES", 100)
+    names = (*index_module.ARRAYS, *index_module.FINISHED)
+    big = [name for name in names if toy_index.array(name).nbytes > 100]
+    assert {"sketch_packed", "classes_profile"} <= set(big)
     assert all(isinstance(toy_index.array(name), np.memmap) for name in big)
 
 
@@ -340,3 +344,37 @@ def test_an_image_set_without_classes_has_an_empty_profile(tmp_path):
         record = Index(writer.folder).unit("conv", 0)
     assert record.class_max.shape == (0,)
     assert record.hits_max[0].label is None
+
+
+def test_names_that_are_no_unicode_are_kept_so_that_they_can_be_shown(tmp_path):
+    manifest = make_manifest(classes=("caf\udce9", "dog", "owl"), skipped=((3, "\udcff.png", "é"),))
+    with write_index(tmp_path, manifest, [("caf\udce9/1.png", 0), ("é/2.png", 1)] * 3) as writer:
+        index = Index(writer.folder)
+        assert index.image(0) == ("caf?/1.png", 0)
+        assert index.image(1) == ("é/2.png", 1)
+        assert index.classes == ("caf?", "dog", "owl")
+        assert index.manifest.skipped == ((3, "?.png", "é"),)
+
+
+def test_a_finished_index_has_the_sketches_of_its_last_checkpoint(tmp_path):
+    with write_index(tmp_path, make_manifest(), [("a", 0)] * 6) as writer:
+        state = make_statistics()[0].state()
+        writer.checkpoint(state, done=6)
+        before = Index(writer.folder).open_all()
+        writer.finish(state, done=6)
+        after = Index(writer.folder).open_all()
+    for layer in ("conv", "fc"):
+        for unit in range(after.layer(layer).units):
+            assert all(map(np.array_equal, before.sketch(layer, unit), after.sketch(layer, unit)))
+            assert before.unit(layer, unit).quantiles == after.unit(layer, unit).quantiles
+
+
+def test_a_damaged_sketch_is_told_when_it_is_read(toy_index):
+    file = toy_index.folder / "generation-000001/sketch_packed.npy"
+    data = bytearray(file.read_bytes())
+    data[-5] ^= 255
+    file.write_bytes(data)
+    index = Index(toy_index.folder).open_all()
+    assert index.unit("conv", 0).quantiles
+    with pytest.raises(IndexFormatError, match="sweep again"):
+        index.unit("fc", 1)

@@ -1,8 +1,9 @@
 import math
 
+import numpy as np
 import pytest
 
-from lurk.storage.unit_state import Seen
+from lurk.storage.unit_state import Seen, are_constant, seen_units
 
 SPREAD = (-1.0, 1.0)
 
@@ -44,3 +45,10 @@ def test_a_unit_whose_values_are_all_equal_is_constant(rectified):
 def test_one_value_alone_is_not_called_constant():
     assert Seen(1, 1, 0, 3.0, 3.0).state(rectified=False) == "ok"
     assert Seen(0, 0, 0, math.inf, -math.inf).state(rectified=False) == "ok"
+
+
+def test_constant_units_of_arrays_are_those_seen_one_by_one():
+    counts = np.array([[0, 0, 0], [1, 1, 0], [2, 0, 2], [2, 1, 0], [9, 9, 9]], np.int64)
+    ranges = np.array([[0.0, 0.0], [3.0, 3.0], [0.0, 0.0], [-1.0, 2.0], [-math.inf, 1.0]])
+    one_by_one = [seen.is_constant for seen in seen_units(counts.tolist(), ranges.tolist())]
+    assert are_constant(counts, ranges).tolist() == one_by_one == [False, False, True, False, False]
