@@ -22,9 +22,8 @@ from lurk.config.queue_address import LOCAL, without_password
 from lurk.errors import LurkError
 from lurk.jobs.open_queue import open_queue
 from lurk.records import UnitRef
-from lurk.storage.cache_dir import prepare_cache
+from lurk.storage.cache_dir import file_system, is_shared, prepare_cache
 from lurk.storage.diagnosis import read_diagnosis
-from lurk.storage.filesystem import file_system, is_shared
 from lurk.storage.index import Index
 from lurk.storage.manifest import read_manifest, study_index
 from lurk.web.auth.access import check_open

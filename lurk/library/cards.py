@@ -23,7 +23,7 @@ from lurk.service.unit_words import (
     tie_words,
 )
 from lurk.storage.diagnosis import read_diagnosis, read_summary
-from lurk.storage.webp import encode_sprite
+from lurk.storage.webp import SPRITE_MIMETYPE, encode_sprite
 
 if TYPE_CHECKING:
     from lurk.library.index import Index
@@ -61,7 +61,7 @@ def layer_card(layer: "Layer") -> str:
         columns = min(COLUMNS, len(sheet))
         first = number_ * PER_SHEET
         words = f"units {first} to {first + len(sheet) - 1}"
-        source = data_uri(encode_sprite(sheet, TILE, columns))
+        source = data_uri(encode_sprite(sheet, TILE, columns), SPRITE_MIMETYPE)
         parts.append(
             f'<div>{words}</div><img src="{source}" alt="{words}" width="{columns * 40}" style="max-width:100%">'
         )

@@ -5,6 +5,6 @@ from base64 import b64encode
 from lurk.storage.webp import MIMETYPE
 
 
-def data_uri(webp: bytes) -> str:
-    """The address that holds a WebP image."""
-    return f"data:{MIMETYPE};base64,{b64encode(webp).decode()}"
+def data_uri(data: bytes, mimetype: str = MIMETYPE) -> str:
+    """The address that holds an image, by default a WebP one."""
+    return f"data:{mimetype};base64,{b64encode(data).decode()}"

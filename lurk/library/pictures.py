@@ -19,7 +19,7 @@ from lurk.service.unit_words import (
     score_words,
     tie_words,
 )
-from lurk.storage.webp import encode_sprite
+from lurk.storage.webp import SPRITE_MIMETYPE, encode_sprite
 
 if TYPE_CHECKING:
     from lurk.library.drawn_picture import Drawn
@@ -136,7 +136,14 @@ def unit_grid(layer: "Layer") -> Any:
         "customdata": [[label] for label in view["labels"]],
         "hovertemplate": "%{customdata[0]}<extra></extra>",
     }
-    image = {"source": data_uri(sheet), "x": 0, "y": 0, "sizex": columns, "sizey": rows, "sizing": "stretch"}
+    image = {
+        "source": data_uri(sheet, SPRITE_MIMETYPE),
+        "x": 0,
+        "y": 0,
+        "sizex": columns,
+        "sizey": rows,
+        "sizing": "stretch",
+    }
     axis = {"showgrid": False, "zeroline": False, "showticklabels": False}
     drawn = figure(
         [trace],

@@ -7,14 +7,14 @@ import numpy as np
 
 from lurk.errors import IndexFormatError
 from lurk.records import Box, UnitState
-from lurk.service.grid_view import sprite_boxes
+from lurk.storage.sprites import TILE, sprites
 from lurk.storage.webp import View, decode_view, encode_patch, patch, thumbnail
 
 if TYPE_CHECKING:
     from lurk.library.index import Index
     from lurk.library.layer import Layer
 
-TILE, PER_SPRITE, VIEWS_KEPT = 64, 256, 256
+VIEWS_KEPT = 256
 HATCH, BAR = 8, 4  # distance of the lines of a unit that is never active, height of the bar below others, in pixels
 GREY, MARK = 128, (230, 0, 122)
 
@@ -37,8 +37,7 @@ def tiles(layer: "Layer") -> list[View | None]:
     """The tiles of a layer's units, uint8 (64, 64, 3) each, marked by state; None for a unit without an image."""
     stored, states = layer.index.stored, layer.states
     view = lru_cache(VIEWS_KEPT)(partial(_view, layer.index))
-    pages = range(-(-layer.units // PER_SPRITE))
-    best = [one for page in pages for one in sprite_boxes(stored, layer.name, page)]
+    best = [one for sprite in sprites(stored, layer.name) for one in sprite.boxes]
 
     def tile(image: int, box: Box, state: UnitState) -> View | None:
         try:

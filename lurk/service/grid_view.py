@@ -1,17 +1,16 @@
 """A layer's grid of units, and the sprites that its tiles are cut from."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from lurk.records import Box, Floats, digest
+from lurk.records import Floats
 from lurk.service.unit_view import finite
 from lurk.service.unit_words import tile_words, unit_name
 from lurk.service.urls import Address, sprite_url
 from lurk.storage.index import Index
+from lurk.storage.sprites import COLUMNS, PER_SPRITE, TILE, sprites
 
-TILE, COLUMNS, PER_SPRITE = 64, 16, 256
 SORTS = ("unit", "max", "selectivity", "sparsity")
 
 
@@ -43,7 +42,7 @@ def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None,
         "tile": TILE,
         "per_sprite": PER_SPRITE,
         "columns": COLUMNS,
-        "sprites": [sprite(index, layer, page) for page in range(-(-info.units // PER_SPRITE))],
+        "sprites": sprite_urls(index, layer),
         "order": order,
         "labels": [
             tile_words(name, states[unit], top, info) for name, unit, top in zip(names, order, tops, strict=True)
@@ -68,25 +67,6 @@ def _order(index: Index, layer: str, sort: str, scores: Floats) -> list[int]:
     return order
 
 
-def sprite(index: Index, layer: str, page: int) -> Address:
-    """Address of the sprite of 256 units; it changes when the best hit of one of them does."""
-    number = index.layers.index(index.layer(layer))
-    return sprite_url(index.key, number, page, sprite_content(index, layer, page))
-
-
-def sprite_content(index: Index, layer: str, page: int) -> str:
-    """Hash of what is on a sprite: the best hit of each of its units."""
-    return digest(_best_of_page(index, layer, page))
-
-
-def sprite_boxes(index: Index, layer: str, page: int) -> Sequence[tuple[int, Box] | None]:
-    """Image and box of the best hit of each unit of a sprite, None for a unit without one."""
-    info, size = index.layer(layer), index.manifest.input_shape[1:]
-    rows = zip(*_best_of_page(index, layer, page), strict=True)
-    return [(image, info.box(row, col, size)) if image >= 0 else None for image, row, col in rows]
-
-
-def _best_of_page(index: Index, layer: str, page: int) -> list[list[int]]:
-    """Image, row and column of the best hit of each unit of a sprite: three lists."""
-    best, part = index.best(layer), slice(page * PER_SPRITE, (page + 1) * PER_SPRITE)
-    return [column[part].tolist() for column in (best.image, best.row, best.col)]
+def sprite_urls(index: Index, layer: str) -> list[Address]:
+    """Addresses of the sprites of a layer; one changes when the best hit of one of its units does."""
+    return [sprite_url(index.key, one.layer, one.page, one.content) for one in sprites(index, layer)]

@@ -1,24 +1,22 @@
 """Images by address: views, patches and sprites from the index, pictures and maps from results; torch-free."""
 
 from collections.abc import Callable
-from functools import lru_cache, partial
+from functools import partial
 
 from lurk.errors import IndexFormatError
 from lurk.jobs.method_request import preview_key
-from lurk.records import Box
 from lurk.service.colormaps import Mode, colour_map, in_channels
-from lurk.service.grid_view import COLUMNS, TILE, sprite_boxes, sprite_content
 from lurk.service.method_results import stored_map
 from lurk.service.urls import Media, read_preview
 from lurk.storage.index import Index
 from lurk.storage.render_store import Renders
 from lurk.storage.results import read_result
+from lurk.storage.sprites import TILE, draw_sprites, sprite_key, sprites
 from lurk.storage.webp import (
     View,
     decode_view,
     encode_patch,
     encode_picture,
-    encode_sprite,
     encode_view,
     is_sheet,
     patch,
@@ -27,7 +25,6 @@ from lurk.storage.webp import (
 )
 
 LONGEST_SIDE = 8192
-VIEWS_KEPT = 256
 Channels = tuple[int, ...]
 
 
@@ -40,7 +37,7 @@ def draw(index: Index, media: Media, renders: Renders) -> bytes | None:
         renders: The store that keeps sprites.
 
     Returns:
-        A WebP file's bytes; None if the index has no such image.
+        The file's bytes, in JPEG for a sprite and else in WebP; None if the index has no such image.
     """
     drawers: dict[str, Callable[..., bytes | None]] = {
         "view": _view,
@@ -96,20 +93,16 @@ def _patch(index: Index, channels: Channels, image: str, *sides: str) -> bytes |
 def _sprite(
     index: Index, channels: Channels, number: str, page: str, content: str, *, renders: Renders
 ) -> bytes | None:
-    key = "/".join([index.key, "sprite", number, page, content, *map(str, channels)])
+    key = sprite_key(index.key, number, page, content, *channels)
     kept = renders.get(key)
     if kept is not None:
         return kept
     if int(number) >= len(index.layers):
         return None
-    layer = index.layers[int(number)].name
-    if sprite_content(index, layer, int(page)) != content:
+    found = [one for one in sprites(index, index.layers[int(number)].name) if one.page == int(page)]
+    if not found or found[0].content != content:
         return None
-    view = lru_cache(VIEWS_KEPT)(partial(_decoded_view, index, channels))
-    tiles = [None if best is None else _tile(view, *best) for best in sprite_boxes(index, layer, int(page))]
-    if not tiles:
-        return None
-    data = encode_sprite(tiles, TILE, COLUMNS)
+    data = draw_sprites(index, found, channels)[0]
     renders.put(key, data)
     return data
 
@@ -140,13 +133,6 @@ def _map(index: Index, channels: Channels, key: str, mode: Mode, boost: str, gam
     if found is None:
         return None
     return encode_picture(colour_map(in_channels(stored_map(found), channels, mode), mode, float(boost), float(gamma)))
-
-
-def _tile(view: Callable[[int], View], image: int, box: Box) -> View | None:
-    try:
-        return thumbnail(patch(view(image), box), TILE)
-    except (OSError, ValueError):
-        return None
 
 
 def _decoded_view(index: Index, channels: Channels, image: int) -> View:

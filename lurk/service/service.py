@@ -29,7 +29,7 @@ from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.metric_counts import COUNTS
 from lurk.storage.render_store import Renders
 from lurk.storage.results import read_offers
-from lurk.storage.webp import MIMETYPE
+from lurk.storage.webp import MIMETYPE, SPRITE_MIMETYPE
 
 MORE_INDEXES = 8
 
@@ -274,7 +274,7 @@ class Service:
         for index in reversed(before):
             data = draw(index, address, self._renders)
             if data is not None:
-                return data, MIMETYPE
+                return data, SPRITE_MIMETYPE if address.kind == "sprite" else MIMETYPE
         return None
 
     def ready(self) -> tuple[bool, dict[str, Any]]:

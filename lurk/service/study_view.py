@@ -8,11 +8,12 @@ from weakref import WeakKeyDictionary
 
 from lurk.config.options import Settings
 from lurk.config.staleness import differences
-from lurk.records import canonical
-from lurk.service.grid_view import COLUMNS, sprite
+from lurk.records import canonical, printable
+from lurk.service.grid_view import sprite_urls
 from lurk.service.urls import NO_ADDRESS, Address
 from lurk.storage.index import Index
 from lurk.storage.manifest import study_made_with
+from lurk.storage.sprites import COLUMNS
 
 LOOK_AGAIN_S = 5.0
 
@@ -84,13 +85,13 @@ class StudyViews:
         Returns:
             The view.
         """
-        title = f"{Path(settings.model).name} on {Path(settings.data).name}"
+        model, data = printable(settings.model), printable(settings.data)
         facts: dict[str, Any] = {"notice": notice, "label": settings.name or ""}
         if index is not None:
             if index not in self._facts:  # computed once for each time that the index is opened
                 self._facts[index] = _facts(index)
             facts |= self._facts[index] | {"ready": True, "stale": self.stale(name, settings)}
-        return StudyView(name, title, settings.model, settings.data, **facts)
+        return StudyView(name, f"{Path(model).name} on {Path(data).name}", model, data, **facts)
 
     def stale(self, name: str, settings: Settings) -> str:
         """How a study's index differs from what its options and files now say; empty if it does not."""
@@ -137,4 +138,4 @@ def _strip(index: Index) -> tuple[Address, int]:
     if not index.manifest.generation or not layers:
         return NO_ADDRESS, 0
     layer = layers[len(layers) // 3]
-    return sprite(index, layer.name, 0), min(layer.units, COLUMNS)
+    return sprite_urls(index, layer.name)[0], min(layer.units, COLUMNS)

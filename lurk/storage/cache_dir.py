@@ -1,4 +1,4 @@
-"""The cache directory: made, checked and closed to other users."""
+"""The cache directory: made, checked and closed to other users; and whether other machines may have it mounted too."""
 
 import os
 import stat
@@ -7,7 +7,9 @@ from pathlib import Path
 
 from lurk.errors import CacheError
 from lurk.records import digest
-from lurk.storage.filesystem import is_shared
+
+SHARED = ("nfs", "cifs", "smb", "9p", "ceph", "glusterfs", "fuse.sshfs", "fuse.glusterfs", "lustre", "beegfs")
+MOUNTS = Path("/proc/mounts")
 
 
 def prepare_cache(path: str | os.PathLike[str]) -> Path:
@@ -62,3 +64,17 @@ def machine_folder(cache: Path) -> Path:
         return cache
     user = os.geteuid() if os.name == "posix" else 0
     return prepare_cache(Path(tempfile.gettempdir(), f"lurk-{user}-{digest(str(cache))[:12]}"))
+
+
+def file_system(path: Path) -> str:
+    """Type of the file system that holds a folder, empty if that is unknown."""
+    if not MOUNTS.exists():
+        return ""
+    found = [line.split()[1:3] for line in MOUNTS.read_text().splitlines()]
+    holding = [(point, kind) for point, kind in found if path.is_relative_to(point)]
+    return max(holding, key=lambda mount: len(mount[0]))[1] if holding else ""
+
+
+def is_shared(path: Path) -> bool:
+    """Whether other machines may have the file system mounted as well."""
+    return file_system(path).startswith(SHARED)

@@ -1,4 +1,4 @@
-"""Images as the page shows them, in WebP. Torch-free.
+"""Images as the page shows them, in WebP, and sprites of their tiles in JPEG. Torch-free.
 
 A *view* is the preprocessed input as 8-bit samples: uint8 (h, w, s), with s = 3 for colours and 1 for grey. A view with
 another number of samples, such as the bands of a satellite, is kept as a sheet of grey planes, side by side in rows;
@@ -18,7 +18,7 @@ from lurk.records import Box
 
 View = np.ndarray[Any, np.dtype[np.uint8]]
 PADDING_GREY = 128
-FORMAT, MIMETYPE = "WEBP", "image/webp"
+FORMAT, MIMETYPE, SPRITE_MIMETYPE = "WEBP", "image/webp", "image/jpeg"
 COLOURS = (1, 3)
 
 
@@ -168,7 +168,7 @@ def thumbnail(view: View, side: int) -> View:
 
 
 def encode_sprite(tiles: Sequence[View | None], side: int, columns: int) -> bytes:
-    """Lay square tiles out row by row, left to right, and write them as one WebP.
+    """Lay square tiles out row by row, left to right, and write them as one image.
 
     Args:
         tiles: uint8 (side, side, 3) each, None for an empty place.
@@ -176,7 +176,7 @@ def encode_sprite(tiles: Sequence[View | None], side: int, columns: int) -> byte
         columns: Tiles a row.
 
     Returns:
-        The file's bytes.
+        A JPEG file's bytes, with all samples of colour: two tiles of other colours meet at every edge.
     """
     rows = -(-len(tiles) // columns)
     sheet = np.full((rows * side, columns * side, 3), PADDING_GREY, np.uint8)
@@ -184,7 +184,9 @@ def encode_sprite(tiles: Sequence[View | None], side: int, columns: int) -> byte
         if tile is not None:
             row, col = divmod(place, columns)
             sheet[row * side : (row + 1) * side, col * side : (col + 1) * side] = tile
-    return _encode(_picture(sheet), quality=82, method=2)
+    out = io.BytesIO()
+    _picture(sheet).save(out, "JPEG", quality=85, subsampling=0)
+    return out.getvalue()
 
 
 def _picture(view: View) -> Image.Image:

@@ -17,7 +17,9 @@ from lurk.records import JobSpec, UnitRef
 from lurk.storage.index import Index
 from lurk.storage.index_writer import show_in_study
 from lurk.storage.manifest import index_folder, study_index
+from lurk.storage.render_store import open_renders
 from lurk.storage.results import publish_offers
+from lurk.storage.sprites import draw_ahead
 from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import run_sweep
@@ -32,6 +34,7 @@ from lurk.worker.shard_jobs import ShardJobs, shard_of
 
 BUSY_S = 1.0
 SHARDS_A_WORKER = 2
+SPRITES_COST = 0.1
 
 
 def run(spec: JobSpec, context: Context) -> Result:
@@ -73,6 +76,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         show_in_study(context.cache, spec.study, folder, made)
         examine_study(model, images, settings, folder, examined)
 
+    began = time.monotonic()
     options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
     shards = settings.shards if settings.shards > 1 else _shards_by_default(settings.device)
     if shards > 1 and context.queue is not None:
@@ -84,6 +88,8 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         index = _wait_while_busy(
             context, run_sweep, model, images, cache=settings.cache, options=options, progress=progress, began=show
         )
+    context.report(len(images), len(images), "drawing the tiles of the grids")
+    draw_ahead(index, open_renders(context.cache), SPRITES_COST * (time.monotonic() - began), context.give_way)
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 
 
@@ -137,6 +143,7 @@ def _shard(spec: JobSpec, context: Context) -> Result:
         context.report(done, shard.last - shard.first, "", done / max(time.monotonic() - began, 1e-6))
         context.give_way()
 
+    began = time.monotonic()
     options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
     with suppress(BusyError):
         sweep_shard(model, images, folder, shard, options, progress)

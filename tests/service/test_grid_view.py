@@ -1,6 +1,6 @@
 import numpy as np
 
-from lurk.service.grid_view import PER_SPRITE, grid, sprite_content
+from lurk.service.grid_view import grid
 
 
 def test_grid_in_order_of_units(toy_index):
@@ -31,9 +31,3 @@ def test_grid_sorted_by_selectivity(toy_index):
 
 def test_grid_limit_and_offset(toy_index):
     assert grid(toy_index, "conv", limit=1, offset=1)["order"] == [1]
-
-
-def test_sprite_address_changes_with_its_content_only(toy_index):
-    assert sprite_content(toy_index, "conv", 0) == sprite_content(toy_index, "conv", 0)
-    assert sprite_content(toy_index, "conv", 0) != sprite_content(toy_index, "fc", 0)
-    assert PER_SPRITE == 256

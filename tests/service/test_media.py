@@ -42,7 +42,7 @@ def test_view_and_patch_of_a_hit(toy_index, renders):
 def test_a_sprite_is_drawn_once_and_then_kept(toy_index, renders, monkeypatch):
     url = grid(toy_index, "conv")["sprites"][0]
     first = drawn(toy_index, url, renders)
-    monkeypatch.setattr(media, "encode_sprite", lambda *_: pytest.fail("drawn again"))
+    monkeypatch.setattr(media, "draw_sprites", lambda *_: pytest.fail("drawn again"))
     assert drawn(toy_index, url, renders) == first
 
 

@@ -142,7 +142,7 @@ def test_a_study_tells_size_time_and_provenance(shown, toy_index):
     assert (view.count, view.layers, view.units, view.strip_units) == (6, 2, 5, 3)
     assert (view.weights, view.weight_hash, view.preprocessing, view.label) == ("pretrained", "hash", "none", "")
     assert view.swept == (toy_index.folder / "manifest.json").stat().st_mtime
-    assert shown.media(view.strip.removeprefix("/media/"))[1] == "image/webp"
+    assert shown.media(view.strip.removeprefix("/media/"))[1] == "image/jpeg"
 
 
 def test_before_the_first_sweep_a_study_has_neither_size_nor_time(service):
