@@ -9,6 +9,7 @@
   const SIDES = [96, 88, 80, 72];
   const PATIENCE_MS = 200;
   const SKELETONS = 60;
+  const NEARLY = "320px 0px";
 
   /* Units that no image excites: their tiles are hatched, and they are drawn only where somebody asks for it. */
 
@@ -16,11 +17,14 @@
   lurk.isIdle = (state) => IDLE.includes(state);
 
   let cells = new Map();
+  const inView = new Set();
+  const asked = new Map();
   let waiting = 0;
   let current = null;
   let selected = null;
 
   const element = () => document.getElementById("grid");
+  const spriteOf = (unit, data) => Math.floor(unit / data.per_sprite);
 
   function fit(grid, count, tile) {
     const width = grid.clientWidth;
@@ -53,7 +57,7 @@
     tile.type = "button";
     tile.dataset.unit = unit;
     tile.tabIndex = -1;
-    tile.style.backgroundImage = `var(--sprite-${Math.floor(unit / data.per_sprite)})`;
+    tile.style.backgroundImage = `var(--sprite-${spriteOf(unit, data)})`;
     tile.style.setProperty("--x", at % data.columns);
     tile.style.setProperty("--y", Math.floor(at / data.columns));
     return tile;
@@ -69,6 +73,10 @@
     grid.removeAttribute("aria-busy");
     fit(grid, data.order.length, data.tile);
     grid.scrollTop = 0;
+    seen.disconnect();
+    inView.clear();
+    asked.clear();
+    for (const tile of cells.values()) seen.observe(tile);
   }
 
   function reorder(grid, data) {
@@ -88,24 +96,37 @@
     });
   }
 
+  /* Only sprites of which a tile is in view, or nearly, are asked for. */
+
+  const seen = new IntersectionObserver((changes) => {
+    for (const one of changes) {
+      if (one.isIntersecting && one.target.isConnected) inView.add(one.target);
+      else inView.delete(one.target);
+    }
+    if (lurk.drawn) paint(element(), lurk.drawn);
+  }, { rootMargin: NEARLY });
+
   function paint(grid, data) {
-    data.sprites.forEach((plain, number) => {
-      const url = lurk.inChannels(plain);
-      const name = `--sprite-${number}`;
-      const value = `url("${url}")`;
-      if (grid.style.getPropertyValue(name) === value) return;
-      const image = new Image();
-      image.src = url;
-      image.decode().then(
-        () => {
-          const isShown = lurk.drawn && lurk.drawn.sprites[number] === plain && lurk.inChannels(plain) === url;
-          if (isShown) grid.style.setProperty(name, value);
-        },
-        () => {
-          /* a newer checkpoint has replaced this sprite; its own address comes with the next data */
-        },
-      );
-    });
+    const numbers = new Set(Array.from(inView, (tile) => spriteOf(Number(tile.dataset.unit), data)));
+    for (const number of numbers) show(grid, number, data.sprites[number]);
+  }
+
+  function show(grid, number, plain) {
+    const url = lurk.inChannels(plain);
+    const name = `--sprite-${number}`;
+    const value = `url("${url}")`;
+    if (asked.get(name) === url) return;
+    asked.set(name, url);
+    const image = new Image();
+    image.src = url;
+    image.decode().then(
+      () => {
+        const isShown = lurk.drawn && lurk.drawn.sprites[number] === plain && lurk.inChannels(plain) === url;
+        if (isShown) grid.style.setProperty(name, value);
+        lurk.prepareCharts();
+      },
+      () => asked.delete(name), // a newer checkpoint has replaced this sprite; its own address comes with the next data
+    );
   }
 
   function rove(unit) {

@@ -55,7 +55,8 @@ def test_a_sprite_that_comes_after_its_layer_was_left_is_dropped(serve, open_pag
 
     page.route("**/media/fake/sprite/3/1/**", hold)
     page.goto(f"{served.url}{STUDY}/layer2.0.conv1")
-    page.wait_for_selector("#grid button.tile >> nth=511")
+    with page.expect_request("**/media/fake/sprite/3/1/**"):
+        page.locator("#grid button.tile >> nth=511").scroll_into_view_if_needed()
     page.locator("#layer-slider").focus()
     page.keyboard.press("ArrowLeft")
     until(page, "document.querySelectorAll('#grid button.tile').length === 128")
@@ -65,6 +66,35 @@ def test_a_sprite_that_comes_after_its_layer_was_left_is_dropped(serve, open_pag
             route.continue_()
     answer.value.finished()
     page.wait_for_timeout(100)
+    assert watched.errors == []
+
+
+def test_only_sprites_in_view_are_asked_for(serve, open_page):
+    page = open_page().page
+    asked = []
+    page.on("request", lambda request: "/sprite/" in request.url and asked.append(request.url.split("/sprite/")[1][:3]))
+    page.goto(f"{serve(FakeService()).url}{STUDY}/layer4.1.conv2")
+    page.wait_for_selector("#grid button.tile")
+    until(page, "document.getElementById('grid').style.getPropertyValue('--sprite-0') !== ''")
+    page.wait_for_timeout(100)
+    assert len(set(asked)) < 4
+    with page.expect_request("**/sprite/*/7/**"):
+        page.locator("#grid button.tile >> nth=2047").scroll_into_view_if_needed()
+    assert len(set(asked)) < 8
+    assert len(asked) == len(set(asked))
+
+
+def test_the_library_of_charts_is_there_before_a_unit_is_opened(serve, open_page):
+    watched = open_page()
+    page = watched.page
+    page.goto(f"{serve(FakeService()).url}{STUDY}/conv1")
+    until(page, "Boolean(document.querySelector('#charts .main-svg'))")
+    assert page.locator("#charts").is_hidden()
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    page.locator("#grid button.tile").first.click()
+    page.wait_for_selector(".modal .js-plotly-plot .main-svg")
+    assert not [url for url in asked if "plotly" in url or "async-graph" in url]
     assert watched.errors == []
 
 

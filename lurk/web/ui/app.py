@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 from html import escape
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from dash.development.base_component import Component
 from lurk.service.service import Service
 from lurk.web.auth.access import Access
 from lurk.web.auth.request_guard import LARGEST_BODY, Guard
-from lurk.web.ui import compression, ids, login_routes, request_body, responses, routes
+from lurk.web.ui import caching, compression, ids, login_routes, request_body, responses, routes
 from lurk.web.ui.clientside import bind
 from lurk.web.ui.page_addresses import read
 from lurk.web.ui.panels import (
@@ -59,7 +60,7 @@ class Page(dash.Dash):
         """The page's HTML."""
         why = not_found.trouble(self.service, read(flask.request.path))
         text = super().index(*args, **kwargs)  # type: ignore[no-untyped-call]  # Dash leaves it untyped
-        return flask.Response(text, 404 if why else 200, {"Cache-Control": "no-cache"}, mimetype="text/html")
+        return flask.Response(text, 404 if why else 200, mimetype="text/html")
 
 
 def create_app(
@@ -86,7 +87,7 @@ def create_app(
         __name__,
         assets_folder=str(ASSETS),
         assets_ignore=r"theme\.js|login\.css",
-        external_stylesheets=[prefix + routes.STYLE],
+        external_stylesheets=[f"{prefix}{routes.STYLE}?{caching.VERSION}={version(routes.STYLE_PACKAGE)}"],
         index_string=INDEX.replace("{prefix}", prefix),
         routes_pathname_prefix="/",
         requests_pathname_prefix=prefix + "/",
@@ -105,6 +106,7 @@ def create_app(
     routes.register(app.server, service)
     responses.register(app.server)
     compression.register(app.server)
+    caching.register(app.server)
     request_body.register(app)
     _bind(app)
     for panel in PANELS:
@@ -159,6 +161,7 @@ def layout(service: Service) -> Component:
             main,
             unit_modal.layout(),
             skipped_images.layout(),
+            html.Div(id=ids.CHARTS, hidden=True),
         ]
     )
 

@@ -44,6 +44,8 @@ GRID_SORT = "grid-sort"
 GRID_NOTE = "grid-note"
 GRID_SHOWS = "grid-shows"
 
+CHARTS = "charts"
+
 UNIT_MODAL = "unit-modal"
 UNIT_TITLE = "unit-title"
 UNIT_BODY = "unit-body"

@@ -24,9 +24,9 @@ from lurk.web.ui.path_prefix import outside
 from lurk.web.ui.request_body import LARGEST_NUMBER, name, number, numbers, part, read_json
 from lurk.web.ui.responses import answer
 
-STYLE = "/vendor/bootstrap.min.css"
+STYLE, STYLE_PACKAGE = "/vendor/bootstrap.min.css", "bootstrap-flask"
 UNITS = "/studies/<study>/layers/<path:layer>/units"
-KEPT, NOT_KEPT = {"Cache-Control": "private, max-age=31536000, immutable"}, {"Cache-Control": "no-store"}
+NOT_KEPT = {"Cache-Control": "no-store"}
 MOST_OPTIONS, MOST_TILES = 64, 4096
 
 View = Callable[..., Response]
@@ -258,7 +258,7 @@ def media(service: Service, key: str) -> Response:
     if found is None:
         raise LurkError("there is no such image")
     body, mimetype = found
-    return Response(body, 200, KEPT, mimetype=mimetype)
+    return Response(body, 200, mimetype=mimetype)
 
 
 def health(_service: Service) -> Response:
@@ -285,6 +285,6 @@ def _style() -> Response:
     """Bootstrap's style sheet, from the package that contains it."""
     spec = find_spec("flask_bootstrap")
     if spec is None or spec.origin is None:
-        raise LurkError("the package bootstrap-flask is not installed")
+        raise LurkError(f"the package {STYLE_PACKAGE} is not installed")
     folder = Path(spec.origin).parent / "static" / "bootstrap5" / "css"
-    return send_from_directory(folder, "bootstrap.min.css", mimetype="text/css", max_age=86400)
+    return send_from_directory(folder, "bootstrap.min.css", mimetype="text/css")

@@ -117,11 +117,6 @@ def test_a_sweep_is_stopped_and_goes_on(client, service):
     assert service.asked == ["cancel", "resume"]
 
 
-def test_images_are_kept_and_the_rest_is_not(client):
-    assert client.get("/media/fake/view/1").headers["Cache-Control"] == "private, max-age=31536000, immutable"
-    assert client.get(STUDY).headers["Cache-Control"] == "no-store"
-
-
 def test_health_says_nothing_and_ready_says_why(client):
     assert (client.get("/healthz").status_code, client.get("/healthz").data) == (200, b"")
     assert client.get("/readyz").json == {"ready": True, "workers": 1}
