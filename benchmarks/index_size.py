@@ -6,12 +6,12 @@ No network runs: batches are random. The default is the bundled network with the
 """
 
 import argparse
-import resource
 import tempfile
 from pathlib import Path
 
 import torch
 
+from benchmarks.scale import disk_bytes, peak_bytes
 from lurk.records import LayerInfo, Provenance
 from lurk.storage.index import Index
 from lurk.storage.index_writer import write_index
@@ -51,16 +51,6 @@ def empty_manifest(units: int, classes: int, top: int) -> Manifest:
     layer = LayerInfo("all", "Conv2d", units, (units, 7, 7), None, None, "post", grid=(7, 7))
     names = tuple(f"class {number}" for number in range(classes))
     return Manifest(provenance, (layer,), names, "", "random", BATCHES * BATCH, (3, 224, 224), top)
-
-
-def disk_bytes(folder: Path) -> int:
-    """Bytes that the files of a folder take on the disk."""
-    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*"))
-
-
-def peak_bytes() -> int:
-    """Largest resident memory of this process so far."""
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 def main() -> None:

@@ -21,7 +21,6 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.index_size import disk_bytes, peak_bytes
 from lurk.config.options import Settings
 from lurk.jobs.open_queue import open_local_queue
 from lurk.records import LayerInfo, Provenance
@@ -40,6 +39,16 @@ TOP, IMAGES, SIZE = 9, 512, 224
 WIDTH, WIDEST = 2000, 8192
 PERIOD = 997
 GRID = 14
+
+
+def disk_bytes(folder: Path) -> int:
+    """Bytes that the files of a folder take on the disk."""
+    return sum(file.stat().st_blocks * 512 for file in folder.rglob("*"))
+
+
+def peak_bytes() -> int:
+    """Largest resident memory of this process so far."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
 class Repeated:

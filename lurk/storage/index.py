@@ -22,7 +22,7 @@ from lurk.storage.quantile_bins import SIDE, Counts, bin_edges, quantiles, unpac
 from lurk.storage.unit_state import Seen, are_constant, seen_units
 
 PROBABILITIES = (0.0, 0.001, 0.005, 0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 0.995, 0.999, 1.0)
-SMALL_BYTES = 4096
+SMALL_BYTES, BLOCK = 4096, 256
 
 ARRAYS = (
     *(f"top_{kind}_{part}" for kind in ("max", "mean") for part in ("image", "score", "before", "position")),
@@ -294,7 +294,8 @@ class Index:
         info, rows = self._place(layer)
         if not self.manifest.generation:
             return np.full(info.units, np.nan)
-        return selectivity(self._profile(rows)[:, :, 0, 0])
+        blocks = (slice(first, min(first + BLOCK, rows.stop)) for first in range(rows.start, rows.stop, BLOCK))
+        return np.concatenate([selectivity(self._profile(block)[:, :, 0, 0]) for block in blocks])
 
 
 def _unseen(layer: str, unit: int) -> UnitRecord:

@@ -10,7 +10,7 @@ from pathlib import Path
 from lurk.config.gpus import worker_count
 from lurk.config.options import Settings
 from lurk.config.staleness import made_with
-from lurk.errors import BusyError, LurkError
+from lurk.errors import BusyError, CacheError, LurkError
 from lurk.jobs.method_request import MethodRequest
 from lurk.methods.run_method import method_specs
 from lurk.records import JobSpec, UnitRef
@@ -89,7 +89,8 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
             context, run_sweep, model, images, cache=settings.cache, options=options, progress=progress, began=show
         )
     context.report(len(images), len(images), "drawing the tiles of the grids")
-    draw_ahead(index, open_renders(context.cache), SPRITES_COST * (time.monotonic() - began), context.give_way)
+    with suppress(CacheError):  # a page can draw them too
+        draw_ahead(index, open_renders(context.cache), SPRITES_COST * (time.monotonic() - began), context.give_way)
     return {"index": index.key, "images": index.manifest.images, "skipped": len(index.manifest.skipped)}
 
 

@@ -57,7 +57,7 @@ def test_the_page_opens_before_the_model_is_loaded_and_units_follow(tmp_path):
         grid = server.json(f"studies/{study}/layers/_conv_stem/units")
         status, _, headers = server.fetch(grid["sprites"][0])
         assert status == 200
-        assert headers["Content-Type"] == "image/webp"
+        assert headers["Content-Type"] == "image/jpeg"
         assert "immutable" in headers["Cache-Control"]
 
 

@@ -92,5 +92,5 @@ def test_the_grid_has_a_place_for_each_unit_with_the_page_s_words(index):
 
     drawn = index.layer("conv").plot_grid()
     assert [words[0] for words in drawn.data[0].customdata] == grid(index.stored, "conv")["labels"]
-    assert drawn.layout.images[0].source.startswith("data:image/webp;base64,")
+    assert drawn.layout.images[0].source.startswith("data:image/jpeg;base64,")
     assert "1 dead" in drawn.layout.title.text

@@ -378,3 +378,9 @@ def test_a_damaged_sketch_is_told_when_it_is_read(toy_index):
     assert index.unit("conv", 0).quantiles
     with pytest.raises(IndexFormatError, match="sweep again"):
         index.unit("fc", 1)
+
+
+def test_selectivity_is_the_same_in_blocks(toy_index, monkeypatch):
+    whole = toy_index.selectivity("conv")
+    monkeypatch.setattr(index_module, "BLOCK", 2)
+    assert np.array_equal(toy_index.selectivity("conv"), whole)

@@ -5,6 +5,7 @@ its standard input. This process forks, so it opens no store and starts no threa
 """
 
 import argparse
+import gc
 import json
 import logging
 import os
@@ -153,7 +154,9 @@ class Gunicorn(BaseApplication):  # type: ignore[misc]  # gunicorn has no types
         share_counts(self._settings.queue, service.cache)
         access = open_access(self._settings, service.cache)
         hosts, prefix = allowed_hosts(self._settings), self._settings.path_prefix or ""
-        return create_app(service, allowed_hosts=hosts, access=access, prefix=prefix).server
+        app = create_app(service, allowed_hosts=hosts, access=access, prefix=prefix).server
+        gc.freeze()  # else Python looks through all modules again and again, for up to half a second within a request
+        return app
 
 
 class ParentArbiter(Arbiter):  # type: ignore[misc]  # gunicorn has no types
