@@ -37,7 +37,7 @@ def sampled_places(images: Tensor, positions: int, count: int) -> Tensor:
         int64 (n, count), ascending.
     """
     if count == positions:
-        return torch.arange(positions).expand(len(images), positions)
+        return torch.arange(positions).repeat(len(images), 1)
     offset = torch.remainder(images.double() * 0.6180339887498949, 1.0)[:, None]
     place = (torch.arange(count, dtype=torch.float64) + offset) * (positions / count)
     return place.long().clamp_(0, positions - 1)

@@ -18,7 +18,7 @@ class Statistics:
             "top_max": TopK(units, top, "maximum", "before"),
             "top_mean": TopK(units, top, "mean", "before_mean"),
         }
-        self._reducers: dict[str, Reducer] = {
+        self.reducers: dict[str, Reducer] = {
             **self._lists,
             "classes": ClassMoments(units, classes),
             "distribution": Distribution(units),
@@ -33,19 +33,19 @@ class Statistics:
 
     def add(self, batch: Batch) -> None:
         """Take in a batch."""
-        for reducer in self._reducers.values():
+        for reducer in self.reducers.values():
             reducer.add(batch)
 
     def merge(self, state: State) -> None:
         """Take in all that another sweep of the same layers and classes has seen."""
-        for name, reducer in self._reducers.items():
+        for name, reducer in self.reducers.items():
             prefix = f"{name}_"
             reducer.merge({key.removeprefix(prefix): state[key] for key in state if key.startswith(prefix)})
 
     def state(self) -> dict[str, Array]:
         """Arrays by `<reducer>_<array>`, units first but for `classes_count`."""
         return {
-            f"{name}_{key}": array for name, reducer in self._reducers.items() for key, array in reducer.state().items()
+            f"{name}_{key}": array for name, reducer in self.reducers.items() for key, array in reducer.state().items()
         }
 
     def entered(self) -> set[int]:
