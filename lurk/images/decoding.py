@@ -85,7 +85,7 @@ def decode(path: str | PathLike[str], ranges: Iterable[SampleRange] | None = Non
     with _opened(file) as opened:
         with closing(_Again(file)) as again:
             samples = read_samples(opened, again)
-        picture = to_rgb(opened) if samples is None else shown(samples, ranges)
+        picture = _loaded(opened) if samples is None else shown(samples, ranges)
         turn = _turn(opened)  # Pillow has already turned a TIFF that it has loaded
         return picture if turn is None else picture.transpose(turn)
 
@@ -163,6 +163,12 @@ def _turn(picture: Image.Image) -> Image.Transpose | None:
     except DAMAGE:
         return None
     return TURNS.get(orientation) if isinstance(orientation, int) else None
+
+
+def _loaded(opened: Image.Image) -> Image.Image:
+    """The picture of a file, mode RGB; itself where it has that mode, which saves a copy of a large picture."""
+    opened.load()
+    return opened if opened.mode == "RGB" and "transparency" not in opened.info else to_rgb(opened)
 
 
 def to_rgb(picture: Image.Image, ranges: Iterable[SampleRange] | None = None) -> Image.Image:

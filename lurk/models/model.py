@@ -114,7 +114,7 @@ class Model:
         Returns:
             float (..., s, h, w), in [0, 1].
         """
-        return self.normalisation.inverse(images).clamp(0, 1)
+        return self.normalisation.inverse(images).clamp_(0, 1)
 
     def for_images(self, images: "ImageSet") -> "Model":
         """The model as it is swept with an image set.

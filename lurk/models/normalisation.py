@@ -84,7 +84,7 @@ class Normalisation:
         Returns:
             float (..., s, h, w), in [0, 1] for what a picture has become.
         """
-        samples = images * _column(self.std, images) + _column(self.mean, images)
+        samples = (images * _column(self.std, images)).add_(_column(self.mean, images))
         return samples if self.mix is None else _mixed(samples, self._inverse)
 
     def bounds(self, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -63,10 +63,10 @@ class Preprocess:
         Returns:
             float32 (c, h, w).
         """
-        picture = picture.convert("RGB" if self.channels == 3 else "L")
+        mode, shape = "RGB" if self.channels == 3 else "L", (-1, 1, 1)
+        picture = picture if picture.mode == mode else picture.convert(mode)
         samples = np.array(self._cropped(self._resized(picture))).reshape(*self.crop, self.channels)
-        tensor = torch.from_numpy(samples).permute(2, 0, 1).contiguous().float().div_(255)
-        shape = (-1, 1, 1)
+        tensor = torch.empty(self.channels, *self.crop).copy_(torch.from_numpy(samples).permute(2, 0, 1)).div_(255)
         return tensor.sub_(torch.tensor(self.mean).view(shape)).div_(torch.tensor(self.std).view(shape))
 
     def _resized(self, picture: Image.Image) -> Image.Image:

@@ -24,7 +24,9 @@ COLOURS = (1, 3)
 
 def to_view(picture: np.ndarray[Any, np.dtype[np.float32]]) -> View:
     """Turn a picture, float32 (s, h, w) in [0, 1], into 8-bit samples: uint8 (h, w, s)."""
-    view: View = np.clip(np.rint(picture * 255), 0, 255).astype(np.uint8).transpose(1, 2, 0)
+    samples = picture * 255
+    np.clip(np.rint(samples, out=samples), 0, 255, out=samples)
+    view: View = samples.astype(np.uint8).transpose(1, 2, 0)
     return view
 
 

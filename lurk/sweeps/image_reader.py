@@ -1,8 +1,11 @@
-"""Reads and preprocesses the images of a sweep in threads, two batches ahead of the model."""
+"""Reads and preprocesses the images of a sweep in threads, straight into the next batches of the model."""
 
 from collections.abc import Iterator
-from concurrent.futures import Executor, Future
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
 
+import torch
 from torch import Tensor
 
 from lurk.errors import ImagesError
@@ -22,6 +25,37 @@ USER_ERRORS = (  # what the user's own preprocessing or network may raise
 )
 
 
+@contextmanager
+def reading_threads(count: int) -> Iterator[ThreadPoolExecutor]:
+    """Threads that read images. PyTorch computes in each of them alone, since more threads would only wait for a core.
+
+    `torch.set_num_threads` also sets what later threads begin with, so it is put back at the end.
+    """
+    before = torch.get_num_threads()
+    try:
+        with ThreadPoolExecutor(count, "images", torch.set_num_threads, (1,)) as pool:
+            yield pool
+    finally:
+        torch.set_num_threads(before)
+
+
+@dataclass(frozen=True)
+class ReadBatch:
+    """A batch as it was read.
+
+    Args:
+        end: Number of the image after the last one.
+        numbers: The images that can be used.
+        images: They themselves, float32 (n, c, h, w).
+        failed: The others, each with the reason.
+    """
+
+    end: int
+    numbers: tuple[int, ...]
+    images: Tensor
+    failed: tuple[tuple[int, str], ...]
+
+
 class ImageReader:
     """Reads images as the model takes them.
 
@@ -32,10 +66,10 @@ class ImageReader:
         pool: The threads.
     """
 
-    def __init__(self, model: Model, images: ImageSet, input_shape: tuple[int, ...], pool: Executor) -> None:
+    def __init__(self, model: Model, images: ImageSet, input_shape: tuple[int, ...], pool: ThreadPoolExecutor) -> None:
         self._model, self._images, self._shape, self._pool = model, images, tuple(input_shape), pool
 
-    def batches(self, numbers: range, batch_size: int) -> Iterator[list[tuple[int, Tensor | str]]]:
+    def batches(self, numbers: range, batch_size: int) -> Iterator[ReadBatch]:
         """Read images batch by batch.
 
         Args:
@@ -43,25 +77,39 @@ class ImageReader:
             batch_size: Images a batch; the last batch may be shorter.
 
         Yields:
-            For each image its number, and the preprocessed image or the reason why it cannot be used.
+            The batches, in order.
         """
-        waiting: list[list[tuple[int, Future[Tensor | str]]]] = []
+        waiting: list[tuple[range, Tensor, list[Future[str]]]] = []
         for start in range(0, len(numbers), batch_size):
             batch = numbers[start : start + batch_size]
-            waiting.append([(number, self._pool.submit(self._read, number)) for number in batch])
+            images = torch.empty(len(batch), *self._shape)
+            reasons = [self._pool.submit(self._read, number, images[at]) for at, number in enumerate(batch)]
+            waiting.append((batch, images, reasons))
             if len(waiting) > BATCHES_AHEAD:
-                yield [(number, image.result()) for number, image in waiting.pop(0)]
-        for images in waiting:
-            yield [(number, image.result()) for number, image in images]
+                yield _finished(*waiting.pop(0))
+        while waiting:
+            yield _finished(*waiting.pop(0))
 
-    def _read(self, number: int) -> Tensor | str:
+    def _read(self, number: int, place: Tensor) -> str:
+        """Read an image into its place in the batch; returns why it cannot be used, or an empty text."""
         try:
             image = self._images.read(number)
             tensor = image if isinstance(image, Tensor) else self._model.preprocess(image)
+            if tuple(tensor.shape) != self._shape:
+                return f"is {tuple(tensor.shape)} after preprocessing; the model takes {self._shape}"
+            with torch.inference_mode():  # as the batch was made
+                place.copy_(tensor)
         except ImagesError as error:
             return str(error)
         except USER_ERRORS as error:
             return f"preprocessing failed: {type(error).__name__}: {error}"
-        if tuple(tensor.shape) != self._shape:
-            return f"is {tuple(tensor.shape)} after preprocessing; the model takes {self._shape}"
-        return tensor.float()
+        return ""
+
+
+def _finished(batch: range, images: Tensor, reasons: list[Future[str]]) -> ReadBatch:
+    """Wait until a batch is read, and leave out what cannot be used."""
+    failed = tuple((number, reason.result()) for number, reason in zip(batch, reasons, strict=True) if reason.result())
+    if failed:
+        usable = [at for at, reason in enumerate(reasons) if not reason.result()]
+        return ReadBatch(batch.stop, tuple(batch[at] for at in usable), images[usable], failed)
+    return ReadBatch(batch.stop, tuple(batch), images, failed)

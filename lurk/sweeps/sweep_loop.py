@@ -19,7 +19,7 @@ from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
 from lurk.storage.index_writer import IndexWriter
 from lurk.storage.webp import encode_view, to_view
-from lurk.sweeps.image_reader import USER_ERRORS, ImageReader
+from lurk.sweeps.image_reader import USER_ERRORS, ImageReader, ReadBatch, reading_threads
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics
 from lurk.sweeps.sweep_options import SweepOptions
@@ -51,7 +51,7 @@ def run_images(
     """
     model, layers = model.for_images(images), dict(writer.manifest.provenance.parameters)["layers"]
     threads, place = options.workers or min(8, os.cpu_count() or 1), options.place()
-    with ThreadPoolExecutor(threads, "images") as pool, moved_to(model.module, place):
+    with reading_threads(threads) as pool, moved_to(model.module, place):
         plan = model.plan(None if layers is None else str(layers))  # a trace holds for the device that it was made on
         run = _Run(model, images, plan, writer, pool)
         with torch.inference_mode():
@@ -94,7 +94,7 @@ class _Run:
 
             for batch in reader.batches(range(first, last), batch_size):
                 self._add(batch, run_model)
-                self._done = min(batch[0][0] + batch_size, last)
+                self._done = batch.end
                 try:
                     if progress:
                         progress(self._done, len(self._images), clock.rate(self._done - first))
@@ -120,36 +120,34 @@ class _Run:
             raise none_usable(self._skipped, self._done)
         self._write(self._writer.finish)
 
-    def _add(self, batch: Sequence[tuple[int, Tensor | str]], run_model: Callable[[Tensor], None]) -> None:
+    def _add(self, batch: ReadBatch, run_model: Callable[[Tensor], None]) -> None:
         """Measure a batch; images to which the network answers with NaN or infinity are skipped."""
-        usable: dict[int, Tensor] = {}
-        for number, image in batch:
-            if isinstance(image, str):
-                self._skip(number, image)
-            else:
-                usable[number] = image
-        while usable:
-            self._measurement.begin(torch.tensor(list(usable)))
+        for number, reason in batch.failed:
+            self._skip(number, reason)
+        numbers, images = batch.numbers, batch.images
+        while numbers:
+            self._measurement.begin(torch.tensor(numbers))
             try:
-                run_model(torch.stack(list(usable.values())))
+                run_model(images)
             except USER_ERRORS as error:
-                reason = str(error).strip().splitlines() or [type(error).__name__]
-                raise ModelError(f"the model fails on a batch of {len(usable)} images: {reason[0]}") from error
+                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+                raise ModelError(f"the model fails on a batch of {len(numbers)} images: {reason}") from error
             failed = self._measurement.unusable()
             if not failed:
-                self._count(usable)
+                self._count(numbers, images)
                 return
             for number, layer in failed.items():
                 self._skip(number, f"the network answers with NaN or infinity at layer {layer}")
-                del usable[number]
+            usable = [at for at, number in enumerate(numbers) if number not in failed]
+            numbers, images = tuple(numbers[at] for at in usable), images[usable]
 
-    def _count(self, images: dict[int, Tensor]) -> None:
+    def _count(self, numbers: Sequence[int], images: Tensor) -> None:
         """Add the measured batch to the statistics, and keep the views of the images that entered a top list."""
-        labels = [self._images.labels[number] for number in images]
+        labels = [self._images.labels[number] for number in numbers]
         batch = self._measurement.batch(torch.tensor([-1 if label is None else label for label in labels]))
         self._statistics.add(batch)
         entered = self._statistics.entered()
-        for number, image in images.items():
+        for number, image in zip(numbers, images, strict=True):
             if number in entered:
                 self._views.append(self._pool.submit(self._keep_view, number, image))
 

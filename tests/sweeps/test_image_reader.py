@@ -1,12 +1,11 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
-from itertools import chain
 
 import pytest
 import torch
 
 from lurk.errors import ImagesError
-from lurk.sweeps.image_reader import BATCHES_AHEAD, ImageReader
+from lurk.sweeps.image_reader import BATCHES_AHEAD, ImageReader, reading_threads
 
 SHAPE = (3, 4, 4)
 
@@ -34,25 +33,34 @@ class Model:
 
 @pytest.fixture
 def reader():
-    with ThreadPoolExecutor(2) as pool:
+    with reading_threads(2) as pool:
         yield ImageReader(Model(), Images(), SHAPE, pool)
 
 
 def test_batches_come_in_order_and_the_last_may_be_short(reader):
     batches = list(reader.batches(range(6, 17), 4))
-    assert [[number for number, _ in batch] for batch in batches] == [[6, 7, 8, 9], [10, 11, 12, 13], [14, 15, 16]]
-    for number, image in chain.from_iterable(batches):
-        assert (image.dtype, image.shape) == (torch.float32, SHAPE)
-        assert (image == number).all()
+    assert [batch.numbers for batch in batches] == [(6, 7, 8, 9), (10, 11, 12, 13), (14, 15, 16)]
+    assert [batch.end for batch in batches] == [10, 14, 17]
+    for batch in batches:
+        assert (batch.images.dtype, batch.images.shape) == (torch.float32, (len(batch.numbers), *SHAPE))
+        assert (batch.images == torch.tensor(batch.numbers).view(-1, 1, 1, 1)).all()
+        assert batch.failed == ()
 
 
 def test_an_image_that_cannot_be_used_comes_with_its_reason(reader):
-    (batch,) = reader.batches(range(3, 6), 4)
-    assert batch == [
+    (batch,) = reader.batches(range(2, 7), 5)
+    assert batch.failed == (
         (3, "cut short"),
         (4, "preprocessing failed: KeyError: 'a picture'"),
         (5, "is (3, 4, 9) after preprocessing; the model takes (3, 4, 4)"),
-    ]
+    )
+    assert batch.numbers == (2, 6)
+    assert batch.images[:, 0, 0, 0].tolist() == [2, 6]
+
+
+def test_a_batch_of_which_no_image_can_be_used_is_empty(reader):
+    (batch,) = reader.batches(range(3, 6), 4)
+    assert (batch.end, batch.numbers, len(batch.images)) == (6, (), 0)
 
 
 def test_no_more_than_two_batches_are_read_ahead(reader):
@@ -63,3 +71,22 @@ def test_no_more_than_two_batches_are_read_ahead(reader):
 
 def test_no_images_give_no_batches(reader):
     assert list(reader.batches(range(0), 4)) == []
+
+
+def test_a_gradient_that_a_preprocessing_leaves_on_is_dropped(reader):
+    reader._images.read = lambda _number: torch.ones(SHAPE, requires_grad=True)
+    (batch,) = reader.batches(range(2), 2)
+    assert not batch.images.requires_grad
+
+
+def test_each_thread_computes_alone_and_later_threads_are_as_before():
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with reading_threads(2) as pool:
+            assert {pool.submit(torch.get_num_threads).result() for _ in range(4)} == {1}
+            assert torch.get_num_threads() == 2
+        with ThreadPoolExecutor(1) as other:
+            assert other.submit(torch.get_num_threads).result() == 2
+    finally:
+        torch.set_num_threads(before)
