@@ -43,7 +43,6 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=200)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--models", nargs="+", default=["resnet18", "efficientnet_lite0"])
-    parser.add_argument("--keep-images", type=int, help="megabytes for the store of images, which is filled beforehand")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "photos"

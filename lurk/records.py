@@ -5,6 +5,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from importlib.metadata import version
 from typing import Literal
 
 import numpy as np
@@ -30,6 +31,12 @@ def printable(text: str) -> str:
 def digest(value: object) -> str:
     """Hash a JSON value: 32 hexadecimal digits of the SHA-256 of its canonical text."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]
+
+
+def software() -> tuple[tuple[str, str], ...]:
+    """(package, version) of each package that results depend on, sorted by name; this package comes last."""
+    packages = ("numpy", "pillow", "torch", "torchvision")
+    return (*((name, version(name)) for name in packages), ("torchlurk", VERSION))
 
 
 @dataclass(frozen=True, order=True)

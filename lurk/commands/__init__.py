@@ -10,9 +10,9 @@ from lurk.registry import Registry
 
 Run = Callable[[Settings, argparse.Namespace], int]
 
-STUDY = (*STUDY_OPTIONS, "cache", "log")
+STUDY = (*STUDY_OPTIONS, "keep_images", "cache", "log")
 SHARED_QUEUE = ("queue", "shards")
-WORKER = ("memory", "min_free", "stuck_after")
+WORKER = ("memory", "keep_images", "min_free", "stuck_after")
 
 
 @dataclass(frozen=True)

@@ -58,6 +58,7 @@ def run(settings: Settings, arguments: argparse.Namespace) -> int:
 
 def _swept_here(settings: Settings, cache: Path) -> Index:
     """Sweep in this process."""
+    from lurk.sweeps.image_store import open_image_store
     from lurk.sweeps.sweep import describe, run_sweep
     from lurk.sweeps.sweep_options import SweepOptions
     from lurk.worker.doctor_task import examine_study
@@ -84,7 +85,10 @@ def _swept_here(settings: Settings, cache: Path) -> Index:
                 bar.write(f"lurk: {checked}", file=sys.stderr)
             bar.set_postfix_str("")
 
-        options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+        store = open_image_store(cache, settings.keep_images)
+        options = SweepOptions(
+            settings.top, settings.layers, settings.batch_size, settings.workers, settings.device, store
+        )
         return run_sweep(
             model,
             images,

@@ -268,7 +268,7 @@ def _file_name(text: str) -> str:
 
 def _provenance(model: "Model", spec: MethodSpec, options: Mapping[str, Any]) -> Record:
     """Where a picture comes from, under the names of `Provenance`."""
-    from lurk.sweeps.sweep import software
+    from lurk.records import software
 
     return {
         "model": model.full_source,

@@ -108,6 +108,13 @@ class Settings:
         "where jobs wait: local, or a Redis that several machines share, redis://:PASSWORD@HOST:6379/0",
         metavar="WHERE",
     )
+    keep_images: int = _option(
+        0,
+        "megabytes of disk for preprocessed images, so that a second model, a picture or a map need not decode them "
+        "(none)",
+        metavar="MB",
+        least=0,
+    )
     cache: str = _option("cache", "folder for results", metavar="DIR")
     host: str = _option("127.0.0.1", "address to serve on", metavar="ADDRESS")
     port: int | None = _option(None, f"port to serve on ({DEFAULT_PORT}, or the next free one)", metavar="PORT")
@@ -188,7 +195,8 @@ class Settings:
         """The settings from which a sweep's spec was made; a worker gets only the spec."""
         known = {item.name for item in fields(cls)}
         values = {name: value for name, value in spec.parameters if name in known}
-        settings = cls(**{**values, "cache": str(cache)})  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
+        values |= {"cache": str(cache), "keep_images": settings_from({}).keep_images}  # one store for all studies
+        settings = cls(**values)  # type: ignore[arg-type]  # a spec is made by `sweep_spec`
         has_name = settings.study != spec.study and STUDY_NAME.fullmatch(spec.study)
         return replace(settings, name=spec.study) if has_name else settings
 
@@ -280,6 +288,7 @@ def pass_to_workers(settings: Settings) -> None:
     """Put the options of workers into the environment, for the workers that this process starts."""
     if settings.memory is not None:
         os.environ[variable("memory")] = str(settings.memory)
+    os.environ[variable("keep_images")] = str(settings.keep_images)
 
 
 def _file_name(text: str) -> str:

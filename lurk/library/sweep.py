@@ -12,6 +12,7 @@ from lurk.library.index import Index
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
 from lurk.storage.cache_dir import prepare_cache
+from lurk.sweeps.image_store import open_image_store
 from lurk.sweeps.sweep import run_sweep
 from lurk.sweeps.sweep_loop import Progress
 from lurk.sweeps.sweep_options import SweepOptions
@@ -27,6 +28,7 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     batch_size: int | None = None,
     workers: int | None = None,
     device: str = "auto",
+    keep_images: int = 0,
     progress: Progress | None = None,
     began: Callable[[Path], object] = str,
 ) -> Index:
@@ -41,6 +43,8 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
         batch_size: Images a forward pass; 16 on a CPU and 128 on a GPU by default.
         workers: Threads that read and preprocess images; by default one a core, at most 8.
         device: `auto`, `cpu`, `cuda`, `cuda:1`, `mps`.
+        keep_images: Megabytes of disk for preprocessed images below the cache directory, so that a sweep of a second
+            model with the same preprocessing need not decode them; 0 to keep none.
         progress: Called after each batch with the images done, the images in all and the images a second; it may raise
             Cancelled.
         began: Called with the index's folder as soon as it can be opened.
@@ -56,8 +60,9 @@ def sweep(  # noqa: PLR0913 - the public signature: two things and their options
     """
     batch_size = None if batch_size is None else whole_number(batch_size, "batch_size")
     workers = None if workers is None else whole_number(workers, "workers")
-    options = SweepOptions(whole_number(top, "top"), layers, batch_size, workers, device)
     cache = prepare_cache(cache)
+    store = open_image_store(cache, whole_number(keep_images, "keep_images"))
+    options = SweepOptions(whole_number(top, "top"), layers, batch_size, workers, device, store)
     if not isinstance(images, ImageSet):
         images = load_images(images, cache=cache)
     if not isinstance(model, Model):

@@ -13,6 +13,7 @@ from lurk.errors import ModelError, expect
 from lurk.graph.device import choose_device, device_of, dtype_of, moved_to
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
+from lurk.images.image_files import FileReader
 from lurk.models.image_input import other_input
 from lurk.models.normalisation import Normalisation
 from lurk.models.preprocess import Transform
@@ -126,6 +127,8 @@ class Model:
             The model itself if the set gives pictures. If it gives tensors, which go to the network as they are, a copy
             that shows them by their own normalisation, as measured, and says so in its notes or its notice.
         """
+        if isinstance(images.reader, FileReader):
+            return self  # a file gives a picture
         if self.tensors is not None and self.fingerprint == images.fingerprint:
             return self
         samples = measure(images.read, len(images))

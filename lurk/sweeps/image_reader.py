@@ -1,6 +1,6 @@
 """Reads and preprocesses the images of a sweep in threads, straight into the next batches of the model."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,8 +9,6 @@ import torch
 from torch import Tensor
 
 from lurk.errors import ImagesError
-from lurk.images.image_set import ImageSet
-from lurk.models.model import Model
 
 BATCHES_AHEAD = 2
 USER_ERRORS = (  # what the user's own preprocessing or network may raise
@@ -60,14 +58,15 @@ class ImageReader:
     """Reads images as the model takes them.
 
     Args:
-        model: The model, which preprocesses.
-        images: The image set.
+        prepared: Gives an image, by its number, as the model takes it.
         input_shape: (channels, rows, columns) that every preprocessed image must have.
         pool: The threads.
     """
 
-    def __init__(self, model: Model, images: ImageSet, input_shape: tuple[int, ...], pool: ThreadPoolExecutor) -> None:
-        self._model, self._images, self._shape, self._pool = model, images, tuple(input_shape), pool
+    def __init__(
+        self, prepared: Callable[[int], Tensor], input_shape: tuple[int, ...], pool: ThreadPoolExecutor
+    ) -> None:
+        self._prepared, self._shape, self._pool = prepared, tuple(input_shape), pool
 
     def batches(self, numbers: range, batch_size: int) -> Iterator[ReadBatch]:
         """Read images batch by batch.
@@ -93,8 +92,7 @@ class ImageReader:
     def _read(self, number: int, place: Tensor) -> str:
         """Read an image into its place in the batch; returns why it cannot be used, or an empty text."""
         try:
-            image = self._images.read(number)
-            tensor = image if isinstance(image, Tensor) else self._model.preprocess(image)
+            tensor = self._prepared(number)
             if tuple(tensor.shape) != self._shape:
                 return f"is {tuple(tensor.shape)} after preprocessing; the model takes {self._shape}"
             with torch.inference_mode():  # as the batch was made

@@ -5,14 +5,13 @@ the same index as one that was left alone.
 """
 
 from collections.abc import Callable
-from importlib.metadata import version
 from pathlib import Path
 
 from lurk.errors import LurkError
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
-from lurk.records import VERSION, Provenance
+from lurk.records import Provenance, software
 from lurk.storage.cache_dir import prepare_cache
 from lurk.storage.index import Index
 from lurk.storage.index_writer import IndexWriter, drop_shards, open_index, write_index
@@ -139,12 +138,6 @@ def describe(model: Model, images: ImageSet, options: SweepOptions) -> Manifest:
         outputs=model.classes,
         notes=tuple(note for note in (*model.notes, plan.scores.note, *images.notes) if note),
     )
-
-
-def software() -> tuple[tuple[str, str], ...]:
-    """(package, version) of each package that results depend on, sorted by name; this package comes last."""
-    packages = ("numpy", "pillow", "torch", "torchvision")
-    return (*((name, version(name)) for name in packages), ("torchlurk", VERSION))
 
 
 def _left_out(plan: Plan) -> str:

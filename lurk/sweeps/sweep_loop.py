@@ -21,6 +21,7 @@ from lurk.storage.index_writer import IndexWriter
 from lurk.storage.webp import encode_view, to_view
 from lurk.sweeps.image_reader import USER_ERRORS, ImageReader, ReadBatch, reading_threads
 from lurk.sweeps.measurement import Measurement
+from lurk.sweeps.prepared_images import PreparedImages
 from lurk.sweeps.statistics import Statistics
 from lurk.sweeps.sweep_options import SweepOptions
 
@@ -54,8 +55,9 @@ def run_images(
     with reading_threads(threads) as pool, moved_to(model.module, place):
         plan = model.plan(None if layers is None else str(layers))  # a trace holds for the device that it was made on
         run = _Run(model, images, plan, writer, pool)
+        reader = ImageReader(PreparedImages(model, images, options.store).read, plan.input_shape, pool)
         with torch.inference_mode():
-            run.sweep(range(len(images)) if shard is None else shard, options.images_a_batch(), place, progress)
+            run.sweep(reader, range(len(images)) if shard is None else shard, options.images_a_batch(), place, progress)
         if shard is None:
             run.finish_index()
         else:
@@ -83,10 +85,12 @@ class _Run:
         self._views: list[Future[None]] = []
         self._done = writer.manifest.done
 
-    def sweep(self, numbers: range, batch_size: int, place: torch.device, progress: Progress | None) -> None:
+    def sweep(
+        self, reader: ImageReader, numbers: range, batch_size: int, place: torch.device, progress: Progress | None
+    ) -> None:
         """Take batch after batch, with a checkpoint now and then."""
         first, last = max(self._done, numbers.start), numbers.stop
-        clock, reader = _Clock(), ImageReader(self._model, self._images, self._plan.input_shape, self._pool)
+        clock = _Clock()
         with self._measurement.tapped(self._plan) as forward:
 
             def run_model(images: Tensor) -> None:

@@ -19,6 +19,8 @@ from lurk.jobs.queue import Queue
 from lurk.models.model import Model
 from lurk.models.network_input import preprocess_image
 from lurk.storage.index import Index
+from lurk.sweeps.image_store import open_image_store
+from lurk.sweeps.prepared_images import PreparedImages
 from lurk.worker.model_cache import images_of, model_of
 
 Result = dict[str, object]
@@ -78,7 +80,12 @@ class Study:
         """An image as the network takes it, float (c, h, w)."""
         if not 0 <= number < len(self.images):
             raise ImagesError(f"there is no image {number}; the image set has {len(self.images)}")
-        return preprocess_image(self.model, self.images.read(number))
+        return preprocess_image(self.model, self._prepared.read(number))
+
+    @cached_property
+    def _prepared(self) -> PreparedImages:
+        store = open_image_store(self.index.folder.parents[1], self.settings.keep_images)
+        return PreparedImages(self.model, self.images, store)
 
     def best_image(self, layer: str, unit: int) -> Tensor:
         """The image that excites a unit most so far, from which its picture may start."""

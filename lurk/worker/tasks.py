@@ -20,6 +20,7 @@ from lurk.storage.manifest import index_folder, study_index
 from lurk.storage.render_store import open_renders
 from lurk.storage.results import publish_offers
 from lurk.storage.sprites import draw_ahead
+from lurk.sweeps.image_store import open_image_store
 from lurk.sweeps.shard_merge import sweep_in_shards
 from lurk.sweeps.shards import is_done, sweep_shard
 from lurk.sweeps.sweep import run_sweep
@@ -77,7 +78,7 @@ def _sweep(spec: JobSpec, context: Context) -> Result:
         examine_study(model, images, settings, folder, examined)
 
     began = time.monotonic()
-    options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+    options = _options(settings, context)
     shards = settings.shards if settings.shards > 1 else _shards_by_default(settings.device)
     if shards > 1 and context.queue is not None:
         shard_jobs = ShardJobs(spec, context, context.queue)
@@ -98,6 +99,11 @@ def _shards_by_default(device: str) -> int:
     """Into how many shards a sweep is cut if nobody says: one, or several a worker where each GPU has one."""
     workers = worker_count(device)
     return 1 if workers == 1 else workers * SHARDS_A_WORKER
+
+
+def _options(settings: Settings, context: Context) -> SweepOptions:
+    store = open_image_store(context.cache, settings.keep_images)
+    return SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device, store)
 
 
 def _wait_while_busy(context: Context, work: Callable[..., Index], *given: object, **options: object) -> Index:
@@ -145,7 +151,7 @@ def _shard(spec: JobSpec, context: Context) -> Result:
         context.give_way()
 
     began = time.monotonic()
-    options = SweepOptions(settings.top, settings.layers, settings.batch_size, settings.workers, settings.device)
+    options = _options(settings, context)
     with suppress(BusyError):
         sweep_shard(model, images, folder, shard, options, progress)
     return {"images": shard.last - shard.first}

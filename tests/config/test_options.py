@@ -137,6 +137,12 @@ def test_the_memory_is_passed_to_workers_by_the_environment(monkeypatch):
     assert settings_from({}).memory == 7
 
 
+def test_workers_learn_the_size_of_the_one_store_of_images_from_the_environment(monkeypatch, tmp_path):
+    monkeypatch.setenv("LURK_KEEP_IMAGES", "1")
+    pass_to_workers(Settings(keep_images=7))
+    assert Settings.from_spec(Settings().sweep_spec(), tmp_path).keep_images == 7
+
+
 @pytest.mark.parametrize(
     ("given", "prefix"),
     [("", None), ("/", None), ("/lurk", "/lurk"), ("lurk/", "/lurk"), ("/user/me/proxy/8050/", "/user/me/proxy/8050")],

@@ -21,20 +21,20 @@ class Images:
             self.read_so_far.append(number)
         if number == 3:
             raise ImagesError("cut short")
-        return (
-            torch.full((3, 4, 9) if number == 5 else SHAPE, number, dtype=torch.float64) if number != 4 else "a picture"
-        )
-
-
-class Model:
-    def preprocess(self, image):
-        raise KeyError(image)
+        if number == 4:
+            raise KeyError("a picture")
+        return torch.full((3, 4, 9) if number == 5 else SHAPE, number, dtype=torch.float64)
 
 
 @pytest.fixture
-def reader():
+def images():
+    return Images()
+
+
+@pytest.fixture
+def reader(images):
     with reading_threads(2) as pool:
-        yield ImageReader(Model(), Images(), SHAPE, pool)
+        yield ImageReader(images.read, SHAPE, pool)
 
 
 def test_batches_come_in_order_and_the_last_may_be_short(reader):
@@ -63,19 +63,20 @@ def test_a_batch_of_which_no_image_can_be_used_is_empty(reader):
     assert (batch.end, batch.numbers, len(batch.images)) == (6, (), 0)
 
 
-def test_no_more_than_two_batches_are_read_ahead(reader):
+def test_no_more_than_two_batches_are_read_ahead(reader, images):
     batches = reader.batches(range(6, 106), 5)
     next(batches)
-    assert len(reader._images.read_so_far) <= 5 * (BATCHES_AHEAD + 1)
+    assert len(images.read_so_far) <= 5 * (BATCHES_AHEAD + 1)
 
 
 def test_no_images_give_no_batches(reader):
     assert list(reader.batches(range(0), 4)) == []
 
 
-def test_a_gradient_that_a_preprocessing_leaves_on_is_dropped(reader):
-    reader._images.read = lambda _number: torch.ones(SHAPE, requires_grad=True)
-    (batch,) = reader.batches(range(2), 2)
+def test_a_gradient_that_a_preprocessing_leaves_on_is_dropped():
+    with reading_threads(1) as pool:
+        reader = ImageReader(lambda _number: torch.ones(SHAPE, requires_grad=True), SHAPE, pool)
+        (batch,) = reader.batches(range(2), 2)
     assert not batch.images.requires_grad
 
 

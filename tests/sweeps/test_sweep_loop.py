@@ -10,7 +10,10 @@ from torch import nn
 from torchvision import transforms
 
 import lurk
+from lurk.images import image_files
+from lurk.images.decoding import decode
 from lurk.storage.webp import decode_view
+from tests.index_equality import assert_identical
 
 SIDE = 16
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -75,3 +78,18 @@ def test_what_has_no_inverse_is_shown_as_the_network_gets_it_and_that_is_said(fo
     for number, view in enumerate(views(index)):
         samples = np.asarray(Image.open(folder / f"{number}.png"), np.float64)
         assert np.array_equal(view, np.rint(np.log(samples + 1) / np.log(256) * 255))
+
+
+def test_each_file_is_decoded_once_and_with_a_store_never_again_by_another_model(folder, tmp_path, monkeypatch):
+    decoded = []
+    monkeypatch.setattr(image_files, "decode", lambda file, ranges: decoded.append(file.name) or decode(file, ranges))
+    networks = [nn.Sequential(nn.Conv2d(3, 2, 3)), nn.Sequential(nn.Conv2d(3, 4, 5))]
+    models = [lurk.load_model(network, preprocess=transforms.Compose(SIZED)) for network in networks]
+    plain = [lurk.sweep(model, folder, cache=tmp_path / "plain") for model in models]
+    assert sorted(decoded) == sorted([f"{number}.png" for number in range(4)] * 2)
+    decoded.clear()
+    with_store = [lurk.sweep(model, folder, cache=tmp_path / "kept", keep_images=1) for model in models]
+    assert sorted(decoded) == [f"{number}.png" for number in range(4)]
+    for one, other in zip(plain, with_store, strict=True):
+        assert_identical(one, other)
+        assert all(np.array_equal(*pair) for pair in zip(views(one), views(other), strict=True))
