@@ -13,6 +13,7 @@ from lurk.errors import ModelError
 from lurk.graph.hooks import Forward, tapped
 from lurk.graph.plan import Plan
 from lurk.records import LayerInfo
+from lurk.sweeps.device_batches import Returning
 from lurk.sweeps.kernels.maps import Maps, Reading
 from lurk.sweeps.kernels.measure import measure
 from lurk.sweeps.reducers import Batch
@@ -42,6 +43,7 @@ class Measurement:
         self._places: dict[int, Tensor] = {}
         self._before: dict[int, Maps] = {}
         self._figures: dict[int, Figures] = {}
+        self._returning: Returning | None = None
 
     def tapped(self, plan: Plan) -> AbstractContextManager[Forward]:
         """Measure whatever runs through a model; the forward pass ends after its last layer and returns nothing.
@@ -56,9 +58,22 @@ class Measurement:
 
     def begin(self, images: Tensor) -> None:
         """Expect a batch: int64 (n,), image numbers."""
-        self._images = images
+        self._images, self._returning = images, None
         for found in (self._places, self._before, self._figures):
             found.clear()
+
+    def end(self) -> Returning:
+        """Begin to fetch what the forward pass showed, all in one copy, but for the sampled values: they are many."""
+        every = [figures for _, figures in sorted(self._figures.items())]
+        names = [name for name in (every[0] if every else ()) if name != "drawn"]
+        joined = {name: torch.cat([figures[name] for figures in every], 1) for name in names}
+        finite = [torch.isfinite(figures["mean"]).all(1) for figures in every]
+        self._returning = Returning(joined | ({"finite": torch.stack(finite)} if finite else {}))
+        return self._returning
+
+    def _returned(self) -> Figures:
+        """What the forward pass showed of all layers side by side, on the CPU."""
+        return (self._returning or self.end()).get()
 
     def receive_before(self, number: int, value: Tensor) -> None:
         """Measure the value that enters a layer's monotone activation function.
@@ -103,21 +118,20 @@ class Measurement:
             raise ModelError(_partly(layer))
         lower = -math.inf if layer.lower_bound is None else layer.lower_bound
         upper = math.inf if layer.bound is None else layer.bound
-        return measure(maps, Reading(*cut, lower, upper), self._sampled(maps.shape[2]))
+        return measure(maps, Reading(*cut, lower, upper), self._sampled(maps.shape[2], maps.device))
 
-    def _sampled(self, positions: int) -> Tensor:
+    def _sampled(self, positions: int, place: torch.device) -> Tensor:
         """The sampled positions of each image, int64 (n, s)."""
         if positions not in self._places:
             count = sampled_positions(positions, self._set_size)
-            self._places[positions] = sampled_places(self._images, positions, count)
+            self._places[positions] = sampled_places(self._images, positions, count).to(place)
         return self._places[positions]
 
     def unusable(self) -> dict[int, str]:
         """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
         found: dict[int, str] = {}
-        for number, figures in sorted(self._figures.items()):
-            finite = torch.isfinite(figures["mean"]).all(1)
-            for image in self._images[~finite.cpu()].tolist():
+        for number, finite in zip(sorted(self._figures), self._returned().get("finite", ()), strict=True):
+            for image in self._images[~finite].tolist():
                 found.setdefault(image, self._layers[number].name)
         return found
 
@@ -128,7 +142,7 @@ class Measurement:
             labels: int64 (n,), -1 for none.
 
         Returns:
-            The batch, on the CPU.
+            The batch, on the CPU but for what was drawn.
 
         Raises:
             ModelError: A layer did not run: the model takes another way for some images.
@@ -136,11 +150,8 @@ class Measurement:
         for number, layer in enumerate(self._layers):
             if number not in self._figures:
                 raise ModelError(_partly(layer))
-        every = [self._figures[number] for number in range(len(self._layers))]
-        drawn = tuple(figures["drawn"].cpu() for figures in every)
-        joined = {
-            name: torch.cat([figures[name] for figures in every], 1).cpu() for name in every[0] if name != "drawn"
-        }
+        drawn = tuple(self._figures[number]["drawn"] for number in range(len(self._layers)))
+        joined = {name: tensor for name, tensor in self._returned().items() if name != "finite"}
         return Batch(images=self._images, labels=labels, positions=self.positions, drawn=drawn, **joined)
 
 

@@ -55,9 +55,10 @@ class Sketch:
         self.top = torch.full((units,), SIDE, dtype=torch.int32)
 
     def add(self, batch: Batch) -> None:
-        """Count the sampled values of every layer."""
+        """Count the sampled values of every layer, from now on where they are: on a GPU there are too many to fetch."""
         first = 0
         for drawn in batch.drawn:
+            self.counts, self.top = self.counts.to(drawn.device), self.top.to(drawn.device)
             units = slice(first, first + drawn.shape[1])
             count(drawn, self.counts[units], self.top[units])
             first = units.stop
@@ -66,7 +67,9 @@ class Sketch:
         """Add stored counts, a block of units at a time."""
         for first in range(0, len(self.top), BLOCK):
             block = slice(first, first + BLOCK)
-            counts, top = (torch.from_numpy(state[name][block]).clone() for name in ("counts", "top"))
+            counts, top = (
+                torch.from_numpy(state[name][block]).to(self.top.device, copy=True) for name in ("counts", "top")
+            )
             highest = torch.maximum(self.top[block], top)
             widen(counts, top, highest)
             widen(self.counts[block], self.top[block], highest)
@@ -74,4 +77,4 @@ class Sketch:
 
     def state(self) -> dict[str, Array]:
         """`counts` int32 (u, BINS) and `top` int32 (u,)."""
-        return {"counts": self.counts.numpy(), "top": self.top.numpy()}
+        return {"counts": self.counts.cpu().numpy(), "top": self.top.cpu().numpy()}

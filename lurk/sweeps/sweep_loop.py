@@ -12,15 +12,16 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lurk.errors import CacheError, Cancelled, ImagesError, ModelError
+from lurk.errors import CacheError, Cancelled, ImagesError
 from lurk.graph.device import moved_to
 from lurk.graph.plan import Plan
 from lurk.images.image_set import ImageSet
 from lurk.models.model import Model
 from lurk.storage.index_writer import IndexWriter
 from lurk.storage.webp import encode_view, to_view
-from lurk.sweeps.image_reader import USER_ERRORS, ImageReader, ReadBatch, reading_threads
+from lurk.sweeps.image_reader import ImageReader, ReadBatch, reading_threads
 from lurk.sweeps.measurement import Measurement
+from lurk.sweeps.passes import Pass, passes, run_in_turn
 from lurk.sweeps.prepared_images import PreparedImages
 from lurk.sweeps.statistics import Statistics
 from lurk.sweeps.sweep_options import SweepOptions
@@ -57,16 +58,11 @@ def run_images(
         run = _Run(model, images, plan, writer, pool)
         reader = ImageReader(PreparedImages(model, images, options.store).read, plan.input_shape, pool)
         with torch.inference_mode():
-            run.sweep(reader, range(len(images)) if shard is None else shard, options.images_a_batch(), place, progress)
+            run.sweep(reader, range(len(images)) if shard is None else shard, options.images_a_batch(), progress)
         if shard is None:
             run.finish_index()
         else:
             run.finish_shard()
-
-
-def _memory_format(place: torch.device) -> torch.memory_format:
-    """Order of an image's samples in memory: on a CPU the one whose forward pass rounds least, on a GPU the fastest."""
-    return torch.contiguous_format if place.type == "cpu" else torch.channels_last
 
 
 class _Run:
@@ -76,7 +72,6 @@ class _Run:
         self, model: Model, images: ImageSet, plan: Plan, writer: IndexWriter, pool: ThreadPoolExecutor
     ) -> None:
         self._model, self._images, self._plan, self._writer, self._pool = model, images, plan, writer, pool
-        self._measurement = Measurement(plan.layers, len(images))
         self._statistics = Statistics.for_index(writer.manifest)
         state = writer.load()
         if state:
@@ -85,19 +80,13 @@ class _Run:
         self._views: list[Future[None]] = []
         self._done = writer.manifest.done
 
-    def sweep(
-        self, reader: ImageReader, numbers: range, batch_size: int, place: torch.device, progress: Progress | None
-    ) -> None:
+    def sweep(self, reader: ImageReader, numbers: range, batch_size: int, progress: Progress | None) -> None:
         """Take batch after batch, with a checkpoint now and then."""
         first, last = max(self._done, numbers.start), numbers.stop
         clock = _Clock()
-        with self._measurement.tapped(self._plan) as forward:
-
-            def run_model(images: Tensor) -> None:
-                forward(images.to(place, self._model.dtype, memory_format=_memory_format(place)))
-
-            for batch in reader.batches(range(first, last), batch_size):
-                self._add(batch, run_model)
+        with passes(self._model, self._plan, len(self._images)) as turns:
+            for batch, turn in run_in_turn(reader.batches(range(first, last), batch_size), turns):
+                self._add(batch, turn)
                 self._done = batch.end
                 try:
                     if progress:
@@ -124,31 +113,27 @@ class _Run:
             raise none_usable(self._skipped, self._done)
         self._write(self._writer.finish)
 
-    def _add(self, batch: ReadBatch, run_model: Callable[[Tensor], None]) -> None:
-        """Measure a batch; images to which the network answers with NaN or infinity are skipped."""
+    def _add(self, batch: ReadBatch, turn: Pass) -> None:
+        """Add a batch that was run; images to which the network answers with NaN or infinity are skipped."""
         for number, reason in batch.failed:
             self._skip(number, reason)
         numbers, images = batch.numbers, batch.images
         while numbers:
-            self._measurement.begin(torch.tensor(numbers))
-            try:
-                run_model(images)
-            except USER_ERRORS as error:
-                reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
-                raise ModelError(f"the model fails on a batch of {len(numbers)} images: {reason}") from error
-            failed = self._measurement.unusable()
+            failed = turn.measurement.unusable()
             if not failed:
-                self._count(numbers, images)
+                self._count(numbers, images, turn.measurement)
                 return
             for number, layer in failed.items():
                 self._skip(number, f"the network answers with NaN or infinity at layer {layer}")
             usable = [at for at, number in enumerate(numbers) if number not in failed]
             numbers, images = tuple(numbers[at] for at in usable), images[usable]
+            if numbers:
+                turn.run(numbers, images)
 
-    def _count(self, numbers: Sequence[int], images: Tensor) -> None:
+    def _count(self, numbers: Sequence[int], images: Tensor, measurement: Measurement) -> None:
         """Add the measured batch to the statistics, and keep the views of the images that entered a top list."""
         labels = [self._images.labels[number] for number in numbers]
-        batch = self._measurement.batch(torch.tensor([-1 if label is None else label for label in labels]))
+        batch = measurement.batch(torch.tensor([-1 if label is None else label for label in labels]))
         self._statistics.add(batch)
         entered = self._statistics.entered()
         for number, image in zip(numbers, images, strict=True):

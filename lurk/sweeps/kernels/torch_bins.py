@@ -17,8 +17,8 @@ def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
     rows = numbers.transpose(0, 1).flatten(1).int()
     widen(counts, top, torch.maximum(top, rows.abs().amax(1)))
     place = rows.sign() * (rows.abs() - (top - SIDE)[:, None]).clamp(min=0) + SIDE
-    place += torch.arange(len(top), dtype=torch.int32)[:, None] * BINS
-    counts += torch.bincount(place.view(-1), minlength=counts.numel()).view(counts.shape)
+    place += torch.arange(len(top), dtype=torch.int32, device=top.device)[:, None] * BINS
+    counts += torch.bincount(place.reshape(-1), minlength=counts.numel()).view(counts.shape)
 
 
 def widen(counts: Tensor, top: Tensor, highest: Tensor) -> None:
@@ -36,7 +36,7 @@ def widen(counts: Tensor, top: Tensor, highest: Tensor) -> None:
 
 
 def _slid(counts: Tensor, by: Tensor) -> Tensor:
-    places = torch.arange(BINS) - SIDE
+    places = torch.arange(BINS, device=counts.device) - SIDE
     source = torch.where(places > 0, places + by[:, None].clamp(max=SIDE), places - by[:, None].clamp(max=SIDE))
     inside = (source.abs() <= SIDE) & (places != 0)
     moved = torch.where(inside, counts.gather(1, (source + SIDE).clamp(0, BINS - 1)), 0)

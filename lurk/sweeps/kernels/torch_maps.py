@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lurk.sweeps.kernels.maps import LARGEST, Maps, Reading, bin_numbers
 
-CHUNK = 1 << 18
+CHUNK, GPU_CHUNK = 1 << 18, 1 << 25
 
 
 def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
@@ -22,7 +22,8 @@ def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
         What is measured.
     """
     n, channels, positions = values.shape
-    step, places = max(1, CHUNK // (channels * positions)), places.to(values.device)
+    chunk, places = CHUNK if values.device.type == "cpu" else GPU_CHUNK, places.to(values.device)
+    step = max(1, chunk // (channels * positions))
     parts = [
         _measured(values[at : at + step].float().contiguous(), reading, places[at : at + step])
         for at in range(0, n, step)

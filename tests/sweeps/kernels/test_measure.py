@@ -98,9 +98,9 @@ def test_nan_and_infinity_are_lowest_and_highest_values_and_seen_in_the_mean(mea
 
 def test_a_gpu_without_triton_measures_with_pytorch_and_says_so_once(monkeypatch, caplog):
     monkeypatch.setitem(sys.modules, "lurk.sweeps.kernels.triton_maps", None)
-    monkeypatch.setattr(measure, "_gpu_kernel", cache(measure._gpu_kernel.__wrapped__))
-    kernels = [measure._gpu_kernel(torch.device("cuda:0")) for _ in range(2)]
-    assert kernels == [torch_maps.measure, torch_maps.measure]
+    monkeypatch.setattr(measure, "_gpu_kernels", cache(measure._gpu_kernels.__wrapped__))
+    kernels = [measure._gpu_kernels(torch.device("cuda:0")) for _ in range(2)]
+    assert kernels == 2 * [(torch_maps.measure, torch_bins.count)]
     assert [record.getMessage() for record in caplog.records] == ["no Triton kernel"]
 
 

@@ -16,6 +16,7 @@ import itertools
 import triton
 from triton.backends.compiler import GPUTarget
 from triton.compiler import ASTSource
+from lurk.sweeps.kernels.triton_bins import _count
 from lurk.sweeps.kernels.triton_maps import WARPS, _measure
 
 POINTERS = dict(places="*i64", floats="*fp32", doubles="*fp64", counts="*i32", drawn="*i16")
@@ -33,6 +34,8 @@ for values, constants in itertools.product(("*fp32", "*fp16", "*bf16"), LAYOUTS.
     source = ASTSource(_measure, kinds, constants, at)
     compiled = triton.compile(source, target=GPUTarget("cuda", 90, 32), options={"num_warps": WARPS})
     assert ".f64" in compiled.asm["ptx"] and ".ftz" not in compiled.asm["ptx"]
+kinds = dict(numbers="*i16", counts="*i32", top="*i32", channels="i32", total="i32", samples="i32", tile="constexpr")
+triton.compile(ASTSource(_count, kinds, {"tile": 1024}), target=GPUTarget("cuda", 90, 32))
 print("compiled")
 """
 
@@ -42,6 +45,13 @@ def test_half_precision_is_read_as_the_numbers_that_it_stands_for(dtype):
     values, reading = values_of("signed", (2, 3, 50)).to(dtype), READINGS["relu6"]
     expected = reference(values.float(), reading, some_places(values))
     assert_equal(triton_measure(values, reading, some_places(values)), expected)
+
+
+def test_without_sampled_positions_nothing_is_drawn():
+    values = values_of("tied")
+    found = triton_measure(values, READINGS["relu"], torch.zeros(3, 0, dtype=torch.int64))
+    assert found.drawn.shape == (3, 5, 0)
+    assert torch.equal(found.maximum, values.amax(2))
 
 
 def test_a_tile_has_the_positions_or_channels_that_are_side_by_side_in_memory():
