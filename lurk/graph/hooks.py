@@ -1,4 +1,7 @@
-"""Watching a model while it runs. Only this module registers hooks, and it always removes them."""
+"""Watching a model while it runs, and the graph of its gradients. Only this module registers hooks.
+
+Those of modules are always removed; those of a graph end with it.
+"""
 
 import copy
 import operator
@@ -142,6 +145,32 @@ def altered(nodes: Mapping[Node, Alter]) -> Iterator[None]:
         for node, alter in nodes.items():
             stack.callback(node.register_hook(alter).remove)
         yield
+
+
+def nodes_before(ends: Iterable[Node | None]) -> Iterator[Node]:
+    """Yield the nodes of an autograd graph that lead to some of its nodes, each once, and these themselves."""
+    seen, waiting = set(), list(ends)
+    while waiting:
+        node = waiting.pop()
+        if node is not None and node not in seen:
+            seen.add(node)
+            waiting += [before for before, _ in node.next_functions]
+            yield node
+
+
+def order_norm_gradients(ends: Iterable[Tensor]) -> None:
+    """Bring the gradient that each batch or instance normalisation is given into the order of its axes.
+
+    PyTorch 2.14 computes a wrong gradient of a batch normalisation of one image on a CPU, without an error, if the
+    gradient that it is given is stored as tokens are: `bn(x).flatten(2).transpose(1, 2)`. These hooks stay, as they
+    end with the graph.
+
+    Args:
+        ends: The tensors whose graph it is.
+    """
+    for node in nodes_before(end.grad_fn for end in ends):
+        if "BatchNorm" in node.name():
+            node.register_prehook(lambda grads: tuple(None if grad is None else grad.contiguous() for grad in grads))
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from torch.overrides import TorchFunctionMode
 from lurk.errors import LayerError, ModelError
 from lurk.graph.device import dtype_of
 from lurk.graph.heads.head_norms import reader
-from lurk.graph.hooks import EndOfPass, frozen, watching
+from lurk.graph.hooks import EndOfPass, frozen, nodes_before, order_norm_gradients, watching
 from lurk.graph.layout.activation_layout import Layout
 from lurk.graph.plan import Plan, Tap, result
 from lurk.graph.recorder import tensors_in
@@ -46,7 +46,7 @@ class Activations:
         layers = zip(plan.layers, plan.taps, strict=True)
         self._thresholds = {layer.name: tap.threshold for layer, tap in layers if layer.rectified}
         self._units = {layer.name: tap.units for layer, tap in zip(plan.layers, plan.taps, strict=True)}
-        _mend_batch_norms([*values.values(), *before.values(), *tensors_in(output)])
+        order_norm_gradients([*values.values(), *before.values(), *tensors_in(output)])
 
     def __getitem__(self, layer: str) -> Tensor:
         """Return the activation of a layer, float (n, channels, rows, cols)."""
@@ -115,13 +115,7 @@ class Activations:
         """Whether a number that was computed from these activations depends on that of a layer."""
         value = self._values.get(layer)
         wanted = None if value is None else value.grad_fn
-        seen, waiting = set(), [number.grad_fn]
-        while waiting and wanted not in seen:
-            node = waiting.pop()
-            if node is not None and node not in seen:
-                seen.add(node)
-                waiting += [before for before, _ in node.next_functions]
-        return wanted is not None and wanted in seen
+        return wanted is not None and wanted in nodes_before([number.grad_fn])
 
     @property
     def class_scores(self) -> Tensor:
@@ -137,23 +131,6 @@ class Activations:
     def class_maps(self) -> Tensor | None:
         """The score of each class at each position, float (n, classes, h, w); None if the scores have no positions."""
         return self._scores.maps(self.output, self._images)
-
-
-def _mend_batch_norms(ends: Iterable[Tensor]) -> None:
-    """Bring what comes back to each batch or instance normalisation into the order of its axes.
-
-    PyTorch 2.14 computes a wrong gradient of a batch normalisation of one image on a CPU, without an error, if what
-    comes back is stored as tokens are: `bn(x).flatten(2).transpose(1, 2)`.
-    """
-    seen, waiting = set(), [end.grad_fn for end in ends]
-    while waiting:
-        node = waiting.pop()
-        if node is None or node in seen:
-            continue
-        seen.add(node)
-        if "BatchNorm" in node.name():
-            node.register_prehook(lambda grads: tuple(None if grad is None else grad.contiguous() for grad in grads))
-        waiting += [before for before, _ in node.next_functions]
 
 
 PartialForward = Callable[[Tensor], Activations]
