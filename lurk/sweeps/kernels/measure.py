@@ -9,11 +9,13 @@ from torch import Tensor
 
 from lurk.config.logs import event
 from lurk.storage.quantile_bins import BINS
-from lurk.sweeps.kernels import torch_bins, torch_maps
+from lurk.sweeps.hits import Hits
+from lurk.sweeps.kernels import torch_bins, torch_lists, torch_maps
 from lurk.sweeps.kernels.maps import Maps, Reading
 
 Measure = Callable[[Tensor, Reading, Tensor], Maps]
 Count = Callable[[Tensor, Tensor, Tensor], None]
+Offer = Callable[[Hits, Tensor, Tensor, Tensor], Tensor]
 Kernels = tuple[Measure, Count]
 
 HALVES = (torch.float16, torch.bfloat16)  # which a GPU reads as they are
@@ -50,19 +52,35 @@ def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
     kernel(numbers, counts, top)
 
 
+def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
+    """Rank images against lists, all on the CPU.
+
+    Args:
+        hits: (u, k), changed in place.
+        keys: int64 (n, u), of `rank_keys`.
+        position: int32 (n, u).
+        images: int64 (n,).
+
+    Returns:
+        int64, sorted: the images that entered some list and are in it.
+    """
+    _, _, kernel = _cpu_kernels()
+    return kernel(hits, keys, position, images)
+
+
 def _kernels(device: torch.device) -> Kernels:
-    return _gpu_kernels(device) if device.type == "cuda" else _cpu_kernels()
+    return _gpu_kernels(device) if device.type == "cuda" else _cpu_kernels()[:2]
 
 
 @cache
-def _cpu_kernels() -> Kernels:
+def _cpu_kernels() -> tuple[Measure, Count, Offer]:
     """The kernels of a CPU: numba's, or PyTorch's operations where numba is missing."""
     try:
-        from lurk.sweeps.kernels import numba_bins, numba_maps
+        from lurk.sweeps.kernels import numba_bins, numba_lists, numba_maps
     except ImportError as error:  # numba is missing, or does not fit NumPy
         event("no numba kernel", level=logging.WARNING, reason=str(error))
-        return torch_maps.measure, torch_bins.count
-    return numba_maps.measure, numba_bins.count
+        return torch_maps.measure, torch_bins.count, torch_lists.offer
+    return numba_maps.measure, numba_bins.count, numba_lists.offer
 
 
 @cache
