@@ -29,20 +29,32 @@ def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
 
 @compiled()
 def _count(numbers: NDArray[np.int16], counts: Integers, top: Integers, first: int, last: int) -> None:
-    """Count the numbers of some units."""
+    """Count the numbers of some units, in a row that stays in the cache and of which the used part is added."""
+    found = np.zeros(counts.shape[1], np.int32)
     for unit in range(first, last):
-        highest = top[unit]
+        least, most = np.int32(0), np.int32(0)
         for image in range(numbers.shape[0]):
             for drawing in range(numbers.shape[2]):
-                highest = max(highest, abs(np.int32(numbers[image, unit, drawing])))
-        if highest > top[unit]:
-            _slide(counts[unit], highest - top[unit])
-            top[unit] = highest
+                least = min(least, np.int32(numbers[image, unit, drawing]))
+                most = max(most, np.int32(numbers[image, unit, drawing]))
+        end = max(-least, most)
+        if end > top[unit]:
+            _slide(counts[unit], end - top[unit])
+            top[unit] = end
+        end = top[unit]
         for image in range(numbers.shape[0]):
             for drawing in range(numbers.shape[2]):
-                number = np.int32(numbers[image, unit, drawing])
-                place = max(abs(number) - highest + SIDE, 0)
-                counts[unit, SIDE + place if number > 0 else SIDE - place] += 1
+                found[_place(np.int32(numbers[image, unit, drawing]), end)] += 1
+        for place in range(_place(least, end), _place(most, end) + np.uint64(1)):
+            counts[unit, place] += found[place]
+            found[place] = 0
+
+
+@compiled()
+def _place(number: np.int32, end: np.int32) -> np.uint64:
+    """The place of a bin number in a window that ends at another."""
+    size = max(abs(number) - end + SIDE, 0)
+    return np.uint64(SIDE + size if number > 0 else SIDE - size)
 
 
 @compiled()

@@ -40,36 +40,33 @@ def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
 @compiled()
 def _offer(lists: Lists, offered: Lists, entered: NDArray[np.bool_], first: int, last: int) -> None:
     """Rank all images against the lists of some units, and note those that are in one at the end."""
-    keys, images, positions = offered
+    (keys, numbers, positions), (new_keys, new_numbers, new_positions), k = lists, offered, lists[0].shape[1]
     for unit in range(first, last):
         is_changed = False
-        for number in range(len(images)):
-            key, image = keys[number, unit], images[number]
-            place = _place(lists[0][unit], lists[1][unit], key, image)
-            if place < lists[0].shape[1]:
-                _put(lists[0][unit], place, key)
-                _put(lists[1][unit], place, image)
-                _put(lists[2][unit], place, positions[number, unit])
+        for row in range(len(new_numbers)):
+            key, number, place = new_keys[row, unit], new_numbers[row], k
+            while place and _is_before(key, number, keys[unit, place - 1], numbers[unit, place - 1]):
+                place -= 1
+                if place + 1 < k:  # the last one falls out
+                    keys[unit, place + 1], numbers[unit, place + 1] = keys[unit, place], numbers[unit, place]
+                    positions[unit, place + 1] = positions[unit, place]
+            if place < k:
+                keys[unit, place], numbers[unit, place] = key, number
+                positions[unit, place] = new_positions[row, unit]
                 is_changed = True
         if is_changed:
-            for number in range(len(images)):
-                for place in range(lists[1].shape[1]):
-                    if lists[1][unit, place] == images[number]:
-                        entered[number] = True
+            _note(numbers[unit], new_numbers, entered)
 
 
 @compiled()
-def _place(keys: Integers, images: Integers, key: int, image: int) -> int:
-    """The place of a hit in a list, or the list's length if it is not among the best."""
-    place = len(keys)
-    while place and (key > keys[place - 1] or (key == keys[place - 1] and image < images[place - 1])):
-        place -= 1
-    return place
+def _is_before(key: int, number: int, other_key: int, other_number: int) -> bool:
+    return key > other_key or (key == other_key and number < other_number)
 
 
 @compiled()
-def _put(entries: NDArray[np.int64], place: int, value: int) -> None:
-    """Put a value into its place; the later ones move on by one, and the last one falls out."""
-    for later in range(len(entries) - 1, place, -1):
-        entries[later] = entries[later - 1]
-    entries[place] = value
+def _note(kept: Integers, numbers: Integers, entered: NDArray[np.bool_]) -> None:
+    """Note which images are in a list."""
+    for row in range(len(numbers)):
+        for number in kept:
+            if number == numbers[row]:
+                entered[row] = True

@@ -71,7 +71,7 @@ def test_a_picture_is_that_of_the_original():
     net = made(Small)
     own, model = (lurk.load_model(one, input_shape=SHAPE) for one in (net, scripted(net)))
     drawn = [lurk.visualize(one, "block.conv1", [1, 2], steps=3, device="cpu") for one in (own, model)]
-    np.testing.assert_array_equal(*drawn)
+    np.testing.assert_allclose(*drawn, rtol=0, atol=1e-5)  # of modules norms are folded into convolutions
 
 
 @pytest.mark.parametrize("program", [scripted, exported])
