@@ -144,7 +144,6 @@ def _shard(spec: JobSpec, context: Context) -> Result:
     settings = Settings.from_spec(spec, context.cache)
     context.report(0, 0, "loading the model")
     model, images = cached_model(settings), image_set(settings)
-    began = time.monotonic()
 
     def progress(done: int) -> None:
         context.report(done, shard.last - shard.first, "", done / max(time.monotonic() - began, 1e-6))

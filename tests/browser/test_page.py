@@ -69,6 +69,28 @@ def test_a_sprite_that_comes_after_its_layer_was_left_is_dropped(serve, open_pag
     assert watched.errors == []
 
 
+def test_charts_come_though_the_server_was_gone_when_they_were_prepared(serve, open_page):
+    page = open_page().page
+    dropped = []
+
+    def drop(route) -> None:
+        dropped.append(route.request.url)
+        route.abort()
+
+    page.route("**/async-graph.js", drop)
+    page.goto(f"{serve(FakeService()).url}{STUDY}")
+    page.wait_for_selector("#grid button.tile")
+    for _ in range(50):
+        if dropped:
+            break
+        page.wait_for_timeout(100)
+    page.wait_for_timeout(200)
+    assert len(dropped) == 1
+    page.unroute("**/async-graph.js")
+    page.locator("#grid button.tile").first.click()
+    page.wait_for_selector(".modal .js-plotly-plot .bars")
+
+
 def test_only_sprites_in_view_are_asked_for(serve, open_page):
     page = open_page().page
     asked = []
