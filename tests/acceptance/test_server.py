@@ -151,11 +151,12 @@ def test_web_process_killed_takes_all_with_it_and_the_next_start_goes_on(tmp_pat
         assert status["done"] == status["total"] == 60
 
 
-def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path):
-    with real_server(tmp_path, *toy_study(tmp_path, images=100, pause_s=0.05)) as server:
+@pytest.mark.parametrize("kills", [2, pytest.param(5, marks=pytest.mark.slow)])
+def test_supervisor_and_worker_killed_the_sweep_still_ends(tmp_path, kills):
+    with real_server(tmp_path, *toy_study(tmp_path, images=50 * kills, pause_s=0.05)) as server:
         study = study_of(server)
         chance = random.Random(1)
-        for victims in (workers_of, supervisor_of, workers_of):
+        for victims in (workers_of, supervisor_of, workers_of, supervisor_of, workers_of)[:kills]:
             server.wait(study, lambda now: now["state"] == "running" and now["serial"] > 0)
             time.sleep(chance.random())
             for pid in victims(server):

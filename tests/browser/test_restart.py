@@ -42,5 +42,5 @@ def test_the_page_outlives_a_killed_web_process_and_a_server_that_is_gone_for_a_
     with Web(again) as web:
         web.wait(lambda: False)
         page.wait_for_selector("#gone", state="hidden", timeout=30_000)
-        page.locator("#grid button.tile").first.click()
+        page.locator("#grid:not([aria-busy]) button.tile").first.click()
         page.wait_for_selector(".hits .hit")
