@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import ModelError
+from lurk.graph.folding import folded
 from lurk.graph.hooks import Forward, tapped
 from lurk.graph.plan import Plan
 from lurk.records import LayerInfo
@@ -48,13 +49,16 @@ class Measurement:
     def tapped(self, plan: Plan) -> AbstractContextManager[Forward]:
         """Measure whatever runs through a model; the forward pass ends after its last layer and returns nothing.
 
+        What no layer is, it need not compute: batch normalisations and paddings are folded into convolutions.
+
         Args:
             plan: The model, whose layers are those of this measurement.
 
         Returns:
             The context, which gives the forward pass.
         """
-        return tapped(plan, self.receive, self.receive_before, receive_uncut=self.receive_uncut, to_the_end=False)
+        given = self.receive, self.receive_before
+        return tapped(folded(plan), *given, receive_uncut=self.receive_uncut, to_the_end=False)
 
     def begin(self, images: Tensor) -> None:
         """Expect a batch: int64 (n,), image numbers."""

@@ -4,7 +4,7 @@ Axes: f pictures, c samples of a pixel, h w pixels.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -12,13 +12,13 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
+from lurk.graph.folding import folded
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods import Show
 from lurk.methods.attribution.blank_map import CUT
 from lurk.methods.attribution.rectifier_search import Gradients, Rectifier, find_rectifiers
-from lurk.methods.feature_vis.folding import folded
 from lurk.methods.feature_vis.narrowing import narrowed
 from lurk.methods.feature_vis.objectives import Objective
 from lurk.methods.feature_vis.parameterization import Parameterization
@@ -107,8 +107,9 @@ def ascend(
 
 def _lean(plan: Plan, objective: Objective) -> Plan:
     """A plan that gives what an objective reads with less work."""
-    taps = [tap for info, tap in zip(plan.layers, plan.taps, strict=True) if info.name in objective.layers]
-    lean = folded(plan, {name for tap in taps for name in (tap.node, tap.before) if name is not None})
+    wanted = [at for at, info in enumerate(plan.layers) if info.name in objective.layers]
+    chosen = replace(plan, layers=tuple(plan.layers[at] for at in wanted), taps=tuple(plan.taps[at] for at in wanted))
+    lean = folded(chosen)
     return narrowed(lean, objective.layers[0], objective.units) if objective.units else lean
 
 

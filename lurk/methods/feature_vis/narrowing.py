@@ -10,8 +10,8 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import fx, nn
 
+from lurk.graph.folding import Convolution, Copy, called_part, convolution
 from lurk.graph.plan import Plan, Tap
-from lurk.methods.feature_vis.folding import Convolution, Copy, called_part, convolution
 
 IMAGES_CHANNELS_ROWS_COLS = (0, 1, 2, 3)
 MODULES = (nn.ReLU, nn.ReLU6, nn.LeakyReLU, nn.ELU, nn.SiLU, nn.GELU, nn.Hardswish, nn.Mish, nn.Sigmoid, nn.Hardtanh)

@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import nn
 
+from lurk.graph.folding import folded
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
-from lurk.methods.feature_vis.folding import folded
 from lurk.methods.feature_vis.narrowing import narrowed
 from tests.methods.networks import Functional, Plain, Residual
 
@@ -43,9 +43,9 @@ def activations(plan, layer, images):
 @pytest.mark.parametrize("kind", [Plain, Functional, Residual, Separable])
 def test_what_is_left_is_as_it_was(kind):
     plan, images = planned(kind), torch.randn(2, 3, 32, 32, generator=torch.Generator().manual_seed(1))
-    for info, tap in zip(plan.layers, plan.taps, strict=True):
+    for info in plan.layers:
         units = tuple(unit for unit in UNITS if unit < info.units)
-        lean = narrowed(folded(plan, {tap.node, tap.before or ""}), info.name, units)
+        lean = narrowed(folded(plan), info.name, units)
         _, *whole = activations(plan, info.name, images)
         reached, *some = activations(lean, info.name, images)
         held = list(dict.fromkeys(units)) if lean.taps[0].units else range(info.units)
@@ -56,8 +56,7 @@ def test_what_is_left_is_as_it_was(kind):
 
 def test_a_depthwise_convolution_and_what_leads_to_it_are_narrowed():
     plan = planned(Separable)
-    name, tap = next((i.name, t) for i, t in zip(plan.layers, plan.taps, strict=True) if i.name == "3")
-    lean = narrowed(folded(plan, {tap.node, tap.before}), name, UNITS)
+    lean = narrowed(folded(plan), "3", UNITS)
     weights = [lean.constants[node.target] for node in lean.graph.nodes if node.op == "get_attr" and node.users]
     assert sorted(tuple(weight.shape) for weight in weights if weight.dim() == 4) == [(2, 1, 3, 3), (2, 3, 1, 1)]
 

@@ -99,18 +99,18 @@ class Copy:
         return replace(self._plan, graph=self.graph, constants=self._constants)
 
 
-def folded(plan: Plan, kept: Collection[str]) -> Plan:
+def folded(plan: Plan) -> Plan:
     """Fold paddings and batch normalisations.
 
     Args:
-        plan: The plan.
-        kept: Names of the nodes whose values are wanted.
+        plan: The plan; the values of its taps stay.
 
     Returns:
         A plan whose graph gives the same values under the same names; the same plan if it has no graph.
     """
     if plan.graph is None:
         return plan
+    kept = {name for tap in plan.taps for name in (tap.node, tap.before) if name is not None}
     copy, done = Copy(plan), set[fx.Node]()
     for node in plan.graph.nodes:
         if node in done:
@@ -196,14 +196,13 @@ def _line(plan: Plan, node: fx.Node) -> tuple[Tensor, Tensor] | None:
         return None
     if norm.running_mean.dtype != dtype_of(plan.module):  # a norm of another precision gives its input's
         return None
-    scale = (norm.running_var.double() + norm.eps).rsqrt()
-    if norm.weight is not None:
-        scale = scale * norm.weight.double()
-    shift = -norm.running_mean.double() * scale
-    if norm.bias is not None:
-        shift = shift + norm.bias.double()
-    like = norm.running_mean.dtype
-    return scale.to(like), shift.to(like)
+    mean, variance, weight, bias = (
+        None if one is None else one.detach().cpu().double()  # some devices have no float64
+        for one in (norm.running_mean, norm.running_var, norm.weight, norm.bias)
+    )
+    scale = (variance + norm.eps).rsqrt() * (1 if weight is None else weight)
+    shift = (0 if bias is None else bias) - mean * scale
+    return scale.to(norm.running_mean), shift.to(norm.running_mean)
 
 
 def _pair(value: int | Sequence[int]) -> tuple[int, int]:

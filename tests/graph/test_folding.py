@@ -1,13 +1,15 @@
 """Folding: the same values with fewer passes over the maps."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from lurk.graph.folding import folded
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
-from lurk.methods.feature_vis.folding import folded
 
 
 class Padded(nn.Module):
@@ -63,8 +65,7 @@ def values_and_gradient(plan, name: str) -> tuple[Tensor, Tensor]:
 
 def test_values_and_gradients_stay_the_same():
     plan = made(Padded())
-    kept = {node for tap in plan.taps for node in (tap.node, tap.before) if node is not None}
-    lean = folded(plan, kept)
+    lean = folded(plan)
     assert len(plan.layers) == 5
     for layer in plan.layers:
         for one, other in zip(
@@ -74,7 +75,7 @@ def test_values_and_gradients_stay_the_same():
 
 
 def test_paddings_and_norms_are_gone_where_that_is_exact():
-    found = parts(folded(made(Padded()), set()))
+    found = parts(folded(made(Padded())))
     assert not {"pad", "strided", "norm1", "deep", "norm2", "before", "norm3", "norm4"} & set(found)
     assert {"wide", "same", "twice"} <= set(found)
 
@@ -82,9 +83,10 @@ def test_paddings_and_norms_are_gone_where_that_is_exact():
 def test_a_value_that_is_wanted_is_kept():
     plan = made(Padded())
     conv = next(node.name for node in plan.graph.nodes if node.target == "strided")
-    lean = folded(plan, {conv})
+    tap = replace(plan.taps[0], node=conv, before=None)
+    lean = folded(replace(plan, taps=(tap, *plan.taps[1:])))
     assert conv in {node.name for node in lean.graph.nodes if node.target is torch.conv2d}
-    assert not any(node.target is torch.conv2d and node.name == conv for node in folded(plan, set()).graph.nodes)
+    assert not any(node.target is torch.conv2d and node.name == conv for node in folded(plan).graph.nodes)
 
 
 @pytest.mark.parametrize("part", ["strided", "norm1"])
@@ -94,7 +96,7 @@ def test_a_part_with_a_hook_still_runs(part):
     calls = []
     module.get_submodule(part).register_forward_hook(lambda *_: calls.append(part))
     name = plan.layers[0].name
-    values_and_gradient(folded(plan, set()), name)
+    values_and_gradient(folded(plan), name)
     assert calls == [part]
 
 
@@ -102,11 +104,11 @@ def test_weights_are_read_anew_and_left_alone():
     plan = made(Padded())
     before = {name: value.clone() for name, value in plan.module.state_dict().items()}
     name = plan.layers[0].name
-    values_and_gradient(folded(plan, {plan.taps[0].node}), name)
+    values_and_gradient(folded(plan), name)
     assert all(torch.equal(value, before[key]) for key, value in plan.module.state_dict().items())
     with torch.no_grad():
         plan.module.strided.weight.mul_(2)
-    again = values_and_gradient(folded(plan, {plan.taps[0].node}), name)[0]
+    again = values_and_gradient(folded(plan), name)[0]
     assert torch.allclose(again, values_and_gradient(plan, name)[0], rtol=1e-4, atol=1e-5)
 
 
@@ -116,7 +118,7 @@ def test_a_part_whose_forward_was_replaced_still_runs():
     calls = []
     forward = module.norm1.forward
     module.norm1.forward = lambda x: calls.append(1) or forward(x)
-    values_and_gradient(folded(plan, set()), plan.layers[0].name)
+    values_and_gradient(folded(plan), plan.layers[0].name)
     assert calls == [1]
 
 
@@ -124,4 +126,4 @@ def test_norms_of_another_precision_than_the_network_are_left():
     module = nn.Sequential(nn.Conv2d(3, 4, 1), nn.BatchNorm2d(4), nn.ReLU()).to(torch.bfloat16)
     module[1].float()
     plan = made(module)
-    assert "1" in parts(folded(plan, set()))
+    assert "1" in parts(folded(plan))
