@@ -71,8 +71,7 @@ class Measurement:
         every = [figures for _, figures in sorted(self._figures.items())]
         names = [name for name in (every[0] if every else ()) if name != "drawn"]
         joined = {name: torch.cat([figures[name] for figures in every], 1) for name in names}
-        finite = [torch.isfinite(figures["mean"]).all(1) for figures in every]
-        self._returning = Returning(joined | ({"finite": torch.stack(finite)} if finite else {}))
+        self._returning = Returning(joined)
         return self._returning
 
     def _returned(self) -> Figures:
@@ -134,9 +133,13 @@ class Measurement:
     def unusable(self) -> dict[int, str]:
         """Image numbers for which some layer gave NaN or infinity, with that layer's name."""
         found: dict[int, str] = {}
-        for number, finite in zip(sorted(self._figures), self._returned().get("finite", ()), strict=True):
-            for image in self._images[~finite].tolist():
-                found.setdefault(image, self._layers[number].name)
+        mean = self._returned().get("mean")
+        if mean is None or bool(torch.isfinite(mean).all()):
+            return found
+        ran = [self._layers[number] for number in sorted(self._figures)]
+        for layer, means in zip(ran, mean.split([layer.units for layer in ran], 1), strict=True):
+            for image in self._images[~torch.isfinite(means).all(1)].tolist():
+                found.setdefault(image, layer.name)
         return found
 
     def batch(self, labels: Tensor) -> Batch:
@@ -155,8 +158,7 @@ class Measurement:
             if number not in self._figures:
                 raise ModelError(_partly(layer))
         drawn = tuple(self._figures[number]["drawn"] for number in range(len(self._layers)))
-        joined = {name: tensor for name, tensor in self._returned().items() if name != "finite"}
-        return Batch(images=self._images, labels=labels, positions=self.positions, drawn=drawn, **joined)
+        return Batch(images=self._images, labels=labels, positions=self.positions, drawn=drawn, **self._returned())
 
 
 def _maps(values: Tensor) -> Tensor:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from lurk.storage.npy_file import Array
+from lurk.sweeps.kernels.measure import add_to_classes
 from lurk.sweeps.reducers import Batch, State
 
 BLOCK_BYTES = 1 << 24
@@ -49,14 +50,7 @@ class ClassMoments:
 
     def add(self, batch: Batch) -> None:
         """Add each image to its class; an image without a class is left out."""
-        values = torch.stack([batch.maximum.double(), batch.mean], 1)
-        for label in sorted(set(batch.labels.tolist())):
-            if label >= 0:
-                members = values[batch.labels == label]
-                mean, count = members.mean(0), torch.tensor(len(members))
-                mine = Moments(self.count[label], self.moments[label, :, 0], self.moments[label, :, 1])
-                mine.absorb(Moments(count, mean, (members - mean).square_().sum(0)))
-                self.count[label] += count
+        add_to_classes((batch.maximum, batch.mean), batch.labels, self.count, self.moments)
 
     def merge(self, state: State) -> None:
         """Add stored moments, a block of units at a time."""

@@ -6,8 +6,11 @@ import math
 import numpy as np
 import pytest
 import torch
+import torchvision
 
 from lurk.errors import ModelError
+from lurk.graph.hooks import tapped
+from lurk.graph.layers import find_layers
 from lurk.records import LayerInfo
 from lurk.sweeps.measurement import Measurement
 
@@ -163,3 +166,27 @@ def test_a_cut_value_gives_all_that_the_value_and_its_score_give():
     assert torch.equal(batch.drawn[0], expected.drawn[0])
     assert batch.bounded.any()
     assert (batch.before > batch.maximum).any()
+
+
+@pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "googlenet"])
+def test_a_pass_without_norms_of_its_own_gives_what_the_network_gives(name):
+    more = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
+    network, generator = torchvision.models.get_model(name, **more).eval(), torch.Generator().manual_seed(0)
+    for part in network.modules():
+        if isinstance(part, torch.nn.BatchNorm2d):  # as after training: all four count
+            for value in (part.running_mean, part.running_var, part.weight, part.bias):
+                value.data.copy_(0.5 + torch.rand(value.shape, generator=generator))
+    plan, images = find_layers(network, (3, 64, 64)), torch.randn(2, 3, 64, 64, generator=generator)
+    lean, plain = (Measurement(plan.layers, 2) for _ in range(2))
+    passes = lean.tapped(plan), tapped(plan, plain.receive, plain.receive_before, receive_uncut=plain.receive_uncut)
+    found = []
+    for measurement, context in zip((lean, plain), passes, strict=True):
+        with torch.inference_mode(), context as forward:
+            measurement.begin(torch.arange(2))
+            forward(images)
+            found.append(measurement.batch(torch.full((2,), -1)))
+    for figure in ("maximum", "mean", "before"):
+        one, other = (getattr(batch, figure) for batch in found)
+        assert torch.allclose(one, other, rtol=1e-3, atol=1e-5, equal_nan=True), figure
+    changed = (found[0].position != found[1].position).double().mean()
+    assert changed < 1e-3  # of equal or nearly equal values

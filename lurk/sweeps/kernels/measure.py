@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable
 from functools import cache
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -10,13 +11,18 @@ from torch import Tensor
 from lurk.config.logs import event
 from lurk.storage.quantile_bins import BINS
 from lurk.sweeps.hits import Hits
-from lurk.sweeps.kernels import torch_bins, torch_lists, torch_maps
+from lurk.sweeps.kernels import torch_bins, torch_classes, torch_lists, torch_maps
 from lurk.sweeps.kernels.maps import Maps, Reading
 
-Measure = Callable[[Tensor, Reading, Tensor], Maps]
-Count = Callable[[Tensor, Tensor, Tensor], None]
-Offer = Callable[[Hits, Tensor, Tensor, Tensor], Tensor]
-Kernels = tuple[Measure, Count]
+
+class Kernels(NamedTuple):
+    """What measures the maps on a device and counts their bins, and, on the CPU always, keeps lists and class sums."""
+
+    measure: Callable[[Tensor, Reading, Tensor], Maps]
+    count: Callable[[Tensor, Tensor, Tensor], None]
+    offer: Callable[[Hits, Tensor, Tensor, Tensor], Tensor]
+    add_to_classes: Callable[[tuple[Tensor, Tensor], Tensor, Tensor, Tensor], None]
+
 
 HALVES = (torch.float16, torch.bfloat16)  # which a GPU reads as they are
 KNOWN = ("cpu", "cuda")  # of other devices some, such as mps, have no float64
@@ -36,8 +42,7 @@ def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
     values = values if values.device.type in KNOWN else values.cpu()
     if not (values.is_cuda and values.dtype in HALVES):
         values = values.float()
-    kernel, _ = _kernels(values.device)
-    return kernel(values, reading, places.to(values.device))
+    return _kernels(values.device).measure(values, reading, places.to(values.device))
 
 
 def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
@@ -48,8 +53,7 @@ def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
         counts: int32 (c, BINS) on the same device, changed in place.
         top: int32 (c,), the end of each unit's window, changed in place.
     """
-    _, kernel = _kernels(numbers.device)
-    kernel(numbers, counts, top)
+    _kernels(numbers.device).count(numbers, counts, top)
 
 
 def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
@@ -64,23 +68,35 @@ def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
     Returns:
         int64, sorted: the images that entered some list and are in it.
     """
-    _, _, kernel = _cpu_kernels()
-    return kernel(hits, keys, position, images)
+    return _cpu_kernels().offer(hits, keys, position, images)
+
+
+def add_to_classes(values: tuple[Tensor, Tensor], labels: Tensor, count: Tensor, moments: Tensor) -> None:
+    """Add images to their classes, all on the CPU.
+
+    Args:
+        values: Two numbers of each image and unit, floating point (n, u).
+        labels: int64 (n,), the classes; an image with -1 is left out.
+        count: int64 (y,), how many images each class has, changed in place.
+        moments: float64 (y, 2, 2, u), of both numbers the mean and the sum of squared differences from it, changed
+            in place.
+    """
+    _cpu_kernels().add_to_classes(values, labels, count, moments)
 
 
 def _kernels(device: torch.device) -> Kernels:
-    return _gpu_kernels(device) if device.type == "cuda" else _cpu_kernels()[:2]
+    return _gpu_kernels(device) if device.type == "cuda" else _cpu_kernels()
 
 
 @cache
-def _cpu_kernels() -> tuple[Measure, Count, Offer]:
+def _cpu_kernels() -> Kernels:
     """The kernels of a CPU: numba's, or PyTorch's operations where numba is missing."""
     try:
-        from lurk.sweeps.kernels import numba_bins, numba_lists, numba_maps
+        from lurk.sweeps.kernels import numba_bins, numba_classes, numba_lists, numba_maps
     except ImportError as error:  # numba is missing, or does not fit NumPy
         event("no numba kernel", level=logging.WARNING, reason=str(error))
-        return torch_maps.measure, torch_bins.count, torch_lists.offer
-    return numba_maps.measure, numba_bins.count, numba_lists.offer
+        return Kernels(torch_maps.measure, torch_bins.count, torch_lists.offer, torch_classes.add)
+    return Kernels(numba_maps.measure, numba_bins.count, numba_lists.offer, numba_classes.add)
 
 
 @cache
@@ -93,8 +109,8 @@ def _gpu_kernels(device: torch.device) -> Kernels:
         counts, top = (torch.zeros(shape, dtype=torch.int32, device=device) for shape in ((1, BINS), (1,)))
         triton_bins.count(triton_maps.measure(one, Reading(), place).drawn, counts, top)
         counts.cpu()  # an error while it ran shows here
-        return triton_maps.measure, triton_bins.count
+        return _cpu_kernels()._replace(measure=triton_maps.measure, count=triton_bins.count)
     except Exception as error:  # a package, a compiler, a driver or a GPU that does not fit, each with its own error
         reason = (str(error).strip().splitlines() or [""])[0]
         event("no Triton kernel", level=logging.WARNING, device=str(device), reason=f"{type(error).__name__}: {reason}")
-        return torch_maps.measure, torch_bins.count
+        return _cpu_kernels()._replace(measure=torch_maps.measure, count=torch_bins.count)

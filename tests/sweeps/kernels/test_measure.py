@@ -10,7 +10,17 @@ import pytest
 import torch
 
 import lurk.sweeps.kernels
-from lurk.sweeps.kernels import measure, numba_bins, numba_lists, numba_maps, torch_bins, torch_lists, torch_maps
+from lurk.sweeps.kernels import (
+    measure,
+    numba_bins,
+    numba_classes,
+    numba_lists,
+    numba_maps,
+    torch_bins,
+    torch_classes,
+    torch_lists,
+    torch_maps,
+)
 from lurk.sweeps.kernels.maps import LARGEST, Maps, Reading
 from tests.sweeps.kernels.reference import (
     FIELDS,
@@ -100,7 +110,7 @@ def test_a_gpu_without_triton_measures_with_pytorch_and_says_so_once(monkeypatch
     monkeypatch.setitem(sys.modules, "lurk.sweeps.kernels.triton_maps", None)
     monkeypatch.setattr(measure, "_gpu_kernels", cache(measure._gpu_kernels.__wrapped__))
     kernels = [measure._gpu_kernels(torch.device("cuda:0")) for _ in range(2)]
-    assert kernels == 2 * [(torch_maps.measure, torch_bins.count)]
+    assert [each[:2] for each in kernels] == 2 * [(torch_maps.measure, torch_bins.count)]
     assert [record.getMessage() for record in caplog.records] == ["no Triton kernel"]
 
 
@@ -118,9 +128,11 @@ def test_without_numba_a_cpu_measures_with_pytorch_and_says_so_once(monkeypatch,
     monkeypatch.delattr(lurk.sweeps.kernels, "numba_maps")
     monkeypatch.setitem(sys.modules, "lurk.sweeps.kernels.numba_maps", None)
     monkeypatch.setattr(measure, "_cpu_kernels", cache(measure._cpu_kernels.__wrapped__))
-    assert [measure._cpu_kernels() for _ in range(2)] == [(torch_maps.measure, torch_bins.count, torch_lists.offer)] * 2
+    kernels = torch_maps.measure, torch_bins.count, torch_lists.offer, torch_classes.add
+    assert [measure._cpu_kernels() for _ in range(2)] == [kernels] * 2
     assert [record.getMessage() for record in caplog.records] == ["no numba kernel"]
 
 
 def test_with_numba_compiled_kernels_are_taken():
-    assert measure._cpu_kernels() == (numba_maps.measure, numba_bins.count, numba_lists.offer)
+    kernels = numba_maps.measure, numba_bins.count, numba_lists.offer, numba_classes.add
+    assert measure._cpu_kernels() == kernels
