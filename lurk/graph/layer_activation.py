@@ -7,8 +7,8 @@ from torch import Tensor, fx, nn
 
 from lurk.graph.activation_function import UNKNOWN, Behaviour, Function, behaviour
 from lurk.graph.activation_taps import Follower
-from lurk.graph.class_scores import ClassScores
 from lurk.graph.hooks import tapped
+from lurk.graph.outputs.class_scores import ClassScores
 from lurk.graph.plan import Plan
 from lurk.graph.receptive_rules import words
 from lurk.graph.trace import Trace

@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from lurk.errors import LayerError, ModelError
 from lurk.graph.activation_taps import Follower
 from lurk.graph.batch_check import IMAGES, Checked, Seen, agree, check, check_seen, random_part, three_images, watch
-from lurk.graph.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.device import device_of, dtype_of
 from lurk.graph.heads.find_heads import find_heads
 from lurk.graph.hooks import tapped, undisturbed
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, grid_of, is_upright, located
 from lurk.graph.layout.tokens import Grid, Sequences, is_map, positions_by_coordinates
+from lurk.graph.outputs.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive_field import IMAGES as COORDINATES
 from lurk.graph.receptive_field import image_coordinates

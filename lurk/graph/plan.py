@@ -6,9 +6,9 @@ from typing import cast
 
 from torch import Tensor, fx, nn
 
-from lurk.graph.class_scores import NO_SCORES, ClassScores
 from lurk.graph.device import device_of
 from lurk.graph.layout.activation_layout import Layout
+from lurk.graph.outputs.class_scores import NO_SCORES, ClassScores
 from lurk.records import LayerInfo
 
 

@@ -137,7 +137,7 @@ class Measurement:
         if mean is None or bool(torch.isfinite(mean).all()):
             return found
         ran = [self._layers[number] for number in sorted(self._figures)]
-        for layer, means in zip(ran, mean.split([layer.units for layer in ran], 1), strict=True):
+        for layer, means in zip(ran, torch.split(mean, [layer.units for layer in ran], 1), strict=True):
             for image in self._images[~torch.isfinite(means).all(1)].tolist():
                 found.setdefault(image, layer.name)
         return found

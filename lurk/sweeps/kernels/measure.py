@@ -19,7 +19,7 @@ class Kernels(NamedTuple):
     """What measures the maps on a device and counts their bins, and, on the CPU always, keeps lists and class sums."""
 
     measure: Callable[[Tensor, Reading, Tensor], Maps]
-    count: Callable[[Tensor, Tensor, Tensor], None]
+    count_bins: Callable[[Tensor, Tensor, Tensor], None]
     offer: Callable[[Hits, Tensor, Tensor, Tensor], Tensor]
     add_to_classes: Callable[[tuple[Tensor, Tensor], Tensor, Tensor, Tensor], None]
 
@@ -53,7 +53,7 @@ def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
         counts: int32 (c, BINS) on the same device, changed in place.
         top: int32 (c,), the end of each unit's window, changed in place.
     """
-    _kernels(numbers.device).count(numbers, counts, top)
+    _kernels(numbers.device).count_bins(numbers, counts, top)
 
 
 def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
@@ -109,8 +109,8 @@ def _gpu_kernels(device: torch.device) -> Kernels:
         counts, top = (torch.zeros(shape, dtype=torch.int32, device=device) for shape in ((1, BINS), (1,)))
         triton_bins.count(triton_maps.measure(one, Reading(), place).drawn, counts, top)
         counts.cpu()  # an error while it ran shows here
-        return _cpu_kernels()._replace(measure=triton_maps.measure, count=triton_bins.count)
+        return _cpu_kernels()._replace(measure=triton_maps.measure, count_bins=triton_bins.count)
     except Exception as error:  # a package, a compiler, a driver or a GPU that does not fit, each with its own error
         reason = (str(error).strip().splitlines() or [""])[0]
         event("no Triton kernel", level=logging.WARNING, device=str(device), reason=f"{type(error).__name__}: {reason}")
-        return _cpu_kernels()._replace(measure=torch_maps.measure, count=torch_bins.count)
+        return _cpu_kernels()._replace(measure=torch_maps.measure, count_bins=torch_bins.count)

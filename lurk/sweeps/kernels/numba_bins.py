@@ -53,7 +53,7 @@ def _count(numbers: NDArray[np.int16], counts: Integers, top: Integers, first: i
 @compiled()
 def _place(number: np.int32, end: np.int32) -> np.uint64:
     """The place of a bin number in a window that ends at another."""
-    size = max(abs(number) - end + SIDE, 0)
+    size = max(np.int32(abs(number) - end + SIDE), np.int32(0))
     return np.uint64(SIDE + size if number > 0 else SIDE - size)
 
 

@@ -102,7 +102,9 @@ def _order(memory: Floats, source: Floats, begin: int, shape: Integers, size: in
 
 
 @compiled()
-def _draw(source: Floats, maps: Span, limits: Limits, places: Integers, drawn: NDArray[np.int16]) -> None:
+def _draw(
+    source: Floats, maps: tuple[int, int, int, int], limits: Limits, places: Integers, drawn: NDArray[np.int16]
+) -> None:
     """Write the bin numbers of the sampled scores of some maps, whose positions are in order if all are sampled."""
     begin, distance, size, positions = maps
     samples, low, high = np.uint64(len(places)), limits[0], limits[1]

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import ModelError
-from lurk.graph.model_outputs import NamedOutput, list_outputs, name_outputs, name_tables
+from lurk.graph.outputs.model_outputs import NamedOutput, list_outputs, name_outputs, name_tables
 
 Form = Literal["columns", "one", "two", "positions", "detections"]
 PASSING = ("View", "UnsafeView", "Reshape", "Squeeze", "Unsqueeze", "Select", "Slice", "Alias", "Clone", "ToCopy")

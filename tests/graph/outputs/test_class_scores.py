@@ -8,7 +8,7 @@ from torch import Tensor, nn
 
 from lurk.errors import ModelError
 from lurk.graph.batch_check import watch
-from lurk.graph.class_scores import ClassScores, find_class_scores
+from lurk.graph.outputs.class_scores import ClassScores, find_class_scores
 
 PROBE = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
 Inception = namedtuple("Inception", "logits aux_logits")

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import torch
 from torch import Tensor, nn
 
-from lurk.graph.model_outputs import list_outputs, name_outputs, name_tables
+from lurk.graph.outputs.model_outputs import list_outputs, name_outputs, name_tables
 
 ONE, TWO, THREE = torch.zeros(2, 10), torch.zeros(2, 512), torch.zeros(2)
 Pair = namedtuple("Pair", "logits aux")
