@@ -30,7 +30,7 @@ from lurk.models.model import Model
 from lurk.models.preprocess import Preprocess
 from lurk.sweeps import sweep, sweep_loop
 from lurk.sweeps.measurement import Measurement
-from lurk.sweeps.statistics import Statistics
+from lurk.sweeps.passes import Pass
 from lurk.worker.memory import keep_freed_memory
 
 IN_THREADS = ("decode", "preprocess", "views")
@@ -125,20 +125,20 @@ def _watched(times: Times, model: Model) -> Iterator[None]:
         (model, "preprocess", "preprocess"),
         (sweep_loop._Run, "_keep_view", "views"),
         (sweep, "describe", "planning and hash"),
-        (sweep_loop._Run, "_add", "forward"),
+        (Pass, "run", "forward"),
         (sweep_loop._Run, "_write", "checkpoints"),
         (Measurement, "receive", "measure"),
         (Measurement, "receive_before", "measure"),
-        (Measurement, "unusable", "measure"),
-        (Measurement, "batch", "measure"),
-        (Statistics, "add", "reducers"),
+        (Measurement, "receive_uncut", "measure"),
+        (Measurement, "end", "measure"),
+        (sweep_loop._Run, "_count", "reducers"),
     )
     with contextlib.ExitStack() as stack:
         for owner, name, part in parts:
             stack.callback(setattr, owner, name, getattr(owner, name))
             setattr(owner, name, _timed(getattr(owner, name), part, times))
         yield
-    times["forward"] -= times["measure"] + times["reducers"]
+    times["forward"] -= times["measure"]
 
 
 def _timed(function: Callable[..., Any], part: str, times: Times) -> Callable[..., Any]:
