@@ -99,11 +99,12 @@ class Copy:
         return replace(self._plan, graph=self.graph, constants=self._constants)
 
 
-def folded(plan: Plan) -> Plan:
+def folded(plan: Plan, *, to_the_end: bool = False) -> Plan:
     """Fold paddings and batch normalisations.
 
     Args:
         plan: The plan; the values of its taps stay.
+        to_the_end: Whether the model's output stays too; else the graph ends with the last tap.
 
     Returns:
         A plan whose graph gives the same values under the same names; the same plan if it has no graph.
@@ -111,15 +112,18 @@ def folded(plan: Plan) -> Plan:
     if plan.graph is None:
         return plan
     kept = {name for tap in plan.taps for name in (tap.node, tap.before) if name is not None}
+    read = kept | {tap.heads.projection for tap in plan.taps if tap.heads is not None}
+    nodes = list(plan.graph.nodes)
+    end = len(nodes) if to_the_end else 1 + max(at for at, node in enumerate(nodes) if node.name in read)
     copy, done = Copy(plan), set[fx.Node]()
-    for node in plan.graph.nodes:
+    for node in nodes[:end]:
         if node in done:
             continue
-        nodes, found = _chain(plan, node, kept)
+        chain, found = _chain(plan, node, kept)
         line = _line(plan, node)
-        if found is not None and len(nodes) > 1:  # where its input is read first, as that may be changed in place later
-            copy.convolve(nodes[-1], copy.nodes[node.all_input_nodes[0]], found)
-            done.update(nodes)
+        if found is not None and len(chain) > 1:  # where its input is read first, as that may be changed in place later
+            copy.convolve(chain[-1], copy.nodes[node.all_input_nodes[0]], found)
+            done.update(chain)
         elif line is not None:
             scale, shift = (copy.constant(part.view(-1, 1, 1), node.name) for part in line)
             copy.call(node, torch.addcmul, shift, copy.nodes[node.all_input_nodes[0]], scale)
