@@ -28,7 +28,7 @@
     if (layer) for (const handle of layer.open.keys()) handle.leave();
     layer = {
       study: data.study, name: data.layer, urls: new Map(), refused: new Set(), open: new Map(),
-      isStopped: false, isLeft: false, isKnown: false, trouble: "",
+      isStopped: false, isLeft: false, isAsked: false, isKnown: false, trouble: "",
     };
   }
 
@@ -54,9 +54,13 @@
     if (!layer || layer.study !== data.study || layer.name !== data.layer) begin(data);
     bar();
     watch();
-    if (isOn() && !layer.isKnown) {
-      layer.isKnown = true;
-      learn(layer, data.order).then(soon);
+    if (isOn() && !layer.isAsked) {
+      const mine = layer;
+      mine.isAsked = true;
+      learn(mine, data.order).then(() => {
+        mine.isKnown = true;
+        soon();
+      });
     }
     paint();
   };
@@ -219,11 +223,11 @@
     return false;
   }
 
-  /* All that is in view is asked for, a group a request; the worker first makes a draft of each. */
+  /* All that is in view and not there is asked for, a group a request; the worker first makes a draft of each. */
 
   async function next() {
     const mine = layer;
-    if (!mine || !isOn() || mine.isStopped || mine.trouble || document.hidden) return;
+    if (!mine || !mine.isKnown || !isOn() || mine.isStopped || mine.trouble || document.hidden) return;
     await lurk.offersOf(mine.study);
     if (mine !== layer || !isOn() || mine.isStopped || refusal()) return;
     for (let units = nextGroup(); units.length && hasRoom(); units = nextGroup()) request(mine, units);

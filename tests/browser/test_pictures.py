@@ -74,6 +74,27 @@ def test_pictures_that_are_there_are_shown_at_once_and_the_choice_is_kept(serve,
     assert watched.errors == []
 
 
+def test_nothing_is_asked_for_before_it_is_known_which_pictures_are_there(serve, open_page):
+    service, watched = opened(serve, open_page, path="/s/resnet18-birds/conv1")
+    service.asks.tiles = set(range(64))
+    page = watched.page
+    held = []
+
+    def hold(route) -> None:
+        held.append(route)
+
+    page.route("**/pictures?units=*", hold)
+    page.get_by_role("button", name="pictures").click()
+    page.wait_for_timeout(600)
+    assert held
+    assert service.asks.posted == []
+    for route in held:
+        route.continue_()
+    until(page, f"{THERE} === 61")
+    assert service.asks.posted == []
+    assert watched.errors == []
+
+
 def test_pictures_that_fail_say_why(serve, open_page):
     _, watched = opened(serve, open_page, play="fail")
     page = watched.page

@@ -52,10 +52,11 @@ def test_a_sweep_of_a_file_is_that_of_the_original(files, tmp_path):
     for layer in expected.layers:
         for unit in range(layer.units):
             one, two = expected.unit(layer.name, unit), found.unit(layer.name, unit)
-            assert [(hit.image, hit.score, hit.box) for hit in one.hits_max] == [
-                (hit.image, hit.score, hit.box) for hit in two.hits_max
-            ]
-            np.testing.assert_array_equal(one.class_mean, two.class_mean)
+            places = [[(hit.image, hit.box) for hit in each.hits_max] for each in (one, two)]
+            scores = [[hit.score for hit in each.hits_max] for each in (one, two)]
+            assert places[0] == places[1]
+            np.testing.assert_allclose(*scores, rtol=1e-5, atol=1e-6)  # modules' norms are folded, a program's are not
+            np.testing.assert_allclose(one.class_mean, two.class_mean, rtol=1e-5, atol=1e-6)
 
 
 def test_the_file_is_named_in_an_error(tmp_path):
