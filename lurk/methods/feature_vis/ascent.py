@@ -108,6 +108,8 @@ def ascend(
 def _lean(plan: Plan, objective: Objective) -> Plan:
     """A plan that gives what an objective reads with less work."""
     wanted = [at for at, info in enumerate(plan.layers) if info.name in objective.layers]
+    if len(wanted) < len(set(objective.layers)):  # `partial_forward` says which it does not have
+        return plan
     chosen = replace(plan, layers=tuple(plan.layers[at] for at in wanted), taps=tuple(plan.taps[at] for at in wanted))
     lean = folded(chosen, to_the_end=objective.to_the_end)
     return narrowed(lean, objective.layers[0], objective.units) if objective.units else lean
