@@ -76,7 +76,7 @@ def test_pictures_that_are_there_are_shown_at_once_and_the_choice_is_kept(serve,
 
 def test_nothing_is_asked_for_before_it_is_known_which_pictures_are_there(serve, open_page):
     service, watched = opened(serve, open_page, path="/s/resnet18-birds/conv1")
-    service.asks.tiles = set(range(64))
+    service.asks.tiles = set(range(64)) - {11, 42, 61}
     page = watched.page
     held = []
 
