@@ -26,6 +26,7 @@ from torchvision import transforms
 from torchvision.datasets import ImageFolder
 
 import lurk
+from benchmarks.performance.photographs import link_some
 from lurk.models.model import Model
 from lurk.models.preprocess import Preprocess
 from lurk.sweeps import sweep, sweep_loop
@@ -46,25 +47,13 @@ def main() -> None:
     given = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary) / "photos"
-        count = _link(given.photos, given.images, folder)
+        count = link_some(given.photos, given.images, folder)
         for name in given.models:
             sides = {side: _start(side, name, folder) for side in (_plain, _swept)}
             rounds = [{side: _turn(pipe) for side, pipe in sides.items()} for _ in range(given.rounds + 1)][1:]
             for pipe in sides.values():
                 pipe.send(False)
             _report(name, count, [each[_plain] for each in rounds], [each[_swept] for each in rounds])
-
-
-def _link(photos: Path, most: int, folder: Path) -> int:
-    """Make a folder of links to photographs, taken evenly from all, each in the folder of its class."""
-    files = sorted(file for file in photos.glob("*/*") if file.is_file())
-    count = min(most, len(files))
-    for number in range(count):
-        file = files[number * len(files) // count]
-        link = folder / file.parent.name / file.name
-        link.parent.mkdir(parents=True, exist_ok=True)
-        link.symlink_to(file.resolve())
-    return count
 
 
 def _start(side: Callable[..., Times], name: str, folder: Path) -> Connection:

@@ -37,14 +37,20 @@ def some_of(folder: Path, most: int) -> Path:
     """A folder like the given one and beside it, with some of its files, taken evenly."""
     below = folder.with_name(f"{folder.name}-{most}")
     if not below.is_dir():
-        files = sorted(folder.glob("*/*"))
-        count = min(most, len(files))
-        for number in range(count):
-            file = files[number * len(files) // count]
-            link = below / file.parent.name / file.name
-            link.parent.mkdir(parents=True, exist_ok=True)
-            link.symlink_to(file.resolve())
+        link_some(folder, most, below)
     return below
+
+
+def link_some(source: Path, most: int, folder: Path) -> int:
+    """Fill a folder with links to files of another one, evenly, in sub-folders of the same names; return how many."""
+    files = sorted(file for file in source.glob("*/*") if file.is_file())
+    count = min(most, len(files))
+    for number in range(count):
+        file = files[number * len(files) // count]
+        link = folder / file.parent.name / file.name
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(file.resolve())
+    return count
 
 
 def transform() -> "Compose":

@@ -18,6 +18,7 @@ from lurk.graph.device import dtype_of
 from lurk.graph.plan import Plan
 
 ARGUMENTS = ("input", "weight", "bias", "stride", "padding", "dilation", "groups")
+PRECISE = (torch.float32, torch.float64)
 DEFAULTS = {"bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
 
 
@@ -199,6 +200,8 @@ def _line(plan: Plan, node: fx.Node) -> tuple[Tensor, Tensor] | None:
     if type(norm) is not nn.BatchNorm2d or norm.running_mean is None or norm.running_var is None:
         return None
     if norm.running_mean.dtype != dtype_of(plan.module):  # a norm of another precision gives its input's
+        return None
+    if norm.running_mean.dtype not in PRECISE:  # folded weights would be rounded more than the norm rounds
         return None
     mean, variance, weight, bias = (
         None if one is None else one.detach().cpu().double()  # some devices have no float64

@@ -127,3 +127,8 @@ def test_norms_of_another_precision_than_the_network_are_left():
     module[1].float()
     plan = made(module)
     assert "1" in parts(folded(plan))
+
+
+def test_in_half_precision_nothing_is_folded():
+    plan = made(Padded().bfloat16())
+    assert {"norm1", "norm2", "before", "norm3"} <= set(parts(folded(plan)))

@@ -46,41 +46,17 @@ def measure(values: Tensor, reading: Reading, places: Tensor) -> Maps:
 
 
 def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
-    """Count in windows that reach as far as each unit's highest number; what falls below a window counts as 0.
-
-    Args:
-        numbers: int16 (n, c, s), as `bin_numbers` gives them.
-        counts: int32 (c, BINS) on the same device, changed in place.
-        top: int32 (c,), the end of each unit's window, changed in place.
-    """
+    """Count bin numbers as `torch_bins.count` says, with the kernel of the device that they are on."""
     _kernels(numbers.device).count_bins(numbers, counts, top)
 
 
 def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
-    """Rank images against lists, all on the CPU.
-
-    Args:
-        hits: (u, k), changed in place.
-        keys: int64 (n, u), of `rank_keys`.
-        position: int32 (n, u).
-        images: int64 (n,).
-
-    Returns:
-        int64, sorted: the images that entered some list and are in it.
-    """
+    """Rank images against lists as `torch_lists.offer` says, on the CPU."""
     return _cpu_kernels().offer(hits, keys, position, images)
 
 
 def add_to_classes(values: tuple[Tensor, Tensor], labels: Tensor, count: Tensor, moments: Tensor) -> None:
-    """Add images to their classes, all on the CPU.
-
-    Args:
-        values: Two numbers of each image and unit, floating point (n, u).
-        labels: int64 (n,), the classes; an image with -1 is left out.
-        count: int64 (y,), how many images each class has, changed in place.
-        moments: float64 (y, 2, 2, u), of both numbers the mean and the sum of squared differences from it, changed
-            in place.
-    """
+    """Add images to their classes as `torch_classes.add` says, on the CPU."""
     _cpu_kernels().add_to_classes(values, labels, count, moments)
 
 

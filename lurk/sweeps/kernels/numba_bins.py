@@ -1,4 +1,4 @@
-"""Bin numbers counted by compiled code: a unit's window lies in the processor's cache while it is counted."""
+"""Bin numbers counted by compiled code, in a row of counts that stays in the processor's cache."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,13 +12,7 @@ Integers = NDArray[np.int32]
 
 
 def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
-    """Count in windows that reach as far as each unit's highest number; what falls below a window counts as 0.
-
-    Args:
-        numbers: int16 (n, c, s), as `bin_numbers` gives them.
-        counts: int32 (c, BINS), changed in place.
-        top: int32 (c,), the end of each unit's window, changed in place.
-    """
+    """Count bin numbers as `torch_bins.count` says."""
     given, windows, ends = numbers.numpy(), counts.numpy(), top.numpy()
 
     def run(first: int, last: int) -> None:

@@ -15,17 +15,7 @@ Lists = tuple[Integers, Integers, Positions]
 
 
 def offer(hits: Hits, keys: Tensor, position: Tensor, images: Tensor) -> Tensor:
-    """Rank images against lists.
-
-    Args:
-        hits: (u, k), changed in place.
-        keys: int64 (n, u), of `rank_keys`.
-        position: int32 (n, u).
-        images: int64 (n,).
-
-    Returns:
-        int64, sorted: the images that entered some list and are in it.
-    """
+    """Rank images against lists as `torch_lists.offer` says."""
     lists = hits.keys.numpy(), hits.image.numpy(), hits.position.numpy()
     offered = keys.numpy(), images.numpy(), position.numpy()
     entered = torch.zeros(len(images), dtype=torch.bool)

@@ -13,13 +13,7 @@ _ROW = tl.constexpr(triton.next_power_of_2(BINS))
 
 
 def count(numbers: Tensor, counts: Tensor, top: Tensor) -> None:
-    """Count in windows that reach as far as each unit's highest number; what falls below a window counts as 0.
-
-    Args:
-        numbers: int16 (n, c, s), as `bin_numbers` gives them.
-        counts: int32 (c, BINS), changed in place.
-        top: int32 (c,), the end of each unit's window, changed in place.
-    """
+    """Count bin numbers as `torch_bins.count` says."""
     n, channels, samples = numbers.shape
     with torch.cuda.device_of(numbers):
         _count[(channels,)](numbers.contiguous(), counts, top, channels, n * samples, samples, TILE)
