@@ -41,14 +41,16 @@ def share_below(index: Index, layer: str, unit: int, value: float) -> float | No
         value: The value.
 
     Returns:
-        The share, in [0, 1]; None before the first checkpoint.
+        The share, in [0, 1], and 1 only for a value above the best image's; None before the first checkpoint.
     """
     record = index.unit(layer, unit)
     if not record.count:
         return None
-    if value > record.quantiles[1.0]:
+    if value > (record.hits_max[0].score if record.hits_max else record.quantiles[1.0]):
         return 1.0
     edges, counts = index.sketch(layer, unit)
     if value == 0:
-        return float(counts[edges[:-1] < 0].sum() / counts.sum())
-    return float(np.interp(value, edges, np.concatenate([[0.0], np.cumsum(counts)])) / counts.sum())
+        below = counts[edges[:-1] < 0].sum()
+    else:
+        below = np.interp(value, edges, np.concatenate([[0.0], np.cumsum(counts)]))
+    return float(min(below / counts.sum(), 1 - 1 / record.count))  # the best value may not be among the sampled ones

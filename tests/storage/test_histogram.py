@@ -15,6 +15,17 @@ def test_the_share_below_a_value_is_that_of_the_values_themselves(toy_index, uni
     assert share_below(toy_index, "conv", unit, float(values.max()) + 1e-3) == 1.0
 
 
+@pytest.mark.parametrize("unit", [0, 1, 2])
+def test_a_value_that_a_real_image_reaches_is_not_above_all(toy_index, unit, monkeypatch):
+    best = float(make_statistics()[1].maximum[:, unit].max())
+    assert share_below(toy_index, "conv", unit, best) < 1.0
+    edges, counts = toy_index.sketch("conv", unit)
+    lowest = np.flatnonzero(counts)[0]
+    sampled = np.where(np.arange(len(counts)) == lowest, counts, 0.0)  # as if higher values were not drawn
+    monkeypatch.setattr(type(toy_index), "sketch", lambda *_: (edges, sampled))
+    assert share_below(toy_index, "conv", unit, best) < 1.0
+
+
 def test_the_bars_sum_to_1_and_span_all_values(toy_index):
     edges, shares = histogram(toy_index, "conv", 0)
     values = make_statistics()[1].maximum[:, 0].numpy()
