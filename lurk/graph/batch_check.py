@@ -76,6 +76,8 @@ def three_images(image: Tensor) -> Tensor:
 def check(plan: Plan, images: Tensor) -> Checked | None:
     """Run a plan's graph on the first of three images, on the last, and on all three together.
 
+    A single image is given in row-major order, the batch in its own; so a network that depends on the order is found.
+
     Args:
         plan: The model, its graph and its layers.
         images: float (3, c, h, w); see `three_images`.
@@ -91,7 +93,7 @@ def check(plan: Plan, images: Tensor) -> Checked | None:
     outputs = []
     try:
         with tapped(plan, receive, only_fitting=True) as forward:
-            for batch in (images[:1], images[-1:], images):
+            for batch in (images[:1].contiguous(), images[-1:].contiguous(), images):
                 runs.append({})
                 outputs.append((_traceably if len(batch) > 1 else _plainly)(forward, batch))
     except Exception:  # a graph may hold for one batch size only

@@ -87,12 +87,20 @@ def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> t
         return None
     own = tensors_in(_run(module, images[:1].clone()))
     plan = _chosen(module, trace, images, expression)
-    checked = check(plan, images)
+    plan, checked = _checked(plan, images)
     if checked is None or not checked.kept or not agree(own, tensors_in(checked.alone)):
         return None
     if trace.counts_images and not _holds(plan, images[:1]):
         return None
     return _without_mixed(plan, checked), checked
+
+
+def _checked(plan: Plan, images: Tensor) -> tuple[Plan, Checked | None]:
+    """Check a plan with its batch in channels-last order, and in row-major order if anything differs in that one."""
+    checked = check(plan, images.contiguous(memory_format=torch.channels_last))
+    if checked is not None and len(checked.kept) == len(plan.layers) and not checked.mixes_outputs:
+        return replace(plan, memory_format=torch.channels_last), checked
+    return plan, check(plan, images)
 
 
 def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> tuple[Plan, Checked]:

@@ -200,7 +200,7 @@ def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bo
     read = {name: reader(plan, tap.heads) for name, tap in taps.items()}
 
     def forward(batch: Tensor) -> Activations:
-        kept, output = run(batch.to(dtype_of(plan.module), copy=True))
+        kept, output = run(batch.to(dtype_of(plan.module), copy=True, memory_format=plan.memory_format))
         values = {name: read[name](kept[tap.node]) for name, tap in taps.items() if tap.node in kept}
         entered = {name: kept[node] for name, node in before.items() if node in kept}
         return Activations(values, layouts, len(batch), output, plan, entered)

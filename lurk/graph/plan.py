@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import cast
 
+import torch
 from torch import Tensor, fx, nn
 
 from lurk.graph.device import device_of
@@ -74,6 +75,7 @@ class Plan:
         left_out: Names of the layers that mix the images of a batch or give them in another order.
         random: The first part that answers differently each time, if that is why layers are left out; else empty.
         scores: How the class scores are read from the model's output.
+        memory_format: The fastest order of a batch in memory in which the model gives what it gives in any other.
     """
 
     module: nn.Module
@@ -85,6 +87,7 @@ class Plan:
     left_out: tuple[str, ...] = ()
     random: str = ""
     scores: ClassScores = NO_SCORES
+    memory_format: torch.memory_format = torch.contiguous_format
 
     def attribute(self, target: str) -> object:
         """Return the module, weight, buffer or constant that the graph calls by a dotted name."""

@@ -21,6 +21,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
+from lurk.graph.folding import folded
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
 from lurk.methods.attribution.target import Target, each, forward_to, locate_maximum
@@ -50,7 +51,8 @@ def occlusion(request: MapRequest) -> Map:
     tried = _seen(request, target, corners, side)
     request.report(0, len(tried))
     fill, tables = _fill(request), []
-    with forward_to(request.plan, target, through_bound=False) as forward, torch.no_grad():
+    plan = folded(request.plan, to_the_end=target.where == "class")
+    with forward_to(plan, target, through_bound=False) as forward, torch.no_grad():
         whole, _ = forward(request.images)
         numbers = whole.repeat(len(corners))
         for first in range(0, len(tried), BATCH):

@@ -10,6 +10,7 @@ unit's maximum stays at the position of the maximum in the image itself.
 import torch
 from torch import Tensor
 
+from lurk.graph.folding import folded
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
 from lurk.methods.attribution.cam import CAM_LAYER, read_layer, resize_map
@@ -38,7 +39,8 @@ def score_cam(request: MapRequest) -> Map:
     maps = _chosen(found.activation[0], request.options["channels"])
     request.report(0, len(maps))
     scores = []
-    with forward_to(request.plan, target) as forward, torch.no_grad():
+    plan = folded(request.plan, to_the_end=target.where == "class")
+    with forward_to(plan, target) as forward, torch.no_grad():
         for first in range(0, len(maps), BATCH):
             masks = _stretched(resize_map(maps[first : first + BATCH], request.size))
             scores.append(forward(request.images * masks[:, None])[0])

@@ -15,10 +15,11 @@ class BatchCopies:
     Args:
         place: The device.
         dtype: The type of the network's numbers.
+        memory_format: The order of a batch in memory.
     """
 
-    def __init__(self, place: torch.device, dtype: torch.dtype) -> None:
-        self._place, self._dtype, self._format = place, dtype, _memory_format(place)
+    def __init__(self, place: torch.device, dtype: torch.dtype, memory_format: torch.memory_format) -> None:
+        self._place, self._dtype, self._format = place, dtype, memory_format
         self._stream = _stream(place) if place.type == "cuda" else None
 
     def __call__(self, images: Tensor) -> Tensor:
@@ -70,11 +71,6 @@ class Returning:
 
 def _stream(place: torch.device) -> torch.cuda.Stream:
     return torch.cuda.Stream(place)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
-
-
-def _memory_format(place: torch.device) -> torch.memory_format:
-    """Order of an image's samples in memory: on a CPU the one whose forward pass rounds least, on a GPU the fastest."""
-    return torch.contiguous_format if place.type == "cpu" else torch.channels_last
 
 
 def pack(tensors: Mapping[str, Tensor]) -> Tensor:

@@ -27,7 +27,7 @@ def test_tensors_of_any_types_and_strides_are_unpacked_as_they_were():
 
 def test_on_a_cpu_nothing_is_copied():
     images = torch.rand(2, 3, 4, 4)
-    assert BatchCopies(torch.device("cpu"), torch.float32)(images) is images
+    assert BatchCopies(torch.device("cpu"), torch.float32, torch.contiguous_format)(images) is images
     returned = Returning(TENSORS).get()
     assert all(returned[name] is tensor for name, tensor in TENSORS.items())
 
@@ -35,7 +35,7 @@ def test_on_a_cpu_nothing_is_copied():
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no GPU")
 def test_a_gpu_gets_the_batch_and_gives_back_what_it_was_given():
     images, place = torch.rand(2, 3, 4, 4), torch.device("cuda")
-    batch = BatchCopies(place, torch.float16)(images)
+    batch = BatchCopies(place, torch.float16, torch.channels_last)(images)
     assert batch.is_contiguous(memory_format=torch.channels_last)
     assert torch.equal(batch.cpu(), images.half())
     returned = Returning({name: tensor.to(place) for name, tensor in TENSORS.items()}).get()

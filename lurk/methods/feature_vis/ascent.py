@@ -172,7 +172,7 @@ class _Ascent:
         """Derivatives with respect to the parameter and, if they are needed, to the pictures, and the numbers."""
         pictures = self.drawing.pictures()
         shown = self._model.normalised(self._settings.view(pictures, self._generator)).to(self._model.dtype)
-        values = self._objective.value(reach(shown.contiguous(memory_format=torch.channels_last)))
+        values = self._objective.value(reach(shown))
         total = values.sum()
         inputs = [self.drawing.parameter, pictures] if self._needs_slope else [self.drawing.parameter]
         found = _gradients(total, inputs, keep=redirect)

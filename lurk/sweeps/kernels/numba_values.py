@@ -1,0 +1,48 @@
+"""The numbers of maps, one at a time: what the compiled kernels of a CPU have in common."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lurk.storage.quantile_bins import SHIFT
+from lurk.sweeps.kernels.compiler import compiled
+from lurk.sweeps.kernels.maps import LARGEST
+
+Floats = NDArray[np.float32]
+Integers = NDArray[np.int64]
+Outputs = tuple[Floats, NDArray[np.float64], NDArray[np.int32], NDArray[np.int16]]
+Limits = tuple[np.float32, np.float32, np.float32, np.float32]
+
+HIGHEST = np.float32(LARGEST)
+LOWEST = -HIGHEST
+MAGNITUDE = np.int32(0x7FFFFFFF)
+BIN = np.int32(SHIFT)
+
+
+@compiled()
+def cut(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
+    """The score of a value; NaN stays NaN."""
+    value = low if value < low else value
+    return high if value > high else value
+
+
+@compiled()
+def minus(value: np.float32, first: np.float32) -> np.float64:
+    return np.float64(value) - np.float64(first)
+
+
+@compiled()
+def square(value: np.float64) -> np.float64:
+    return value * value
+
+
+@compiled()
+def bin_number(score: np.float32) -> np.int16:
+    bits = np.float32(score).view(np.int32)
+    number = (bits & MAGNITUDE) >> BIN
+    return np.int16(-number if bits < 0 else number)
+
+
+@compiled()
+def finite(value: np.float32) -> np.float32:
+    value = value if value > LOWEST else LOWEST
+    return value if value < HIGHEST else HIGHEST
