@@ -12,8 +12,8 @@ from typing import TypeVar
 import torch
 
 import lurk
+from lurk.graph.folding import folded
 from lurk.graph.hooks import tapped
-from lurk.sweeps.device_batches import BatchCopies
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics
 from lurk.worker.memory import keep_freed_memory
@@ -66,7 +66,6 @@ def print_parts(name: str, weights: str | None, rounds: int, batch_size: int, cl
     model = lurk.load_model(name, weights=weights)
     plan = model.plan()
     measurement, batch = Measurement(plan.layers, 1000), torch.randn(batch_size, *plan.input_shape)
-    ordered = batch.contiguous(memory_format=plan.memory_format)
     totals, labels, times = Statistics(measurement.units, 9, classes), torch.arange(batch_size) % classes, {}
 
     def timed(part: str, run: Callable[..., Result], *values: object) -> Result:
@@ -78,13 +77,13 @@ def print_parts(name: str, weights: str | None, rounds: int, batch_size: int, cl
     def nothing(*_: object) -> None:
         """Measure nothing."""
 
-    silent = tapped(plan, nothing, nothing, receive_uncut=nothing, to_the_end=False)
+    silent = tapped(folded(plan), nothing, nothing, receive_uncut=nothing, to_the_end=False)
     with torch.inference_mode(), silent as tapped_pass, measurement.tapped(plan) as measured_pass:
         for number in range(rounds + 1):
             measurement.begin(torch.arange(batch_size) + number * batch_size)
             timed("bare", model.module, batch)
-            timed("taps that do nothing", tapped_pass, ordered)
-            timed("taps and kernel", measured_pass, ordered)
+            timed("taps that do nothing", tapped_pass, batch)
+            timed("taps and kernel", measured_pass, batch)
             timed("NaN and infinity", measurement.unusable)
             found = timed("layers side by side", measurement.batch, labels)
             for part, reducer in totals.reducers.items():
@@ -105,7 +104,6 @@ def bare_and_swept(
     model = lurk.load_model(name, weights=weights)
     plan = model.plan()
     batches = [torch.randn(batch_size, *plan.input_shape) for _ in range(images // batch_size)]
-    copies = BatchCopies(torch.device("cpu"), model.dtype, plan.memory_format)
     measurement = Measurement(plan.layers, 1000)
     totals = Statistics(measurement.units, 9, classes)
 
@@ -119,7 +117,7 @@ def bare_and_swept(
             for number, batch in enumerate(batches):
                 images = torch.arange(len(batch)) + number * len(batch)
                 measurement.begin(images)
-                forward(copies(batch))
+                forward(batch)
                 measurement.unusable()
                 totals.add(measurement.batch(images % classes))
 

@@ -32,12 +32,27 @@ class Checked:
         together: What it returns for all three, with gradients if it can.
         kept: Positions of the layers that give for images together what they give for each alone.
         mixes_outputs: Whether the outputs for images together differ from those for each alone.
+        memory_format: Order of a batch in memory in which all this was found.
     """
 
     alone: object
     together: object
     kept: list[int]
     mixes_outputs: bool
+    memory_format: torch.memory_format = torch.contiguous_format
+
+
+@dataclass
+class _Run:
+    """What a graph gives for some images.
+
+    Args:
+        output: What the model returns.
+        summaries: Summary of each layer's activation, see `_summary`, by the layer's position.
+    """
+
+    output: object = None
+    summaries: dict[int, Tensor] = field(default_factory=dict)
 
 
 @dataclass
@@ -73,35 +88,49 @@ def three_images(image: Tensor) -> Tensor:
     return torch.cat([image * scale for scale in (1.0, -0.7, 0.2)]) + image.flip(3) * 0.5
 
 
-def check(plan: Plan, images: Tensor) -> Checked | None:
+def check(plan: Plan, images: Tensor, own: Sequence[Tensor]) -> Checked | None:
     """Run a plan's graph on the first of three images, on the last, and on all three together.
 
-    A single image is given in row-major order, the batch in its own; so a network that depends on the order is found.
+    The first image is given in channels-last order, and again in row-major order if anything differs.
 
     Args:
         plan: The model, its graph and its layers.
         images: float (3, c, h, w); see `three_images`.
+        own: What the module itself returns for the first image.
 
     Returns:
-        What it gives; None if it does not run.
+        What it gives; None if it does not run, or does not return for the first image what the module itself does.
     """
-    runs: list[dict[int, Tensor]] = []
+    last, together = (_run(plan, batch) for batch in (images[-1:], images))
+    near = _nearness(images.dtype)
+    found = []
+    for memory_format in (torch.channels_last, torch.contiguous_format):
+        first = _run(plan, images[:1].contiguous(memory_format=memory_format))
+        if first is None or last is None or together is None or not agree(own, tensors_in(first.output)):
+            continue
+        each = range(len(plan.layers))
+        alone = first.summaries, last.summaries
+        kept = [at for at in each if _is_independent([one.get(at) for one in alone], together.summaries.get(at), near)]
+        mixes = _are_mixed([first.output, last.output, together.output], near)
+        found.append(Checked(first.output, together.output, kept, mixes, memory_format))
+        if len(kept) == len(plan.layers) and not mixes:
+            break
+    return max(found, key=lambda checked: (len(checked.kept), not checked.mixes_outputs), default=None)
+
+
+def _run(plan: Plan, batch: Tensor) -> _Run | None:
+    """Run a plan's graph; None if it does not run."""
+    run = _Run()
 
     def receive(at: int, activation: Tensor) -> None:
-        runs[-1][at] = _summary(activation, len(activation))
+        run.summaries[at] = _summary(activation, len(activation))
 
-    outputs = []
     try:
         with tapped(plan, receive, only_fitting=True) as forward:
-            for batch in (images[:1].contiguous(), images[-1:].contiguous(), images):
-                runs.append({})
-                outputs.append((_traceably if len(batch) > 1 else _plainly)(forward, batch))
+            run.output = (_traceably if len(batch) > 1 else _plainly)(forward, batch)
     except Exception:  # a graph may hold for one batch size only
         return None
-    *alone, together = runs
-    near = _nearness(images.dtype)
-    kept = [at for at in together if _is_independent([run.get(at) for run in alone], together[at], near)]
-    return Checked(outputs[0], outputs[-1], sorted(kept), _are_mixed(outputs, near))
+    return run
 
 
 def check_seen(plan: Plan, alone: Sequence[Seen], together: Seen, dtype: torch.dtype) -> Checked:

@@ -108,7 +108,8 @@ def folded(plan: Plan, *, to_the_end: bool = False) -> Plan:
         to_the_end: Whether the model's output stays too; else the graph ends with the last tap.
 
     Returns:
-        A plan whose graph gives the same values under the same names; the same plan if it has no graph.
+        A plan whose graph gives the same values under the same names, and whose batches are brought into the fastest
+        order in memory; the same plan if it has no graph.
     """
     if plan.graph is None:
         return plan
@@ -130,7 +131,7 @@ def folded(plan: Plan, *, to_the_end: bool = False) -> Plan:
             copy.call(node, torch.addcmul, shift, copy.nodes[node.all_input_nodes[0]], scale)
         else:
             copy.keep(node)
-    return copy.plan()
+    return replace(copy.plan(), memory_format=plan.fastest_format)
 
 
 def convolution(plan: Plan, node: fx.Node) -> Convolution | None:

@@ -219,7 +219,7 @@ def tapped(
 
         def forward(batch: Tensor) -> object:
             images[0] = batch.shape[0]
-            return run(batch)
+            return run(batch.to(memory_format=plan.memory_format))
 
         yield forward
 

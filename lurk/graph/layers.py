@@ -87,20 +87,12 @@ def _traced_plan(module: nn.Module, images: Tensor, expression: str | None) -> t
         return None
     own = tensors_in(_run(module, images[:1].clone()))
     plan = _chosen(module, trace, images, expression)
-    plan, checked = _checked(plan, images)
-    if checked is None or not checked.kept or not agree(own, tensors_in(checked.alone)):
+    checked = check(plan, images, own)
+    if checked is None or not checked.kept:
         return None
     if trace.counts_images and not _holds(plan, images[:1]):
         return None
     return _without_mixed(plan, checked), checked
-
-
-def _checked(plan: Plan, images: Tensor) -> tuple[Plan, Checked | None]:
-    """Check a plan with its batch in channels-last order, and in row-major order if anything differs in that one."""
-    checked = check(plan, images.contiguous(memory_format=torch.channels_last))
-    if checked is not None and len(checked.kept) == len(plan.layers) and not checked.mixes_outputs:
-        return replace(plan, memory_format=torch.channels_last), checked
-    return plan, check(plan, images)
 
 
 def _raw_plan(module: nn.Module, images: Tensor, expression: str | None) -> tuple[Plan, Checked]:
@@ -158,7 +150,8 @@ def _without_mixed(plan: Plan, checked: Checked, random: str = "") -> Plan:
     layers, taps = tuple(plan.layers[at] for at in kept), tuple(plan.taps[at] for at in kept)
     missing = differs or "the model's scores for an image depend on the other images of its batch"
     scores = ClassScores(missing=missing) if checked.mixes_outputs else plan.scores
-    return replace(plan, layers=layers, taps=taps, left_out=mixed, random=random, scores=scores)
+    found = replace(plan, layers=layers, taps=taps, left_out=mixed, random=random, scores=scores)
+    return replace(found, fastest_format=checked.memory_format)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:

@@ -75,7 +75,8 @@ class Plan:
         left_out: Names of the layers that mix the images of a batch or give them in another order.
         random: The first part that answers differently each time, if that is why layers are left out; else empty.
         scores: How the class scores are read from the model's output.
-        memory_format: The fastest order of a batch in memory in which the model gives what it gives in any other.
+        fastest_format: The fastest order of a batch in memory in which the model gives the same, but for rounding.
+        memory_format: The order into which a forward pass brings its batch.
     """
 
     module: nn.Module
@@ -87,7 +88,8 @@ class Plan:
     left_out: tuple[str, ...] = ()
     random: str = ""
     scores: ClassScores = NO_SCORES
-    memory_format: torch.memory_format = torch.contiguous_format
+    fastest_format: torch.memory_format = torch.contiguous_format
+    memory_format: torch.memory_format = torch.preserve_format
 
     def attribute(self, target: str) -> object:
         """Return the module, weight, buffer or constant that the graph calls by a dotted name."""

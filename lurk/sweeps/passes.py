@@ -65,7 +65,7 @@ def passes(model: Model, plan: Plan, set_size: int) -> Iterator[list[Pass]]:
         The passes.
     """
     place = device_of(model.module)
-    copies = BatchCopies(place, model.dtype, plan.memory_format)
+    copies = BatchCopies(place, model.dtype, plan.fastest_format)
     with ExitStack() as stack:
         made = []
         for _ in range(TURNS.get(place.type, 1)):

@@ -1,10 +1,14 @@
+from collections.abc import Callable
+
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.batch_check import random_part, watch
+from lurk.graph.folding import folded
+from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 
 
@@ -185,3 +189,50 @@ class Rounding(nn.Module):
 def test_the_rounding_of_low_precision_is_not_taken_for_a_mixing_of_images(dtype, left_out):
     assert find_layers(Rounding().to(dtype), (3, 8, 8)).left_out == left_out
     assert find_layers(Net(None, mixes=True).to(dtype), (3, 8, 8)).left_out == ("two",)
+
+
+SHAPE = (3, 12, 12)
+
+
+class Head(nn.Module):
+    """Two convolutions, and a linear layer that reads what `flat` makes of their maps."""
+
+    def __init__(self, flat: Callable[[Tensor], Tensor]) -> None:
+        super().__init__()
+        self.convs = nn.Sequential(nn.Conv2d(3, 5, 3), nn.ReLU(), nn.Conv2d(5, 7, 3))
+        self.linear, self.flat = nn.Linear(7 * 64, 4), flat
+
+    def forward(self, images: Tensor) -> Tensor:
+        found: Tensor = self.linear(self.flat(self.convs(images)))
+        return found
+
+
+def doubled_in_place(maps: Tensor) -> Tensor:
+    maps.reshape(len(maps), -1).mul_(2)  # a view of row-major maps, and a copy of others
+    return maps.flatten(1)
+
+
+def by_strides(maps: Tensor) -> Tensor:
+    return maps.as_strided((len(maps), 7 * 64), (7 * 64, 1))
+
+
+FLAT = {
+    "flatten": (lambda maps: maps.flatten(1), torch.channels_last),
+    "view": (lambda maps: maps.view(len(maps), -1), torch.contiguous_format),
+    "changed in place": (doubled_in_place, torch.contiguous_format),
+    "strides": (by_strides, torch.contiguous_format),
+}
+
+
+@pytest.mark.parametrize("name", FLAT)
+def test_the_faster_order_is_taken_only_where_it_gives_the_same(name: str) -> None:
+    flat, expected = FLAT[name]
+    torch.manual_seed(0)
+    module = Head(flat).eval()
+    plan = find_layers(module, SHAPE)
+    assert plan.fastest_format == expected
+    assert [layer.name for layer in plan.layers] == ["convs.0", "convs.2", "linear"]
+    images, seen = torch.randn(4, *SHAPE), dict[int, Tensor]()
+    with torch.no_grad(), tapped(folded(plan, to_the_end=True), seen.__setitem__) as forward:
+        forward(images)
+        torch.testing.assert_close(seen[2][:, :, 0, 0], module(images))

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from lurk.errors import ImagesError, ModelError
 from lurk.graph.device import device_of
+from lurk.graph.folding import folded
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.images.class_match import match_classes
 from lurk.images.image_set import ImageSet
@@ -57,7 +58,8 @@ def examine_model(
         ImagesError: No image of the set can be used.
     """
     model = model.for_images(images)
-    with partial_forward(model.plan(layers), [], to_the_end=True) as reach:
+    plan = replace(model.plan(layers), layers=(), taps=())
+    with partial_forward(folded(plan, to_the_end=True), [], to_the_end=True) as reach:
         outputs, note = _match(model, reach, images)
         if sum(output is not None for output in outputs) >= LEAST_LABELLED:
             found = _by_labels(model, reach, images, outputs, report)

@@ -1,7 +1,7 @@
 """Maps measured in one read on a CPU where the channels of a position lie side by side in memory.
 
-64 channels are measured together, so that a processor computes with several of them at once. Their sums lie in rows of
-64, one row behind the other in one array. As in `numba_row_major`, differences from the first value of a map are summed.
+64 channels are measured together, so that a processor computes with several of them at once. Their sums lie in rows
+of 64, one behind the other in one array. As in `numba_row_major`, differences from a map's first value are summed.
 """
 
 import numpy as np
@@ -38,7 +38,7 @@ def measure_tiles(
     """
     image_step, step, channels, positions = shape
     limits = cuts[0], cuts[1], cuts[2], cuts[3]
-    block = np.zeros(HIGHEST + WIDTH, np.float32)  # stays 0 where a tile has no channel
+    block = np.zeros(HIGHEST + WIDTH, np.float32)
     sums, counts = np.zeros(5 * WIDTH, np.float64), np.zeros(3 * WIDTH, np.int32)
     across = (channels + CHANNELS - 1) // CHANNELS
     for number in range(tiles[0], tiles[1]):
@@ -84,7 +84,7 @@ def _copy(memory: Floats, tile: Tile, first: np.uint64, rows: np.uint64, block: 
 def _add(
     block: Floats, part: tuple[np.uint64, np.uint64, np.uint64], limits: Limits, sums: Sums, counts: Counts
 ) -> None:
-    """Add a block to the sums, with up to 15 channels too many: a processor takes 16 sooner than 9."""
+    """Add a block to the sums, with up to 15 channels that no one asks for: a processor takes 16 sooner than 9."""
     (first, rows, size), (low, high, lower, upper) = part, limits
     channels = (size + VECTOR - np.uint64(1)) // VECTOR * VECTOR
     for row in range(rows):

@@ -19,8 +19,6 @@ from lurk.sweeps.kernels.numba_values import (
     bin_number,
     cut,
     finite,
-    minus,
-    square,
 )
 
 CHANNELS = 16  # a tile
@@ -111,10 +109,10 @@ def _summed(source: Floats, bits: NDArray[np.int32], span: Span, limits: Limits)
             key = max(key, _key(bits[at]))
         for at in range(begin, end):
             score = cut(source[at], low, high)
-            difference = minus(score, first_score)
-            value_sum += minus(source[at], first)
+            difference = _minus(score, first_score)
+            value_sum += _minus(source[at], first)
             score_sum += difference
-            squares += square(difference)
+            squares += _square(difference)
             positive += np.int32(score > 0)
             bounded += np.int32((score <= lower) | (score >= upper))
         begin = end
@@ -125,6 +123,16 @@ def _summed(source: Floats, bits: NDArray[np.int32], span: Span, limits: Limits)
 def _key(bits: np.int32) -> np.int32:
     """The bits of a float32 as an integer of the same order, or back; NaN is out of order."""
     return np.int32(bits ^ ((bits >> SIGN) & MAGNITUDE))
+
+
+@compiled()
+def _minus(value: np.float32, first: np.float32) -> np.float64:
+    return np.float64(value) - np.float64(first)
+
+
+@compiled()
+def _square(value: np.float64) -> np.float64:
+    return value * value
 
 
 @compiled()

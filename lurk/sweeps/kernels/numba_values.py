@@ -26,17 +26,8 @@ def cut(value: np.float32, low: np.float32, high: np.float32) -> np.float32:
 
 
 @compiled()
-def minus(value: np.float32, first: np.float32) -> np.float64:
-    return np.float64(value) - np.float64(first)
-
-
-@compiled()
-def square(value: np.float64) -> np.float64:
-    return value * value
-
-
-@compiled()
 def bin_number(score: np.float32) -> np.int16:
+    """The number of the sketch's bin that holds a score; see `maps.bin_numbers`."""
     bits = np.float32(score).view(np.int32)
     number = (bits & MAGNITUDE) >> BIN
     return np.int16(-number if bits < 0 else number)
@@ -44,5 +35,6 @@ def bin_number(score: np.float32) -> np.int16:
 
 @compiled()
 def finite(value: np.float32) -> np.float32:
+    """A value with NaN as the lowest float32 number, and infinity as the highest or the lowest."""
     value = value if value > LOWEST else LOWEST
     return value if value < HIGHEST else HIGHEST
