@@ -80,7 +80,7 @@ class Scores:
         self.mean: dict[str, list[Tensor]] = {}
 
     def run(self, forward: Callable[[nn.Module, Tensor], Activations], module: nn.Module, x: Tensor) -> None:
-        """Run one batch; float32 (n, c, h, w)."""
+        """Run one batch; floating point (n, c, h, w), of the type of the module."""
         with torch.no_grad():
             for name, activation in forward(module, x):
                 flat = activation.double().flatten(2) if activation.dim() > 2 else activation.double()[:, :, None]

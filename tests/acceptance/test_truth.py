@@ -1,9 +1,10 @@
-"""The sweep against references that share no code with it, on real photographs.
+"""The sweep against references that share no code with it and compute in float64, on real photographs.
 
 Differences are relative to the largest score of the layer: what is left of a hardly active unit after cancellation
 carries the rounding of the values that cancelled. LURK_TRUTH_SAMPLE=100 takes all photographs.
 """
 
+import copy
 import os
 
 import numpy as np
@@ -40,10 +41,10 @@ def compare_classes(index, rows, scores, labels, place, scale):
 
 def compare(model, forward, images, index, batch=20):
     """Every unit's lists and class means against the reference."""
-    scores = reference.Scores()
-    tensors = [model.preprocess(images.read(i)) for i in range(len(images))]
+    scores, precise = reference.Scores(), copy.deepcopy(model.module).double()
+    tensors = [model.preprocess(images.read(i)).double() for i in range(len(images))]
     for start in range(0, len(tensors), batch):
-        scores.run(forward, model.module, torch.stack(tensors[start : start + batch]))
+        scores.run(forward, precise, torch.stack(tensors[start : start + batch]))
     labels = torch.tensor(list(images.labels))
     assert [layer.name for layer in index.layers] == list(scores.maximum)
     first = 0
@@ -68,11 +69,11 @@ def compare(model, forward, images, index, batch=20):
 
 def compare_positions(model, forward, images, index, count=5):
     """At the stored position of the best hits the activation has the stored score."""
-    generator = np.random.default_rng(0)
+    generator, precise = np.random.default_rng(0), copy.deepcopy(model.module).double()
     for number in generator.choice(len(images), count, replace=False).tolist():
-        tensor = model.preprocess(images.read(number))[None]
+        tensor = model.preprocess(images.read(number))[None].double()
         with torch.no_grad():
-            for name, activation in forward(model.module, tensor):
+            for name, activation in forward(precise, tensor):
                 spatial = activation[0] if activation.dim() == 4 else activation[0][:, None, None]
                 for unit in range(0, spatial.shape[0], 11):
                     record = index.unit(name, unit)
