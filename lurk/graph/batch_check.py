@@ -102,11 +102,12 @@ def check(plan: Plan, images: Tensor, own: Sequence[Tensor]) -> Checked | None:
         What it gives; None if it does not run, or does not return for the first image what the module itself does.
     """
     last, together = (_run(plan, batch) for batch in (images[-1:], images))
-    near = _nearness(images.dtype)
-    found = []
+    if last is None or together is None:
+        return None
+    near, found = _nearness(images.dtype), list[Checked]()
     for memory_format in (torch.channels_last, torch.contiguous_format):
         first = _run(plan, images[:1].contiguous(memory_format=memory_format))
-        if first is None or last is None or together is None or not agree(own, tensors_in(first.output)):
+        if first is None or not agree(own, tensors_in(first.output)):
             continue
         each = range(len(plan.layers))
         alone = first.summaries, last.summaries

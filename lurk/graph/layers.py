@@ -150,8 +150,8 @@ def _without_mixed(plan: Plan, checked: Checked, random: str = "") -> Plan:
     layers, taps = tuple(plan.layers[at] for at in kept), tuple(plan.taps[at] for at in kept)
     missing = differs or "the model's scores for an image depend on the other images of its batch"
     scores = ClassScores(missing=missing) if checked.mixes_outputs else plan.scores
-    found = replace(plan, layers=layers, taps=taps, left_out=mixed, random=random, scores=scores)
-    return replace(found, fastest_format=checked.memory_format)
+    found = replace(plan, layers=layers, taps=taps, left_out=mixed, random=random)
+    return replace(found, scores=scores, fastest_format=checked.memory_format)
 
 
 def _compiled(expression: str | None) -> re.Pattern[str] | None:

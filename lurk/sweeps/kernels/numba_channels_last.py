@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lurk.sweeps.kernels.compiler import compiled
-from lurk.sweeps.kernels.numba_values import LOWEST, Floats, Integers, Limits, Outputs, bin_number, cut, finite
+from lurk.sweeps.kernels.numba_values import Floats, Integers, Limits, Outputs, bin_number, cut, without_infinity
 
 CHANNELS = 64  # a tile
 WIDTH = np.uint64(CHANNELS)
@@ -53,7 +53,7 @@ def measure_tiles(
             _add(block, (row, rows, tile[3]), limits, sums, counts)
             row += rows
         if not _finish(block, sums, counts, tile, np.uint64(place), out):
-            _without_infinity(memory, sums, tile, np.uint64(place), out)
+            _correct(memory, sums, tile, np.uint64(place), out)
         _draw(memory, tile, limits, places[image], out[3][place : place + size])
 
 
@@ -125,21 +125,15 @@ def _finish(block: Floats, sums: Sums, counts: Counts, tile: Tile, place: np.uin
 
 
 @compiled()
-def _without_infinity(memory: Floats, sums: Sums, tile: Tile, place: np.uint64, out: Outputs) -> None:
-    """Measure maps that are not finite again, NaN as the lowest number and infinity as the highest or the lowest."""
+def _correct(memory: Floats, sums: Sums, tile: Tile, place: np.uint64, out: Outputs) -> None:
+    """Measure the maps again that are not finite."""
     (begin, step, positions, size), (floats, precise, whole, _) = tile, out
     for channel in range(size):
-        if np.isfinite(sums[VALUES + channel]):
-            continue
-        first, to = finite(memory[begin + channel]), place + channel
-        floats[0, to], whole[0, to], precise[0, to], is_flat = LOWEST, 0, 0.0, True
-        for row in range(positions):
-            value = finite(memory[begin + channel + row * step])
-            if value > floats[0, to]:
-                floats[0, to], whole[0, to] = value, np.int32(row)
-            precise[0, to] += value / np.float64(positions)
-            is_flat = is_flat and value == first
-        floats[1, to] = floats[0, to] if is_flat else -np.inf
+        if not np.isfinite(sums[VALUES + channel]):
+            to = place + channel
+            maximum, position, mean, is_flat = without_infinity(memory, begin + channel, step, positions)
+            floats[0, to], floats[1, to] = maximum, maximum if is_flat else -np.inf
+            precise[0, to], whole[0, to] = mean, position
 
 
 @compiled()

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 
 from lurk.sweeps.kernels.compiler import compiled
 from lurk.sweeps.kernels.numba_values import (
-    LOWEST,
     MAGNITUDE,
+    Extremes,
     Floats,
     Integers,
     Limits,
     Outputs,
     bin_number,
     cut,
-    finite,
+    without_infinity,
 )
 
 CHANNELS = 16  # a tile
@@ -26,7 +26,6 @@ BLOCK = np.uint64(1024)  # values that the processor's nearest cache holds
 SIGN = np.int32(31)
 Span = tuple[np.uint64, np.uint64]  # unsigned: a negative place would be counted from the end, which costs time
 Sums = tuple[np.int32, float, float, float, np.int32, np.int32]
-Extremes = tuple[np.float32, np.int32, float, bool]
 
 
 @compiled()
@@ -89,7 +88,7 @@ def _extremes(source: Floats, span: Span, summed: Sums) -> Extremes:
     """Maximum, position, mean and flatness of the values of a map."""
     key, value_sum = summed[0], summed[1]
     if not np.isfinite(value_sum):
-        return _without_infinity(source, span)
+        return without_infinity(source, span[0], np.uint64(1), span[1] - span[0])
     first, maximum = source[span[0]], np.int32(_key(key)).view(np.float32)
     mean = first + value_sum / np.float64(span[1] - span[0])
     return maximum, _position(source, span, maximum), mean, value_sum == 0 and maximum == first
@@ -142,17 +141,3 @@ def _position(source: Floats, span: Span, maximum: np.float32) -> np.int32:
     for at in range(span[0], span[1]):
         found = min(found, np.int32(at - span[0]) if source[at] == maximum else MAGNITUDE)
     return found
-
-
-@compiled()
-def _without_infinity(source: Floats, span: Span) -> Extremes:
-    """Maximum, position, mean and flatness with NaN as the lowest number and infinity as the highest or the lowest."""
-    first, number = finite(source[span[0]]), np.float64(span[1] - span[0])
-    maximum, position, mean, is_flat = LOWEST, np.int32(0), 0.0, True
-    for at in range(span[0], span[1]):
-        value = finite(source[at])
-        if value > maximum:
-            maximum, position = value, np.int32(at - span[0])
-        mean += value / number
-        is_flat = is_flat and value == first
-    return maximum, position, mean, is_flat
