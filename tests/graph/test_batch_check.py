@@ -208,17 +208,17 @@ class Head(nn.Module):
 
 
 def doubled_in_place(maps: Tensor) -> Tensor:
-    maps.reshape(len(maps), -1).mul_(2)  # a view of row-major maps, and a copy of others
+    maps.reshape(maps.shape[0], -1).mul_(2)  # a view of row-major maps, and a copy of others
     return maps.flatten(1)
 
 
 def by_strides(maps: Tensor) -> Tensor:
-    return maps.as_strided((len(maps), 7 * 64), (7 * 64, 1))
+    return maps.as_strided((maps.shape[0], 7 * 64), (7 * 64, 1))
 
 
 FLAT = {
     "flatten": (lambda maps: maps.flatten(1), torch.channels_last),
-    "view": (lambda maps: maps.view(len(maps), -1), torch.contiguous_format),
+    "view": (lambda maps: maps.view(maps.shape[0], -1), torch.contiguous_format),
     "changed in place": (doubled_in_place, torch.contiguous_format),
     "strides": (by_strides, torch.contiguous_format),
 }
@@ -230,7 +230,8 @@ def test_the_faster_order_is_taken_only_where_it_gives_the_same(name: str) -> No
     torch.manual_seed(0)
     module = Head(flat).eval()
     plan = find_layers(module, SHAPE)
-    assert plan.fastest_format == expected
+    assert plan.graph is not None
+    assert plan.fastest_format == folded(plan).memory_format == expected
     assert [layer.name for layer in plan.layers] == ["convs.0", "convs.2", "linear"]
     images, seen = torch.randn(4, *SHAPE), dict[int, Tensor]()
     with torch.no_grad(), tapped(folded(plan, to_the_end=True), seen.__setitem__) as forward:
