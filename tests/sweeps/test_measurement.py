@@ -170,6 +170,7 @@ def test_a_cut_value_gives_all_that_the_value_and_its_score_give():
 
 @pytest.mark.parametrize("name", ["resnet18", "mobilenet_v2", "googlenet"])
 def test_a_pass_without_norms_of_its_own_gives_what_the_network_gives(name):
+    torch.manual_seed(0)
     more = {"init_weights": False, "aux_logits": False} if name == "googlenet" else {}
     network, generator = torchvision.models.get_model(name, **more).eval(), torch.Generator().manual_seed(0)
     for part in network.modules():
