@@ -36,6 +36,15 @@
     grid.style.setProperty("--side", `${Math.max(32, full)}px`);
   }
 
+  function refit() {
+    const grid = element();
+    if (grid && lurk.drawn) fit(grid, lurk.drawn.order.length, lurk.drawn.tile);
+  }
+
+  /* The heading is as wide as the grid. Both have no width while the page is hidden. */
+
+  const sized = new ResizeObserver(refit);
+
   function skeleton(grid, count) {
     lurk.drawn = null;
     cells = new Map();
@@ -72,6 +81,8 @@
     grid.classList.remove("waiting");
     grid.removeAttribute("aria-busy");
     fit(grid, data.order.length, data.tile);
+    sized.disconnect();
+    sized.observe(grid.previousElementSibling);
     grid.scrollTop = 0;
     seen.disconnect();
     inView.clear();
@@ -215,8 +226,5 @@
     lurk.go(lurk.write(lurk.drawn.study, lurk.drawn.layer, tile.dataset.unit));
   });
 
-  window.addEventListener("resize", () => {
-    const grid = element();
-    if (grid && lurk.drawn) fit(grid, lurk.drawn.order.length, lurk.drawn.tile);
-  });
+  window.addEventListener("resize", refit);
 })();

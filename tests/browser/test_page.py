@@ -268,3 +268,20 @@ def test_order_is_kept_by_the_walk(serve, open_page):
     page.wait_for_selector(".hits .hit")
     page.keyboard.press("ArrowRight")
     path_is(page, f"{STUDY}/layer1.0/{order[1]}")
+
+
+def test_tiles_built_while_the_page_is_hidden_have_their_size_once_it_is_shown(serve, open_page):
+    service = FakeService()
+    page = open_page().page
+    page.goto(serve(service).url + "/s/resnet18-birds/layer2.0.conv1")
+    page.wait_for_selector("#grid button.tile >> nth=60")
+    side = "document.querySelector('#grid button.tile').getBoundingClientRect().width"
+    usual = page.evaluate(side)
+    assert usual >= 60
+    page.evaluate("document.querySelector('.study').hidden = true")
+    page.evaluate("window.lurk.go('/s/resnet18-birds/conv1')")
+    until(page, "document.querySelectorAll('#grid button.tile').length === 64")
+    page.evaluate("window.lurk.go('/s/resnet18-birds/layer2.0.conv1')")
+    until(page, "document.querySelectorAll('#grid button.tile').length === 512")
+    page.evaluate("document.querySelector('.study').hidden = false")
+    until(page, f"{side} === {usual}")
