@@ -4,6 +4,7 @@ python -m benchmarks.sweep [--model resnet18 efficientnet_lite0 vgg16] [--images
 """
 
 import argparse
+import copy
 import statistics
 import time
 from collections.abc import Callable
@@ -97,9 +98,17 @@ def print_parts(name: str, weights: str | None, rounds: int, batch_size: int, cl
 
 
 def bare_and_swept(
-    name: str, weights: str | None, images: int, batch_size: int, classes: int
+    name: str,
+    weights: str | None,
+    images: int,
+    batch_size: int,
+    classes: int,
+    memory_format: torch.memory_format = torch.contiguous_format,
 ) -> tuple[Callable[[], None], Callable[[], None]]:
-    """The bare forward pass over random batches, and the same pass with everything that a sweep measures."""
+    """The bare forward pass over random batches, and the same pass with everything that a sweep measures.
+
+    The memory format is that of the bare pass. The sweep chooses its own.
+    """
     keep_freed_memory()
     model = lurk.load_model(name, weights=weights)
     plan = model.plan()
@@ -107,10 +116,13 @@ def bare_and_swept(
     measurement = Measurement(plan.layers, 1000)
     totals = Statistics(measurement.units, 9, classes)
 
+    module = copy.deepcopy(model.module).to(memory_format=memory_format)
+    formatted = [batch.contiguous(memory_format=memory_format) for batch in batches]
+
     def bare() -> None:
         with torch.inference_mode():
-            for batch in batches:
-                model.module(batch)
+            for batch in formatted:
+                module(batch)
 
     def swept() -> None:
         with torch.inference_mode(), measurement.tapped(plan) as forward:
