@@ -184,6 +184,7 @@ def sweep(images: int) -> dict[str, float]:
     """Sweep a small network over images that repeat."""
     import torch
     from torch import nn
+    from torchvision import transforms
 
     import lurk
 
@@ -202,7 +203,8 @@ def sweep(images: int) -> dict[str, float]:
         *(nn.Conv2d(3, 16, 3, stride=2), nn.ReLU(), nn.Conv2d(16, 32, 3, stride=2), nn.ReLU()),
         *(nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(32, 10)),
     )
-    model = lurk.load_model(network.eval(), preprocess=lambda image: image)
+    preprocess = transforms.Compose([transforms.Resize((32, 32)), transforms.ToTensor()])
+    model = lurk.load_model(network.eval(), preprocess=preprocess)
     found: dict[str, float] = {}
     with tempfile.TemporaryDirectory() as cache:
         before = peak_bytes()
