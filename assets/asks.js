@@ -60,13 +60,11 @@
     async function follow() {
       for (let tries = AGAIN; ; tries -= 1) {
         let wasStopping = false;
-        let state = "";
-        let since = 0;
+        const since = {}; // a job that steps aside for others is queued and running in turn
         while (lurk.isOpen(one.ask) && !one.isLeft) {
           wasStopping = wasStopping || Boolean(one.ask.stopping);
-          if (one.ask.state !== state) since = Date.now();
-          state = one.ask.state;
-          await lurk.pause(pace(one.ask, Date.now() - since));
+          since[one.ask.state] ??= Date.now();
+          await lurk.pause(pace(one.ask, Date.now() - since[one.ask.state]));
           if (one.isLeft) return;
           const { ok, body: answer } = await patiently(() => lurk.ask(`/jobs/${encodeURIComponent(one.ask.key)}`));
           hear(ok ? answer : { state: "failed", error: ["", "the job is gone"] });

@@ -1,12 +1,13 @@
 """A click on a unit, in a real Chromium on the real server: the time to the first preview, requests and bytes.
 
-python -m benchmarks.previews [--data FOLDER] [--layer _blocks.8._expand_conv] [--scenes idle other grid sweep]
+python -m benchmarks.previews [--data FOLDER] [--layer _blocks.8._expand_conv] [--scenes idle other sweep both grid]
 
 The study is the bundled network with the demo set, two images a class, or with other images. The scenes:
 
 - `idle`: somebody clicks on a unit while the worker has nothing to do, and waits until its picture is done.
 - `other`: somebody clicks while another person's picture is being drawn.
 - `sweep`: somebody clicks while a sweep of the same network runs.
+- `both`: the same, and the grid waits for the pictures of all tiles in view.
 - `grid`: somebody switches the grid to pictures; the times until half and all of the tiles in view show one.
 
 A preview counts as seen when the browser has decoded it; it is grey if its pixels deviate by less than 3 of 255 levels.
@@ -17,6 +18,7 @@ import argparse
 import tempfile
 import time
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +57,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--data", default="", help="the images")
     parser.add_argument("--layer", default="_blocks.8._expand_conv")
-    parser.add_argument("--scenes", nargs="*", default=["idle", "other", "grid", "sweep"])
+    parser.add_argument("--scenes", nargs="*", default=list(SCENES))
     given = parser.parse_args()
     data = ("--data", given.data) if given.data else ("--sample", "2")
     with tempfile.TemporaryDirectory() as folder, real_server(Path(folder), *data) as server:
@@ -157,15 +159,18 @@ def other(browser: Browser, server: RealServer, study: str, place: str) -> None:
             page.wait_for_timeout(2000)
 
 
-def sweep(browser: Browser, server: RealServer, study: str, place: str) -> None:
+def sweep(browser: Browser, server: RealServer, study: str, place: str, *, with_grid: bool = False) -> None:
     """The sweep that runs is of the layer's study again, as a job with other options."""
     with tempfile.TemporaryDirectory() as folder, real_server(Path(folder), "--sample", "25") as busy:
         name = busy.json("studies")[0]["name"]
         busy.wait(name, lambda now: now["state"] == "running" and now["done"] > 16, timeout_s=300)
         with opened(browser, busy, place.replace(study, name)) as (page, _):
-            for unit in (41, 42, 43):
+            if with_grid:
+                page.get_by_role("button", name="pictures", exact=True).click()
+                page.wait_for_timeout(6000)
+            for unit in (91, 92, 93):
                 click(page, unit)
-                print(f"sweep, unit {unit}: {first_previews(page)}", flush=True)
+                print(f"{'both' if with_grid else 'sweep'}, unit {unit}: {first_previews(page)}", flush=True)
                 page.keyboard.press("Escape")
                 page.wait_for_selector(".unit-modal", state="detached")
                 page.wait_for_timeout(3000)
@@ -193,7 +198,7 @@ def grid(browser: Browser, server: RealServer, _study: str, place: str) -> None:
         print(f", 16 drawn in full {time.monotonic() - began:.1f} s\n  {kinds(loaded)}", flush=True)
 
 
-SCENES = {"idle": idle, "other": other, "sweep": sweep, "grid": grid}
+SCENES = {"idle": idle, "other": other, "sweep": sweep, "both": partial(sweep, with_grid=True), "grid": grid}
 
 if __name__ == "__main__":
     main()
