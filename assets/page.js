@@ -30,8 +30,12 @@
 
   lurk.write = (...parts) => `${lurk.prefix}/s/` + parts.map((one) => encodeURIComponent(one)).join("/");
 
+  lurk.wentAt = -Infinity;
+
   lurk.go = function (path) {
-    if (path !== window.location.pathname) lurk.set("url", { pathname: path });
+    if (path === window.location.pathname) return;
+    lurk.wentAt = performance.now();
+    lurk.set("url", { pathname: path });
   };
 
   lurk.layerOf = (name) => lurk.layers.find((one) => one.name === name);

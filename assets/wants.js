@@ -115,7 +115,9 @@
     else {
       if (offer.name === DEFAULT && !Object.keys(options).length) glimpse(mine);
       mine.isIdle = Boolean(room.dataset.idle);
-      if (!mine.isIdle) mine.timer = window.setTimeout(() => ask(mine), STAY_MS);
+      const restMs = STAY_MS - (performance.now() - lurk.wentAt);
+      if (!mine.isIdle && restMs > 0) mine.timer = window.setTimeout(() => ask(mine), restMs);
+      else if (!mine.isIdle) ask(mine); // a timer would wait for the charts
     }
     render(mine);
   }
@@ -337,11 +339,11 @@
   let isDue = false;
 
   function due() {
+    lurk.syncWants(); // at once: the next frame may wait for the charts
     if (isDue) return;
     isDue = true;
     window.requestAnimationFrame(() => {
       isDue = false;
-      lurk.syncWants();
       lurk.syncMaps();
     });
   }
