@@ -79,10 +79,31 @@
       entries.set(signature, old.get(signature) || entries.get(signature) || fresh);
     });
     const held = new Set([...entries.values()].map((entry) => entry.handle));
-    for (const entry of old.values()) if (entry.handle && !held.has(entry.handle)) entry.handle.leave();
+    for (const entry of old.values()) if (entry.handle && !held.has(entry.handle)) leave(entry);
     lurk.closeupLeft(entries);
     const fresh = [...entries.values()].filter((entry) => !entry.handle && !entry.ask);
     for (let first = 0; first < fresh.length; first += AT_ONCE) ask(fresh.slice(first, first + AT_ONCE));
+  }
+
+  function leave(entry) {
+    entry.handle.leave();
+    if (entry.draftHandle) entry.draftHandle.leave();
+  }
+
+  /* A slow method can make coarse maps early. They are asked for once it is known that the final ones take a while. */
+
+  function askDrafts(group) {
+    const { body } = group[0];
+    const draft = Object.fromEntries(lurk.mapOffer()?.draft || []);
+    const names = Object.keys(draft);
+    if (!names.length || group[0].draftHandle || names.some((name) => name in body.options)) return;
+    const images = group.map((entry) => entry.body.image);
+    const handle = lurk.request(ofSeveral({ ...body, options: { ...body.options, ...draft } }, images), (answer) => {
+      if (answer.state !== "done") return;
+      for (const entry of group) entry.draft = answer.result.maps[entry.body.image];
+      redraw(group);
+    });
+    for (const entry of group) entry.draftHandle = handle;
   }
 
   /* One request for several images. The maps that are ready while others are still being drawn are asked for by
@@ -93,6 +114,7 @@
     const body = ofSeveral(group[0].body, group.map((entry) => entry.body.image));
     const handle = lurk.request(body, (answer) => {
       const ready = new Set(answer.state === "done" ? [] : answer.ready);
+      if (lurk.isOpen(answer)) askDrafts(group);
       fetchReady(group.filter((entry) => ready.has(entry.body.image) && !isDone(entry) && !entry.isFetched));
       for (const entry of group) if (!isDone(entry) && !entry.isFetched) hear(entry, answer);
     });
@@ -187,6 +209,7 @@
 
   function waiting(entry, slot, now) {
     const isBusy = !now || lurk.isOpen(now);
+    if (isBusy && entry.draft && !entry.draft.silent) return coarse(entry, slot);
     const frame = frameOf(slot, isBusy ? "busy" : "still");
     if (!frame.firstChild) {
       frame.append(
@@ -204,6 +227,20 @@
     if (now && now.total) bar.value = now.done / now.total;
     lurk.show(button, Boolean(now) && !isBusy);
     lurk.say(button, now && now.state === "cancelled" ? "Draw it" : "Try again");
+    return undefined;
+  }
+
+  /* The coarse map, until the final one is there. */
+
+  function coarse(entry, slot) {
+    const frame = frameOf(slot, "coarse");
+    const view = slot.parentElement.querySelector(".view img");
+    frame.setAttribute("aria-busy", "true");
+    lurk.drawMap(frame, entry.draft, look, view, `Coarse map of ${slot.dataset.words}, the final one is being drawn`);
+    const words = lurk.make("p", { class: "coarse-words", text: "Coarse so far" });
+    words.title = lurk.standing(entry.ask);
+    if (slot.children[1]) slot.children[1].replaceWith(words);
+    else slot.append(words);
   }
 
   lurk.firstMap = function () {

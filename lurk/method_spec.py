@@ -98,6 +98,8 @@ class MethodSpec:
         options: Its options.
         refusal: Why it does not work for this model; empty if it does.
         no_class: Why its maps cannot explain a class of this model; empty if they can.
+        many_passes: Whether it runs the network many times for each image, so that its maps take long.
+        draft: Options, by name, with which it makes coarse maps early; empty if it has none.
     """
 
     name: str
@@ -112,6 +114,8 @@ class MethodSpec:
     options: tuple[Option, ...] = ()
     refusal: str = ""
     no_class: str = ""
+    many_passes: bool = False
+    draft: tuple[tuple[str, Scalar], ...] = ()
 
     def read(self, given: Mapping[str, object]) -> dict[str, Scalar]:
         """Check options and fill in the defaults.
@@ -142,4 +146,5 @@ class MethodSpec:
         options = tuple(
             Option(**{**option, "choices": tuple(option["choices"])}) for option in value.get("options", ())
         )
-        return cls(**{**value, "options": options, "needs": tuple(value["needs"])})
+        draft = tuple((name, chosen) for name, chosen in value.get("draft", ()))
+        return cls(**{**value, "options": options, "needs": tuple(value["needs"]), "draft": draft})

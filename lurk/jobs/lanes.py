@@ -9,6 +9,6 @@ class Lane(IntEnum):
     NOW = 0
     """What somebody looks at."""
     NEXT = 1
-    """What somebody may look at next: the neighbours of a picture."""
+    """What somebody may look at next, the neighbours of a picture, and what takes long: maps of many forward passes."""
     SWEEP = 2
     """Sweeps and their shards."""

@@ -17,6 +17,7 @@ from lurk.method_spec import MethodSpec, Need, Option
 from lurk.methods.attribution.forward_pass import Passes
 from lurk.methods.attribution.target import Target
 from lurk.models.model import Model
+from lurk.records import Scalar
 from lurk.registry import Registry
 
 Report = Callable[[int, int], None]
@@ -35,7 +36,8 @@ class MapRequest:
     Args:
         model: The model, its weights frozen and in evaluation mode while a method runs.
         plan: Its layers.
-        images: float (n, c, h, w), preprocessed, on the model's device; n is 1 for a method of `many_passes`.
+        images: float (n, c, h, w), preprocessed, on the model's device; n is 1 for a method of `many_passes`, so that
+            the first map is there early.
         target: What the maps explain.
         options: A value for each of the method's options.
         quantiles: The unit's value at each probability over the image set, or None if the unit was not swept.
@@ -121,11 +123,17 @@ class Pictures:
 RunMap = Callable[[MapRequest], Map]
 RunPicture = Callable[[PictureRequest], Pictures]
 Refuse = Callable[[Plan], str]
+Draft = Callable[[int, int], Mapping[str, Scalar]]
 
 
 def never_refuse(_plan: Plan) -> str:
     """Return no reason against any model."""
     return ""
+
+
+def no_draft(_height: int, _width: int) -> dict[str, Scalar]:
+    """Return no options for a coarse map."""
+    return {}
 
 
 @dataclass(frozen=True)
@@ -136,14 +144,13 @@ class MapMethod:
         spec: What the page and the command line know of it.
         run: Makes the maps; gradients are on, whether they are needed or not.
         refuse: Returns why the method does not work for a network, or an empty text if it does.
-        many_passes: Whether it runs the network many times for each image. Then it gets one image at a time, so that
-            the first map is there early.
+        draft: Returns the options for a coarse map, from the height and width of the images; none if it has no such.
     """
 
     spec: MethodSpec
     run: RunMap
     refuse: Refuse = never_refuse
-    many_passes: bool = False
+    draft: Draft = no_draft
 
 
 @dataclass(frozen=True)
@@ -167,11 +174,12 @@ class About(TypedDict, total=False):
     needs: tuple[Need, ...]
     signed: bool
     version: int
+    many_passes: bool
     options: tuple[Option, ...]
 
 
 def map_method(
-    *, refuse: Refuse = never_refuse, many_passes: bool = False, **about: Unpack[About]
+    *, refuse: Refuse = never_refuse, draft: Draft = no_draft, **about: Unpack[About]
 ) -> Callable[[RunMap], RunMap]:
     """Enter a function into the table as a method that gives maps.
 
@@ -179,7 +187,7 @@ def map_method(
 
     Args:
         refuse: As in `MapMethod`.
-        many_passes: As in `MapMethod`.
+        draft: As in `MapMethod`.
         **about: As in `MethodSpec`.
 
     Returns:
@@ -187,8 +195,10 @@ def map_method(
     """
 
     def enter(run: RunMap) -> RunMap:
-        spec = MethodSpec(**_named(run), gives="map", **({"needs": ("layer", "unit", "image")} | about))
-        METHODS.register(spec.name)(MapMethod(spec, run, refuse, many_passes))
+        spec = MethodSpec(
+            name=run.__name__, shows=_first_line(run), gives="map", **({"needs": ("layer", "unit", "image")} | about)
+        )
+        METHODS.register(spec.name)(MapMethod(spec, run, refuse, draft))
         return run
 
     return enter
@@ -198,12 +208,14 @@ def picture_method(*, refuse: Refuse = never_refuse, **about: Unpack[About]) -> 
     """Enter a function into the table as a method that draws pictures; see `map_method`."""
 
     def enter(run: RunPicture) -> RunPicture:
-        spec = MethodSpec(**_named(run), gives="picture", **({"needs": ("layer", "unit")} | about))
+        spec = MethodSpec(
+            name=run.__name__, shows=_first_line(run), gives="picture", **({"needs": ("layer", "unit")} | about)
+        )
         METHODS.register(spec.name)(PictureMethod(spec, run, refuse))
         return run
 
     return enter
 
 
-def _named(run: Callable[..., object]) -> dict[str, str]:
-    return {"name": run.__name__, "shows": (inspect.getdoc(run) or "").partition("\n")[0]}
+def _first_line(run: Callable[..., object]) -> str:
+    return (inspect.getdoc(run) or "").partition("\n")[0]

@@ -35,6 +35,7 @@ from lurk.methods.feature_vis.ascent import show_part
 from lurk.models.load_model import load_model
 from lurk.models.model import Model
 from lurk.models.network_input import Picture, image_for
+from lurk.records import Scalar
 
 BATCH = 16
 Floats = np.ndarray[Any, np.dtype[np.float32]]
@@ -229,4 +230,13 @@ def _numbers(units: int | Sequence[int]) -> tuple[int, ...]:
 def method_specs(plan: Plan) -> list[MethodSpec]:
     """Return the specification of every method, with the reason if a network has none of it, or no class to explain."""
     methods, missing = (METHODS[name] for name in METHODS), plan.scores.missing
-    return [replace(method.spec, refusal=refusal(method, plan), no_class=missing) for method in methods]
+    return [
+        replace(method.spec, refusal=refusal(method, plan), no_class=missing, draft=_draft(method, plan))
+        for method in methods
+    ]
+
+
+def _draft(method: MapMethod | PictureMethod, plan: Plan) -> tuple[tuple[str, Scalar], ...]:
+    """Options with which a method makes coarse maps of the images that a network takes."""
+    height, width = plan.input_shape[1:]
+    return tuple(method.draft(height, width).items()) if isinstance(method, MapMethod) else ()

@@ -41,6 +41,14 @@ def complete(index: Index, request: MethodRequest) -> MethodRequest:
     return request.completed(methods[request.method])
 
 
+def takes_long(index: Index, request: MethodRequest) -> bool:
+    """Whether what somebody asks for should wait for what takes less: pictures of several units, and slow maps."""
+    if request.kind == "pictures":
+        return True
+    is_map = request.kind in ("map", "maps")
+    return is_map and any(one.many_passes for one in read_offers(index.folder) if one.name == request.method)
+
+
 def missing_part(index: Index, request: MethodRequest) -> MethodRequest | None:
     """What the index does not have yet of a completed request: fewer units or images; None if it has everything."""
     if request.kind == "maps":

@@ -14,7 +14,14 @@ from lurk.method_spec import MethodSpec
 from lurk.records import JobSpec, LayerInfo
 from lurk.service.grid_view import SORTS, grid
 from lurk.service.media import draw, draw_preview
-from lurk.service.method_requests import complete, job_view, missing_part, ready_images, request_view
+from lurk.service.method_requests import (
+    complete,
+    job_view,
+    missing_part,
+    ready_images,
+    request_view,
+    takes_long,
+)
 from lurk.service.method_results import default_pictures
 from lurk.service.metrics import Metrics
 from lurk.service.person import OWNER, Person
@@ -224,7 +231,7 @@ class Service:
         request = complete(index, request)
         missing = missing_part(index, request)
         spec = (missing or request).spec(settings.sweep_spec(), index.key)
-        lane = Lane.NEXT if request.kind == "pictures" else Lane.NOW
+        lane = Lane.NEXT if takes_long(index, request) else Lane.NOW
         job = self._submit(spec, lane, person) if missing else Job(spec.key, spec, lane, "done")
         return self._view(job) | {"ready": ready_images(index, request)}
 

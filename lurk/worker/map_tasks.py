@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lurk.errors import Cancelled, LurkError
+from lurk.errors import Cancelled, LurkError, Paused
 from lurk.graph.device import device_of
 from lurk.graph.plan import Plan
 from lurk.jobs.method_request import MethodRequest
@@ -46,10 +46,11 @@ def draw_maps(request: MethodRequest, study: Study, context: Context) -> Result:
     each = request.of_each_image()
     missing = [one for one in each if read_result(study.index.folder, one.provenance(swept).key) is None]
     together = images_together(method, study.plan, _limit_bytes())
-    parts = [missing[first : first + together] for first in range(0, len(missing), together)]
     errors: dict[int, Exception] = {}
-    for number, part in enumerate(parts):
-        errors |= _draw_part(method, part, study, _Progress(context, number, len(parts)))
+    for first in range(0, len(missing), together):
+        part, before = missing[first : first + together], len(each) - len(missing) + first
+        progress = _Progress(context, before, len(part), len(each), gives_way=method.spec.many_passes)
+        errors |= _draw_part(method, part, study, progress)
     _raise(errors, len(each))
     return {
         "index": study.index.key,
@@ -72,7 +73,7 @@ def draw_sanity(request: MethodRequest, study: Study, context: Context) -> Resul
     if read_result(study.index.folder, request.provenance(swept).key) is None:
         began = time.monotonic()
         seen = _seen(study, [request])
-        found = check_sanity(method, _map_request(study, request, seen, _Progress(context, 0, 1).report))
+        found = check_sanity(method, _map_request(study, request, seen, _Progress(context, 0, 1, 1).report))
         figures = {"similarity": found.similarity, "agreement": dict(found.agreement), "warning": found.warning}
         figures |= _target_figures(study, seen, 0) | {"seconds": time.monotonic() - began}
         _store(study, request, study.model.normalisation.in_order(found.values), figures, {})
@@ -99,23 +100,27 @@ def _raise(errors: Mapping[int, Exception], images: int) -> None:
 
 
 class _Progress:
-    """Reports how far the parts of a job are.
+    """Reports how far a job is, while it draws the maps of some of its images.
 
     Args:
         context: Takes the progress.
-        number: Number of the part.
-        parts: Number of parts in all.
+        before: How many images of the job were dealt with before.
+        now: How many are drawn now.
+        images: How many the job has.
+        gives_way: Whether it ends for now when another job of its lane waits, too.
     """
 
-    def __init__(self, context: Context, number: int, parts: int) -> None:
-        self._context, self._number, self._parts = context, number, parts
+    def __init__(self, context: Context, before: int, now: int, images: int, *, gives_way: bool = False) -> None:
+        self._context, self._before, self._now, self._images = context, before, now, images
+        self._gives_way = gives_way
         self._began = time.monotonic()
 
     def report(self, done: int, total: int) -> None:
-        """Report a step of the part, and let more urgent jobs run."""
-        rate = done / max(time.monotonic() - self._began, 1e-6) if done else None
-        self._context.report(self._number * total + done, self._parts * total, "", rate)
-        self._context.give_way()
+        """Report a step; if a more urgent job waits, this one ends for now, and later goes on with the next image."""
+        steps = done * self._now
+        rate = steps / max(time.monotonic() - self._began, 1e-6) if done else None
+        self._context.report(self._before * total + steps, self._images * total, "", rate)
+        self._context.step_aside(is_seen=self._gives_way, is_draft=False)
 
 
 def _draw_part(
@@ -134,7 +139,7 @@ def _draw_part(
     """
     try:
         _draw_together(method, part, study, progress.report)
-    except Cancelled:
+    except (Cancelled, Paused):
         raise
     except Exception as error:  # the model is the user's code, and an image may be damaged
         if len(part) == 1:

@@ -139,6 +139,47 @@ def test_maps_that_are_ready_are_shown_while_the_others_are_being_drawn(serve, o
     assert watched.errors == []
 
 
+def test_coarse_maps_of_a_slow_method_stand_there_until_the_final_ones_come(serve, open_page):
+    service, watched = opened(serve, open_page, method="occlusion", maps="wait", draft="wait")
+    page = watched.page
+    until(page, "document.querySelectorAll('.map-slot p').length === 9")
+    service.asks.play["draft"] = "done"
+    until(page, LOADED)
+    words_are(page, ".map-slot .coarse-words", "Coarse so far")
+    assert page.locator(".map-slot .map[data-kind=coarse][aria-busy=true]").count() == 9
+    assert page.locator(".map-slot .scale, .map-slot button").count() == 0  # what they look like is not final
+    final, draft = of_kind(service, "maps")
+    assert (final["options"], draft["options"]) == ({}, {"size": 64, "stride": 64})
+    assert final["images"] == draft["images"]
+    service.asks.play["maps"] = "run"
+    until(page, "document.querySelectorAll('.map-slot button.map[data-kind=done]').length === 9")
+    assert page.locator(".coarse-words").count() == 0
+    assert [body["options"] for body in of_kind(service, "maps")].count(draft["options"]) == 1
+    assert watched.errors == []
+
+
+def test_no_coarse_map_is_asked_for_if_the_final_ones_are_there_or_their_size_is_chosen(serve, open_page):
+    service, watched = opened(serve, open_page, method="occlusion")
+    page = watched.page
+    until(page, LOADED)
+    assert len(of_kind(service, "maps")) == 1
+    service.asks.play["maps"] = "hold"
+    page.evaluate("window.lurk.changeMap({ options: { occlusion: { size: 9 } } })")
+    until(page, "document.querySelectorAll('.map-slot p').length > 0")
+    page.wait_for_timeout(500)
+    assert [body["options"] for body in of_kind(service, "maps") if "stride" in body["options"]] == []
+
+
+def test_another_choice_cancels_the_coarse_maps_too(serve, open_page):
+    service, watched = opened(serve, open_page, method="occlusion", maps="wait", draft="wait")
+    page = watched.page
+    until(page, "document.querySelectorAll('.map-slot p').length === 9")
+    page.wait_for_timeout(300)
+    page.get_by_label("Map beside each image").select_option("")
+    page.wait_for_timeout(500)
+    assert [job.state for job in service.asks.jobs.values() if job.body["kind"] == "maps"] == ["cancelled"] * 2
+
+
 def test_another_choice_cancels_the_maps_that_nobody_waits_for(serve, open_page):
     service, watched = opened(serve, open_page, maps="wait")
     page = watched.page

@@ -6,6 +6,7 @@ from torch import nn
 
 from lurk.errors import Cancelled, LurkError
 from lurk.methods.attribution.target import Target
+from lurk.methods.run_method import method_specs
 from tests.methods.family import Functional, ask, image_of, model_of, small
 
 
@@ -115,6 +116,18 @@ def test_the_default_square_is_a_seventh_of_the_image_in_steps_of_half_of_it():
     model = model_of(small, (3, 28, 56))
     found = ask("occlusion", model, image_of(3, 28, 56), Target("0", 0))
     assert found.more["activation"].shape == ((28 - 4) // 2 + 1, (56 - 4) // 2 + 1)
+
+
+@pytest.mark.parametrize("side", [28, 224])
+def test_a_coarse_map_tries_a_tenth_of_the_places(side):
+    model = model_of(small, (3, side, side))
+    spec = next(one for one in method_specs(model.plan()) if one.name == "occlusion")
+    assert spec.many_passes
+    options = spec.read(dict(spec.draft))
+    found = ask("occlusion", model, image_of(3, side, side), Target("0", 0), **options)
+    assert found.more["activation"].size <= 16
+    assert found.values.shape[-2:] == (side, side)
+    assert (found.values != 0).any()
 
 
 @pytest.mark.parametrize(

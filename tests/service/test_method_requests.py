@@ -134,6 +134,15 @@ def test_pictures_of_several_units_ask_only_for_those_that_are_missing(desk):
     assert service.ask(STUDY, request("pictures", 0, 1, 2))["state"] == "done"
 
 
+def test_maps_of_many_forward_passes_wait_for_what_takes_less(desk):
+    _, index, queue = desk
+    publish_offers(index.folder, [replace(OFFER, many_passes=True), PICTURE])
+    lanes = [queue.get(ask_map(desk, kind=kind, **what)["key"]).lane for kind, what in (
+        ("map", {}), ("maps", {"image": None, "images": (1, 2)}), ("sanity", {})
+    )]  # fmt: skip
+    assert lanes == [1, 1, 0]
+
+
 def test_a_running_picture_can_be_watched(desk, tmp_path):
     service, index, queue = desk
     answer = service.ask(STUDY, request("picture", 0))

@@ -96,9 +96,9 @@ def test_figures_must_be_json(tmp_path):
 
 
 def test_offers_are_published_and_read_back(tmp_path):
-    publish_offers(tmp_path, [OFFER, replace(OFFER, name="other", refusal="it cannot")])
-    found = read_offers(tmp_path)
-    assert found == [OFFER, replace(OFFER, name="other", refusal="it cannot")]
+    other = replace(OFFER, name="other", refusal="it cannot", many_passes=True, draft=(("n", 9),))
+    publish_offers(tmp_path, [OFFER, other])
+    assert read_offers(tmp_path) == [OFFER, other]
     assert [entry.name for entry in tmp_path.iterdir()] == ["methods.json"]
 
 

@@ -120,3 +120,38 @@ def test_the_next_method_reuses_the_forward_pass_of_the_same_images(bench, monke
     for method in ("gradient", "guided_backprop", "layer_cam", "activation_map"):
         assert bench.ask("maps", method=method, **asked, **options)["state"] == "done"
     assert not runs
+
+
+def test_slow_maps_step_aside_for_what_takes_less_and_are_the_same_in_the_end(bench, monkeypatch):
+    drawn, store = [], map_tasks._store
+
+    def stored_now(study, request, *given):
+        drawn.append((request.method, request.image))
+        store(study, request, *given)
+        if request.method == "occlusion" and len(drawn) == 1:
+            bench.submit("map", method="gradient", image=0, target="maximum", units=(2,))
+
+    monkeypatch.setattr(map_tasks, "_store", stored_now)
+    answer = bench.ask("maps", method="occlusion", images=(4, 2, 5), target="maximum")
+    assert drawn == [("occlusion", 4), ("gradient", 0), ("occlusion", 2), ("occlusion", 5)]
+    assert answer["state"] == "done"
+    images = lurk.load_images(bench.settings.data)
+    for number, result in answer["result"]["maps"].items():
+        expected = attribute(bench.model, images.read(int(number)), "3", 1, method="occlusion", device="cpu")
+        assert np.abs(stored(bench, result) - expected).max() <= 1e-3 * np.abs(expected).max()
+
+
+def test_coarse_maps_that_are_asked_for_later_come_before_the_final_ones(bench, monkeypatch):
+    offer = next(one for one in bench.service.methods(bench.settings.study) if one.name == "occlusion")
+    drawn, store = [], map_tasks._store
+
+    def stored_now(study, request, *given):
+        drawn.append((request.image, dict(request.options) | dict(offer.draft) == dict(request.options)))
+        store(study, request, *given)
+
+    monkeypatch.setattr(map_tasks, "_store", stored_now)
+    asked = {"method": "occlusion", "images": (1, 3), "target": "map"}
+    bench.submit("maps", **asked)
+    bench.submit("maps", options=offer.draft, **asked)
+    bench.work()
+    assert drawn == [(1, True), (3, True), (1, False), (3, False)]

@@ -59,7 +59,7 @@ def images_together(method: MapMethod, plan: Plan, limit_bytes: int = PASS_BYTES
         images of a batch, has no graph and so may take another way for each image, or rounds coarsely.
     """
     is_exact = dtype_of(plan.module) in (torch.float32, torch.float64)
-    if method.many_passes or plan.graph is None or plan.left_out or not is_exact:
+    if method.spec.many_passes or plan.graph is None or plan.left_out or not is_exact:
         return 1
     return max(1, limit_bytes // (BYTES_EACH * sum(prod(layer.shape) for layer in plan.layers)))
 

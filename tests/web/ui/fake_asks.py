@@ -28,8 +28,8 @@ class FakeAsks:
     """The requests of a service.
 
     Args:
-        play: How a kind of job goes: `done` at once, `run` to the end while it is looked at, `wait` and `hold` as long
-            as the test says, `fail`.
+        play: How a kind of job goes, `draft` being that of coarse maps: `done` at once, `run` to the end while it is
+            looked at, `wait` and `hold` as long as the test says, `fail`.
         step: Steps by which a running one moves at each look.
         tiles: Units whose pictures exist.
         maps: Images whose maps exist.
@@ -51,7 +51,7 @@ class FakeAsks:
         offer.read(body.get("options", {}))
         self.posted.append(dict(body))
         key = digest({name: value for name, value in sorted(body.items())})
-        play = self.play.get(body["kind"], "done")
+        play = self._play(body)
         is_stored = body["kind"] == "maps" and self.maps.issuperset(body["images"])
         start = "done" if play == "done" or is_stored else "queued"
         job = self.jobs.get(key)
@@ -60,6 +60,11 @@ class FakeAsks:
         if job.state == "done":
             self._finish(job)
         return self.shown(job)
+
+    def _play(self, body: Mapping[str, Any]) -> str:
+        draft = next((dict(one.draft) for one in self.offers if one.name == body.get("method")), {})
+        is_draft = bool(draft) and draft.items() <= body.get("options", {}).items()
+        return self.play.get("draft" if is_draft else body["kind"], "done")
 
     def _finish(self, job: FakeAsk) -> None:
         job.state, job.done = "done", STEPS
@@ -72,7 +77,7 @@ class FakeAsks:
         job = self.jobs.get(key)
         if job is None:
             return None
-        play = self.play.get(job.body["kind"], "done")
+        play = self._play(job.body)
         if job.state == "queued" and play in ("run", "hold", "fail", "done"):
             job.state = "running"
         elif job.state == "running" and play == "fail":

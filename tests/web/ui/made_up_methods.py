@@ -87,6 +87,9 @@ OFFERS = [
         1,
         signed=True,
         caution="What is covered with grey is itself unlike any image.",
+        options=(Option("size", 0, "Side of the square.", 0), Option("stride", 0, "From one place to the next.", 0)),
+        many_passes=True,
+        draft=(("size", 64), ("stride", 64)),
     ),
     MethodSpec(
         "lrp",
