@@ -115,11 +115,17 @@
     else {
       if (offer.name === DEFAULT && !Object.keys(options).length) glimpse(mine);
       mine.isIdle = Boolean(room.dataset.idle);
-      const restMs = STAY_MS - (performance.now() - lurk.wentAt);
-      if (!mine.isIdle && restMs > 0) mine.timer = window.setTimeout(() => ask(mine), restMs);
-      else if (!mine.isIdle) ask(mine); // a timer would wait for the charts
+      if (!mine.isIdle) askSoon(mine);
     }
     render(mine);
+  }
+
+  /* The wait counts from the click. Where it is over, a timer would only wait for the charts to be drawn. */
+
+  function askSoon(mine) {
+    const restMs = STAY_MS - (performance.now() - lurk.wentAt);
+    if (restMs > 0) mine.timer = window.setTimeout(() => ask(mine), restMs);
+    else ask(mine);
   }
 
   function none(mine) {

@@ -99,7 +99,7 @@ class MethodSpec:
         refusal: Why it does not work for this model; empty if it does.
         no_class: Why its maps cannot explain a class of this model; empty if they can.
         many_passes: Whether it runs the network many times for each image, so that its maps take long.
-        draft: Options, by name, with which it makes coarse maps early; empty if it has none.
+        draft: Options that make its maps coarse and quick, by name; empty if there are none.
     """
 
     name: str

@@ -144,7 +144,7 @@ class MapMethod:
         spec: What the page and the command line know of it.
         run: Makes the maps; gradients are on, whether they are needed or not.
         refuse: Returns why the method does not work for a network, or an empty text if it does.
-        draft: Returns the options for a coarse map, from the height and width of the images; none if it has no such.
+        draft: Returns the options that make a coarse map of images of a height and a width; empty if there are none.
     """
 
     spec: MethodSpec

@@ -107,7 +107,7 @@ class _Progress:
         before: How many images of the job were dealt with before.
         now: How many are drawn now.
         images: How many the job has.
-        gives_way: Whether it ends for now when another job of its lane waits, too.
+        gives_way: Whether it also steps aside for jobs of its own lane.
     """
 
     def __init__(self, context: Context, before: int, now: int, images: int, *, gives_way: bool = False) -> None:
@@ -116,7 +116,7 @@ class _Progress:
         self._began = time.monotonic()
 
     def report(self, done: int, total: int) -> None:
-        """Report a step; if a more urgent job waits, this one ends for now, and later goes on with the next image."""
+        """Report a step, and step aside if another job should run first; images that are stored are not drawn again."""
         steps = done * self._now
         rate = steps / max(time.monotonic() - self._began, 1e-6) if done else None
         self._context.report(self._before * total + steps, self._images * total, "", rate)
