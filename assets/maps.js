@@ -97,55 +97,67 @@
     const draft = Object.fromEntries(lurk.mapOffer()?.draft || []);
     const names = Object.keys(draft);
     if (!names.length || group[0].draftHandle || names.some((name) => name in body.options)) return;
-    const images = group.map((entry) => entry.body.image);
-    const handle = lurk.request(ofSeveral({ ...body, options: { ...body.options, ...draft } }, images), (answer) => {
-      if (answer.state !== "done") return;
-      for (const entry of group) entry.draft = answer.result.maps[entry.body.image];
-      redraw(group);
+    const coarser = { ...body, options: { ...body.options, ...draft } };
+    const hasDraft = (entry) => Boolean(entry.draft);
+    const handle = follow(coarser, group, hasDraft, (entry, answer) => {
+      entry.draft = resultOf(entry, answer);
+      if (entry.draft && !isDone(entry)) redraw([entry]);
     });
     for (const entry of group) entry.draftHandle = handle;
   }
 
-  /* One request for several images. The maps that are ready while others are still being drawn are asked for by
-     themselves: their answer comes at once. */
-
   function ask(group) {
     for (const entry of group) entry.ask = null;
-    const body = ofSeveral(group[0].body, group.map((entry) => entry.body.image));
-    const handle = lurk.request(body, (answer) => {
-      const ready = new Set(answer.state === "done" ? [] : answer.ready);
+    const handle = follow(group[0].body, group, isDone, (entry, answer) => {
       if (lurk.isOpen(answer)) askDrafts(group);
-      fetchReady(group.filter((entry) => ready.has(entry.body.image) && !isDone(entry) && !entry.isFetched));
-      for (const entry of group) if (!isDone(entry) && !entry.isFetched) hear(entry, answer);
+      hear(entry, answer);
     });
     for (const entry of group) entry.handle = handle;
     redraw(group);
   }
 
-  async function fetchReady(group) {
-    if (!group.length) return;
-    for (const entry of group) entry.isFetched = true;
-    let answer = { state: "failed" };
+  /* One request for the maps of several images; `tell` gets what is known of each. The maps that are ready while others
+     are still being drawn are asked for by themselves: their answer comes at once. */
+
+  function follow(body, group, isThere, tell) {
+    const fetched = new Set();
+    const several = (some) => ofSeveral(body, some.map((entry) => entry.body.image));
+    const fetchReady = async (some) => {
+      if (!some.length) return;
+      for (const entry of some) fetched.add(entry);
+      const answer = await sendMaps(several(some));
+      for (const entry of some) {
+        fetched.delete(entry);
+        tell(entry, answer);
+      }
+    };
+    return lurk.request(several(group), (answer) => {
+      const ready = new Set(answer.state === "done" ? [] : answer.ready);
+      const waiting = () => group.filter((entry) => !isThere(entry) && !fetched.has(entry));
+      fetchReady(waiting().filter((entry) => ready.has(entry.body.image)));
+      for (const entry of waiting()) tell(entry, answer);
+    });
+  }
+
+  async function sendMaps(body) {
     try {
-      const { ok, body } = await lurk.send("/jobs", ofSeveral(group[0].body, group.map((entry) => entry.body.image)));
-      if (ok && body.state === "done") answer = body;
+      const sent = await lurk.send("/jobs", body);
+      if (sent.ok && sent.body.state === "done") return sent.body;
     } catch {
       lurk.told(true);
     }
-    for (const entry of group) {
-      entry.isFetched = false;
-      hear(entry, answer);
-    }
+    return { state: "failed" };
   }
 
   const isDone = (entry) => Boolean(entry.ask && entry.ask.state === "done");
 
   /* What an answer for several images says of one of them. */
 
+  const resultOf = (entry, answer) => (answer.result && answer.result.maps ? answer.result.maps[entry.body.image] : null);
+
   function hear(entry, answer) {
-    const { image } = entry.body;
-    const result = answer.result && answer.result.maps ? answer.result.maps[image] : null;
-    const error = (answer.errors || {})[image] || ["", "the map is not there"];
+    const result = resultOf(entry, answer);
+    const error = (answer.errors || {})[entry.body.image] || ["", "the map is not there"];
     if (result) entry.ask = { ...answer, result };
     else entry.ask = answer.state === "done" ? { ...answer, state: "failed", error } : answer;
     if (result) remember(entry.signature, entry.ask);

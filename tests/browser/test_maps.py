@@ -158,6 +158,16 @@ def test_coarse_maps_of_a_slow_method_stand_there_until_the_final_ones_come(serv
     assert watched.errors == []
 
 
+def test_each_coarse_map_is_shown_as_soon_as_it_is_ready(serve, open_page):
+    service, watched = opened(serve, open_page, method="occlusion", maps="wait", draft="hold")
+    page = watched.page
+    until(page, "document.querySelectorAll('.map-slot .map[data-kind=coarse] .map-image').length === 4")
+    assert page.locator(".map-slot .map[data-kind=busy]").count() == 5
+    service.asks.play["draft"] = "run"
+    until(page, "document.querySelectorAll('.map-slot .map[data-kind=coarse] .map-image').length === 9")
+    assert watched.errors == []
+
+
 def test_no_coarse_map_is_asked_for_if_the_final_ones_are_there_or_their_size_is_chosen(serve, open_page):
     service, watched = opened(serve, open_page, method="occlusion")
     page = watched.page
