@@ -13,7 +13,7 @@ from typing import TypeVar
 import torch
 
 import lurk
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.hooks import tapped
 from lurk.sweeps.measurement import Measurement
 from lurk.sweeps.statistics import Statistics

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from types import MappingProxyType
 from typing import cast
 
@@ -12,6 +13,7 @@ from torch.overrides import TorchFunctionMode
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.device import dtype_of
+from lurk.graph.faster.windowed_prefix import Prefix
 from lurk.graph.heads.head_norms import reader
 from lurk.graph.hooks import EndOfPass, frozen, nodes_before, order_norm_gradients, watching
 from lurk.graph.layout.activation_layout import Layout
@@ -136,14 +138,31 @@ class Activations:
 PartialForward = Callable[[Tensor], Activations]
 
 
+@dataclass(frozen=True)
+class Near:
+    """What images are known to differ little from.
+
+    Args:
+        image: The known image, float (1, c, h, w).
+        side: Height and width of the window in which they differ, in pixels.
+    """
+
+    image: Tensor
+    side: int
+
+
 @contextmanager
-def partial_forward(plan: Plan, layers: Iterable[str], *, to_the_end: bool = False) -> Iterator[PartialForward]:
+def partial_forward(
+    plan: Plan, layers: Iterable[str], *, to_the_end: bool = False, near: Near | None = None
+) -> Iterator[PartialForward]:
     """Run a model up to some layers; what comes after the last of them is not computed.
 
     Args:
         plan: The model and its layers.
         layers: Names of the layers whose activations are wanted.
         to_the_end: Whether the model's output is wanted as well.
+        near: Says that all images will differ from a known one in a small window only, and that no gradients are
+            wanted; the first part of the graph is then computed in these windows alone. Values differ by rounding.
 
     Yields:
         The forward pass, which takes float (n, c, h, w). No later operation in place overwrites an activation, and
@@ -159,23 +178,30 @@ def partial_forward(plan: Plan, layers: Iterable[str], *, to_the_end: bool = Fal
         raise LayerError(f"the model has no layer {missing[0]!r}; its layers are {some}")
     taps = {name: known[name] for name in layers}
     with frozen(plan.module):
-        yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end)
+        yield _raw(plan, taps, to_the_end) if plan.graph is None else _traced(plan, plan.graph, taps, to_the_end, near)
 
 
 class _Run:
     """Runs a plan's graph node by node. A copy compiled for each map would leave its code in memory for good."""
 
-    def __init__(self, plan: Plan, graph: fx.Graph, wanted: set[str], to_the_end: bool) -> None:
+    def __init__(self, plan: Plan, graph: fx.Graph, wanted: set[str], to_the_end: bool, near: Near | None) -> None:
         self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
+        pays = near is not None and near.image.device.type == "cpu"  # on a GPU it was not measured
+        self._prefix = Prefix(plan, graph, wanted, self.taken(near.image), near.side) if near and pays else None
         self._last: dict[fx.Node, list[fx.Node]] = {}
         for used, last in {used: node for node in self._nodes for used in node.all_input_nodes}.items():
             self._last.setdefault(last, []).append(used)
 
+    def taken(self, batch: Tensor) -> Tensor:
+        """Return a copy of a batch as the graph takes it."""
+        return batch.to(dtype_of(self._plan.module), copy=True, memory_format=self._plan.memory_format)
+
     def __call__(self, batch: Tensor) -> tuple[dict[str, Tensor], object]:
         """Return the wanted values, and the model's output or None if the pass was stopped before its end."""
+        batch = self.taken(batch)
         kept: dict[str, Tensor] = {}
-        values: dict[fx.Node, object] = {}
-        for node in self._nodes:
+        values: dict[fx.Node, object] = {} if self._prefix is None else self._prefix(batch)
+        for node in self._nodes[0 if self._prefix is None else self._prefix.length :]:
             args, kwargs = fx.node.map_arg((node.args, node.kwargs), lambda used: cast(Argument, values[used]))
             if node.op == "output":
                 return kept, args[0]
@@ -193,14 +219,16 @@ class _Run:
         return kept, None
 
 
-def _traced(plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool) -> PartialForward:
+def _traced(
+    plan: Plan, graph: fx.Graph, taps: Mapping[str, Tap], to_the_end: bool, near: Near | None
+) -> PartialForward:
     before = {name: tap.before for name, tap in taps.items() if tap.before is not None}
-    run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end)
+    run = _Run(plan, graph, {*(tap.node for tap in taps.values()), *before.values()}, to_the_end, near)
     layouts = {name: tap.layout for name, tap in taps.items()}
     read = {name: reader(plan, tap.heads) for name, tap in taps.items()}
 
     def forward(batch: Tensor) -> Activations:
-        kept, output = run(batch.to(dtype_of(plan.module), copy=True, memory_format=plan.memory_format))
+        kept, output = run(batch)
         values = {name: read[name](kept[tap.node]) for name, tap in taps.items() if tap.node in kept}
         entered = {name: kept[node] for name, node in before.items() if node in kept}
         return Activations(values, layouts, len(batch), output, plan, entered)

@@ -6,7 +6,8 @@ target at the unit's maximum stays at the position of the maximum in the uncover
 of black and white, `mean` with the mean colour of this image, `0` with what the network takes as 0. What is smaller
 than the square is blurred.
 
-A place whose square lies outside of the box that the target's position sees is not tried: it changes nothing.
+A place whose square lies outside of the box that the target's position sees is not tried: it changes nothing. The first
+layers are computed only where the square changes them.
 
 Beside the map stand tables with an entry for each place of the square: `activation`, the target's number, float32;
 `top_left`, the corner in pixels, int64; and, if the target is a class, `probability`, float32, its probability, and
@@ -21,7 +22,8 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
+from lurk.graph.partial_forward import Near
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
 from lurk.methods.attribution.target import Target, each, forward_to, locate_maximum
@@ -39,7 +41,7 @@ def _draft(height: int, width: int) -> dict[str, int]:
 @map_method(
     draft=_draft,
     many_passes=True,
-    version=2,
+    version=3,
     label="Occlusion",
     paper="Zeiler & Fergus, Visualizing and Understanding Convolutional Networks, 2014, arXiv 1311.2901, figure 7",
     caution="A covered image is no natural one: the square's edges excite units, and what stands twice in the image is "
@@ -59,7 +61,8 @@ def occlusion(request: MapRequest) -> Map:
     request.report(0, len(tried))
     fill, tables = _fill(request), []
     plan = folded(request.plan, to_the_end=target.where == "class")
-    with forward_to(plan, target, through_bound=False) as forward, torch.no_grad():
+    near = Near(request.images, side)
+    with torch.no_grad(), forward_to(plan, target, through_bound=False, near=near) as forward:
         whole, _ = forward(request.images)
         numbers = whole.repeat(len(corners))
         for first in range(0, len(tried), BATCH):

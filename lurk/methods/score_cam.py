@@ -10,7 +10,7 @@ unit's maximum stays at the position of the maximum in the image itself.
 import torch
 from torch import Tensor
 
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.method_spec import Option
 from lurk.methods import Map, MapRequest, map_method
 from lurk.methods.attribution.cam import CAM_LAYER, read_layer, resize_map

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import ModelError
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.hooks import Forward, tapped
 from lurk.graph.plan import Plan
 from lurk.records import LayerInfo

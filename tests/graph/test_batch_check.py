@@ -7,7 +7,7 @@ from torch.nn import functional
 
 from lurk.errors import LayerError, ModelError
 from lurk.graph.batch_check import random_part, watch
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lurk.errors import LurkError
 from lurk.graph.hooks import altered
-from lurk.graph.partial_forward import Activations, partial_forward
+from lurk.graph.partial_forward import Activations, Near, partial_forward
 from lurk.graph.plan import Plan
 from lurk.methods.attribution.rectifier_search import open_upper_bound
 
@@ -123,7 +123,7 @@ def _channel(values: Tensor, number: int, words: str) -> Tensor:
 
 @contextmanager
 def forward_to(
-    plan: Plan, target: Target, layers: Sequence[str] = (), *, through_bound: bool = True
+    plan: Plan, target: Target, layers: Sequence[str] = (), *, through_bound: bool = True, near: Near | None = None
 ) -> Iterator[Callable[[Tensor], tuple[Tensor, Activations]]]:
     """Run a model as far as a target needs.
 
@@ -134,13 +134,14 @@ def forward_to(
         through_bound: Whether the upper bound of the target's own activation function, such as ReLU6's, lets gradients
             through. A unit at its bound has a derivative of 0, so nothing would be said of the very images that excite
             it most.
+        near: As in `partial_forward`.
 
     Yields:
         The forward pass: float (n, c, h, w) to the target's numbers, float (n,), and what the pass computed.
     """
     is_class = target.where == "class"
     wanted = dict.fromkeys([*layers, *([] if is_class else [target.layer])])
-    with partial_forward(plan, wanted, to_the_end=is_class) as reach, ExitStack() as opened:
+    with partial_forward(plan, wanted, to_the_end=is_class, near=near) as reach, ExitStack() as opened:
 
         def forward(batch: Tensor) -> tuple[Tensor, Activations]:
             reached = reach(batch)

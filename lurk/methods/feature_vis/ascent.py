@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lurk.errors import LurkError
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.hooks import altered
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.graph.plan import Plan

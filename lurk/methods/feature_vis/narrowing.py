@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F  # noqa: N812 - torch's own name for it
 from torch import fx, nn
 
-from lurk.graph.folding import Convolution, Copy, called_part, convolution
+from lurk.graph.faster.folding import Convolution, Copy, called_part, convolution
 from lurk.graph.plan import Plan, Tap
 
 IMAGES_CHANNELS_ROWS_COLS = (0, 1, 2, 3)

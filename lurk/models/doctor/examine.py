@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lurk.errors import ImagesError, ModelError
 from lurk.graph.device import device_of
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.partial_forward import PartialForward, partial_forward
 from lurk.images.class_match import match_classes
 from lurk.images.image_set import ImageSet

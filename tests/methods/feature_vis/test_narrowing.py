@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
 from lurk.methods.feature_vis.narrowing import narrowed

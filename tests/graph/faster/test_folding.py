@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from lurk.graph.folding import folded
+from lurk.graph.faster.folding import folded
 from lurk.graph.layers import find_layers
 from lurk.graph.partial_forward import partial_forward
 

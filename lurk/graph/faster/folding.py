@@ -147,7 +147,7 @@ def convolution(plan: Plan, node: fx.Node) -> Convolution | None:
         return None
     if isinstance(given["padding"], str) or any(isinstance(given[word], fx.Node) for word in ARGUMENTS[1:]):
         return None
-    stride, padding, dilation = (_pair(given[word]) for word in ("stride", "padding", "dilation"))
+    stride, padding, dilation = (pair(given[word]) for word in ("stride", "padding", "dilation"))
     return Convolution(given["weight"], given["bias"], stride, padding, dilation, given["groups"])
 
 
@@ -213,6 +213,7 @@ def _line(plan: Plan, node: fx.Node) -> tuple[Tensor, Tensor] | None:
     return scale.to(norm.running_mean), shift.to(norm.running_mean)
 
 
-def _pair(value: int | Sequence[int]) -> tuple[int, int]:
+def pair(value: int | Sequence[int]) -> tuple[int, int]:
+    """Return what a module says of both axes, (down, across), where it may say one number for both."""
     sizes = (value,) if isinstance(value, int) else tuple(value)
     return sizes[0], sizes[-1]
