@@ -31,16 +31,32 @@ class Windowed(nn.Module):
         images, count = x.size(0), x.shape[0]
         y = self.strided(x)
         z = self.relu(self.norm(y)) + y
-        z = self.pool(z)
+        z = self.pool(z - 3.0) + 3.0  # the pool pads with less than what is negative
+        before = self.tall(z)
         rectified = self.relu(z)  # which z then is, too
-        z = self.wide(rectified) * 0.5 + self.tall(z) - rectified.sigmoid()
+        z = self.wide(z) * 0.5 + before - rectified.sigmoid()
         z = self.skipping(torch.cat([self.mean(z), self.mean(torch.tanh(z) * z)], dim=1))
         return self.last(functional.adaptive_avg_pool2d(z, 1).reshape(images, -1)[:count])
+
+
+class Shared(nn.Module):
+    """Changes a value in place under one of its two names where windows end, and reads it under the other."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(3, 4, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        y = self.conv(x)
+        rectified = functional.relu_(y)
+        rectified.mul_(2.0)
+        return (y + rectified).mean((2, 3))
 
 
 def networks():
     return {
         "every rule": Windowed,
+        "one value under two names": Shared,
         "residuals": torchvision.models.resnet18,
         "concatenations": torchvision.models.densenet121,
         "pools over uneven maps": torchvision.models.squeezenet1_1,
