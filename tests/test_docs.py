@@ -58,7 +58,7 @@ def test_every_method_is_in_the_page_of_methods_with_its_paper_and_caution():
     for name in METHODS:
         spec = METHODS[name].spec
         assert f"### `{name}`" in page
-        for words in (spec.shows, spec.paper, spec.caution):
+        for words in (spec.shows, spec.paper, spec.caution, f"Version {spec.version}."):
             assert words in page, words
         for option in spec.options:
             assert f"- `{option.name}`, {option.default}: {option.help}" in page, option.name
