@@ -38,6 +38,14 @@
     lurk.set("url", { pathname: path });
   };
 
+  /* A study opens at its last layer that has positions: close to the answer, and with tiles of what its units look at. */
+
+  function openingLayer() {
+    const placed = lurk.layers.filter((one) => one.grid[0] * one.grid[1] > 1 && !one.names);
+    const opening = placed[placed.length - 1] || lurk.layers[lurk.layers.length - 1];
+    return opening ? opening.name : null;
+  }
+
   lurk.layerOf = (name) => lurk.layers.find((one) => one.name === name);
 
   lurk.unitName = function (layer, unit) {
@@ -59,8 +67,7 @@
   page.place = function (path, study, known, oldLayer, oldUnit) {
     const asked = lurk.read(path);
     lurk.layers = known && known.study === study ? known.layers : [];
-    const first = lurk.layers.length ? lurk.layers[0].name : null;
-    const name = asked.page === "study" && asked.layer !== undefined ? asked.layer : first;
+    const name = asked.page === "study" && asked.layer !== undefined ? asked.layer : openingLayer();
     const info = lurk.layers.find((one) => one.name === name);
     const layer = study && info ? { study, layer: name } : null;
     const hasUnit = layer && asked.unit !== undefined && asked.unit < info.units;
@@ -119,7 +126,7 @@
 
   page.chooseLayer = function (name) {
     const asked = lurk.here();
-    const shown = asked.layer ?? (lurk.layers.length ? lurk.layers[0].name : null);
+    const shown = asked.layer ?? openingLayer();
     if (name && name !== shown) showLayer(name);
   };
 

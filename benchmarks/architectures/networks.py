@@ -11,7 +11,7 @@ from torch.nn import functional
 from torchvision.models import detection, segmentation
 
 from benchmarks.architectures.unusual_networks import UNUSUAL, TokenLast
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 
 Shape = tuple[int, int, int]
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from torch import fx, nn
 
 from lurk.graph.activation_function import Function
-from lurk.graph.receptive_rules import BATCH_NORMS, POINTWISE, words
+from lurk.graph.receptive.rules import BATCH_NORMS, POINTWISE, words
 from lurk.graph.trace import Call, Trace, Value
 
 NORMS = BATCH_NORMS | words("native_layer_norm native_group_norm _fused_rms_norm rms_norm")

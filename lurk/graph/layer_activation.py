@@ -10,7 +10,7 @@ from lurk.graph.activation_taps import Follower
 from lurk.graph.hooks import tapped
 from lurk.graph.outputs.class_scores import ClassScores
 from lurk.graph.plan import Plan
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 from lurk.graph.trace import Trace
 from lurk.records import LayerInfo
 

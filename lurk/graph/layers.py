@@ -21,8 +21,8 @@ from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, 
 from lurk.graph.layout.tokens import Grid, Sequences, is_map, positions_by_coordinates
 from lurk.graph.outputs.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.plan import Plan, Tap
-from lurk.graph.receptive_field import IMAGES as COORDINATES
-from lurk.graph.receptive_field import image_coordinates
+from lurk.graph.receptive.coordinates import IMAGES as COORDINATES
+from lurk.graph.receptive.coordinates import image_coordinates
 from lurk.graph.recorder import CoordinateTensor, Recorder, tensors_in
 from lurk.graph.token_names import describe_layers, kinds_of, name_tokens
 from lurk.graph.trace import CONVOLUTIONS, Trace, trace_module

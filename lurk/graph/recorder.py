@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from lurk.graph.receptive_field import core, has_coordinates, reshaped, thin
-from lurk.graph.receptive_rules import (
+from lurk.graph.receptive.coordinates import core, has_coordinates, reshaped, thin
+from lurk.graph.receptive.rules import (
     BATCH_NORMS,
     CONSTANT,
     MOVING,

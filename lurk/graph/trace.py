@@ -20,8 +20,8 @@ from torch.fx.proxy import TraceError
 from torch.nn import functional
 
 from lurk.graph.plan import attribute
-from lurk.graph.receptive_field import IMAGES, thin
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.coordinates import IMAGES, thin
+from lurk.graph.receptive.rules import words
 from lurk.graph.recorder import Recorder, coordinates_of
 from lurk.graph.trace_proxies import Valued, accepted, flat, opened, real
 

@@ -12,7 +12,7 @@ from lurk.errors import LayerError, ModelError
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
-from lurk.graph.receptive_field import IMAGES as COORDINATES
+from lurk.graph.receptive.coordinates import IMAGES as COORDINATES
 from tests.graph.test_activation_taps import OneConv, activations
 
 NETWORKS = {

@@ -21,8 +21,8 @@ from lurk.graph.heads.head_norms import projection_weights, taken_apart
 from lurk.graph.layout.activation_layout import Axes, Layout, arrange
 from lurk.graph.layout.tokens import Grid, positions_by_coordinates
 from lurk.graph.plan import Heads, Plan, Tap, result
-from lurk.graph.receptive_field import IMAGES, image_axis
-from lurk.graph.receptive_rules import POINTWISE, words
+from lurk.graph.receptive.coordinates import IMAGES, image_axis
+from lurk.graph.receptive.rules import POINTWISE, words
 from lurk.graph.token_names import describe_layers, kinds_of, name_tokens
 from lurk.graph.trace import Trace
 from lurk.graph.trace_proxies import flat

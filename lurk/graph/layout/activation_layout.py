@@ -9,7 +9,15 @@ import torch
 from torch import Tensor
 
 from lurk.graph.layout.tokens import Grid, Positions
-from lurk.graph.receptive_field import IMAGES, coordinate, core, image_axis, images_first, is_coordinate, is_global
+from lurk.graph.receptive.coordinates import (
+    IMAGES,
+    coordinate,
+    core,
+    image_axis,
+    images_first,
+    is_coordinate,
+    is_global,
+)
 
 Guess = Callable[[int, Positions | None], Positions | None]
 Pair = tuple[float, float]

@@ -12,7 +12,7 @@ from math import prod
 import torch
 from torch import Tensor
 
-from lurk.graph.receptive_field import GLOBAL, IMAGES, TAG, coordinate, image_axis, images_first, is_global
+from lurk.graph.receptive.coordinates import GLOBAL, IMAGES, TAG, coordinate, image_axis, images_first, is_global
 
 Grid = tuple[int, int]
 MOST_EXTRA, MOST_MEANS = 64, 8

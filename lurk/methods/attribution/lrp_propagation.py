@@ -27,7 +27,7 @@ from torch.nn import functional
 from lurk.errors import LurkError
 from lurk.graph.hooks import Alter, altered
 from lurk.graph.plan import Plan
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 from lurk.methods.attribution.lrp_rules import CatchWeightedSums, RuleSet, WeightedSum, stabilized
 from lurk.methods.attribution.rectifier_search import Gradients, operation
 from lurk.methods.attribution.target import Target, forward_to

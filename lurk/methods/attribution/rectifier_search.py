@@ -10,7 +10,7 @@ from torch.autograd.function import BackwardCFunction
 from torch.autograd.graph import GradientEdge, Node
 
 from lurk.graph.hooks import Alter
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 
 Gradients = tuple[Tensor | None, ...]
 Edge = tuple[Node | None, int]

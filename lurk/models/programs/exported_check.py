@@ -16,7 +16,7 @@ from typing import Any
 import torch
 
 from lurk.errors import ModelError
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 from lurk.models.weights.misfit import cut
 
 NAME = re.compile(r"[\w.@:+\- ]*")

@@ -14,7 +14,7 @@ from torch import Tensor, fx
 from torch.nn import functional
 
 from lurk.errors import ModelError
-from lurk.graph.receptive_rules import words
+from lurk.graph.receptive.rules import words
 from lurk.graph.trace import SHAPE_QUERIES
 from lurk.graph.trace_proxies import is_instance, real
 

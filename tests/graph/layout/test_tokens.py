@@ -8,7 +8,7 @@ from torch.nn import functional
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.layout.tokens import Positions, Sequences, is_map, positions_by_coordinates
-from lurk.graph.receptive_field import image_coordinates
+from lurk.graph.receptive.coordinates import image_coordinates
 
 SIDE, WIDTH = 4, 8
 SPLITS = [(0, 0), (1, 0), (2, 0), (5, 0), (0, 1), (0, 2), (4, 1), (2, 3)]

@@ -10,7 +10,7 @@ from torch.nn import functional
 from lurk.graph.hooks import tapped
 from lurk.graph.layers import find_layers
 from lurk.graph.plan import Plan
-from lurk.graph.receptive_field import core, reshaped
+from lurk.graph.receptive.coordinates import core, reshaped
 from lurk.records import LayerInfo
 
 Box = tuple[int, int, int, int]

@@ -9,7 +9,7 @@ from typing import cast
 import torch
 from torch import Tensor
 
-from lurk.graph.receptive_field import contracted, core, everywhere, is_global, mixed, reshaped, slid, thin
+from lurk.graph.receptive.coordinates import contracted, core, everywhere, is_global, mixed, reshaped, slid, thin
 
 
 @dataclass(frozen=True)

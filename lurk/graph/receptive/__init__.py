@@ -1,0 +1,1 @@
+"""Which input pixels each position sees: coordinates in the place of pixels, and what operations do to them."""
