@@ -69,6 +69,7 @@ class LayerInfo:
             then a unit can be `dead` or `always_on`.
         class_scores: Whether the layer's units are the model's class scores.
         heads: Whether the layer's units are attention heads, and their values the norms of what they write.
+        words: What the module does, such as `3×3 convolution, stride 2`; empty if there are no words for it.
     """
 
     name: str
@@ -86,6 +87,7 @@ class LayerInfo:
     rectified: bool = False
     class_scores: bool = False
     heads: bool = False
+    words: str = ""
 
     def box(self, row: int, col: int, size: tuple[int, int]) -> Box:
         """Box of input pixels that can change a position.

@@ -19,6 +19,7 @@ from lurk.graph.hooks import tapped, undisturbed
 from lurk.graph.layer_activation import LayerActivations, with_class_scores
 from lurk.graph.layout.activation_layout import Axes, Layout, arrange, axes_of, grid_of, is_upright, located
 from lurk.graph.layout.tokens import Grid, Sequences, is_map, positions_by_coordinates
+from lurk.graph.module_words import module_words
 from lurk.graph.outputs.class_scores import NO_SCORES, ClassScores, find_class_scores
 from lurk.graph.plan import Plan, Tap
 from lurk.graph.receptive.coordinates import IMAGES as COORDINATES
@@ -225,7 +226,8 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         layouts = arrange(value.shape, axes, COORDINATES, positions, guess, upright=upright)
         extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
         own = (trace.values[call.output].shape or ())[1:]
-        bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post")
+        words = module_words(part) or ("residual block" if follower.is_residual(call) else "")
+        bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", words=words)
         whole, before, done = activations.described(bare, node, function, axes.channels)
         for info, layout in zip(describe_layers(whole, layouts, extras), layouts, strict=True):
             size = located(value.field, layout, image)
@@ -286,6 +288,7 @@ def _raw_layers(module: nn.Module, seen: Seen) -> list[_Found]:
         unfit = [Layout(tuple(range(len(shape))), (1, 1), shape)]  # not for each image: the check leaves it out
         layouts = arrange(shape, axes, IMAGES, None, guess, upright=upright) or unfit
         extras = name_tokens([None] * (len(layouts) - 1))
-        infos = describe_layers(LayerInfo(name, type(part).__name__, 0, (), None, None, "raw"), layouts, extras)
+        bare = LayerInfo(name, type(part).__name__, 0, (), None, None, "raw", words=module_words(part))
+        infos = describe_layers(bare, layouts, extras)
         found += [_Found(i, Tap(name, layout), name, path, default) for i, layout in zip(infos, layouts, strict=True)]
     return found

@@ -55,6 +55,9 @@ def test_from_the_first_page_to_a_units_page(request, tmp_path, open_page, optio
         server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
         page.wait_for_selector("#grid button.tile >> nth=23", timeout=30_000)
 
+        page.locator("#layer-slider").focus()
+        page.keyboard.press("Home")
+        until(page, "document.getElementById('layer-slider').value === '0' && location.pathname !== '/'")
         page.locator("#layer-choice").click()
         page.get_by_role("option", name=re.compile("^" + re.escape(layer))).click()
         path_is(page, f"/s/{study}/{layer}")

@@ -83,7 +83,9 @@ def _layers(trace: Trace, order: int, node: fx.Node, heads: Heads, named: tuple[
     height, width = (trace.values[next(iter(trace.graph.nodes))].shape or (0, 0))[-2:]
     layouts = _layouts(trace.values[node].field, heads, (height, width))
     extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
-    infos = describe_layers(LayerInfo(name, kind, 0, (), None, None, "post", heads=True), layouts, extras)
+    infos = describe_layers(
+        LayerInfo(name, kind, 0, (), None, None, "post", heads=True, words="attention heads"), layouts, extras
+    )
     return [
         HeadLayer(order, name, info, Tap(node.name, layout, heads=heads))
         for info, layout in zip(infos, layouts, strict=True)

@@ -35,7 +35,16 @@ LAYERS = [
     layer("layer1.0.conv1", "Conv2d", 64, 56, 19, 4, **RELU6),
     layer("layer1.0", "BasicBlock", 128, 56, 27, 4, **RELU6),
     layer("layer2.0.conv1", "Conv2d", 512, 28, 51, 8, **RELU6),
-    layer("features.7.0.very_long_module_name.block.conv2", "Conv2dStaticSamePadding", 300, 14, 99, 16, **RELU6),
+    layer(
+        "features.7.0.very_long_module_name.block.conv2",
+        "Conv2dStaticSamePadding",
+        300,
+        14,
+        99,
+        16,
+        words="3×3 convolution, depthwise",
+        **RELU6,
+    ),
     layer("layer4.1.conv2", "Conv2d", 2048, 7, None, **RELU6),
     layer("fc", "Linear", 40, 1, None, class_scores=True),
 ]

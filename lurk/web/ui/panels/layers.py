@@ -87,11 +87,11 @@ def options(service: Service, study: object, _ready: object) -> list[dict[str, A
     return [
         {
             "value": layer.name,
-            "search": f"{layer.name} {layer.kind}",
+            "search": f"{layer.name} {layer.kind} {layer.words}",
             "label": html.Span(
                 [
                     html.Span(layer.name, className="name"),
-                    html.Span(f"{layer.kind} · {count(layer)} · {shape(layer)}", className="option-facts"),
+                    html.Span(f"{kind(layer)} · {count(layer)} · {shape(layer)}", className="option-facts"),
                 ],
                 className="option",
             ),
@@ -109,7 +109,14 @@ def facts(service: Service, place: object, _ready: object) -> Component | None:
         return None
     for info in service.layers(study):
         if info.name == layer:
-            rows = [("Type", info.kind), ("Units", f"{info.units:,}"), ("Output", shape(info)), ("Sees", field(info))]
+            module = [("Module", info.kind)] if info.words else []
+            rows = [
+                ("Type", kind(info)),
+                *module,
+                ("Units", f"{info.units:,}"),
+                ("Output", shape(info)),
+                ("Sees", field(info)),
+            ]
             if layer_words(layer):
                 rows.insert(1, ("Part", layer_words(layer)))
             if units_words(info):
@@ -120,6 +127,11 @@ def facts(service: Service, place: object, _ready: object) -> Component | None:
                 [part for term, words in rows for part in (html.Dt(term), html.Dd(words))], className="facts"
             )
     return None
+
+
+def kind(layer: LayerInfo) -> str:
+    """What a layer is: plain words if there are any, else the name of its class."""
+    return layer.words or layer.kind
 
 
 def count(layer: LayerInfo) -> str:
