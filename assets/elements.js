@@ -36,6 +36,8 @@
     if (element.hidden === isShown) element.hidden = !isShown;
   };
 
+  lurk.counted = (count, noun) => `${Number(count).toLocaleString("en")} ${noun}${Number(count) === 1 ? "" : "s"}`;
+
   lurk.number = function (value, digits = 3) {
     if (value === null || value === undefined) return "–";
     const size = Math.abs(value);

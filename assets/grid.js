@@ -185,7 +185,7 @@
   };
 
   function note(data) {
-    const words = [`${data.units.toLocaleString("en")} ${data.units === 1 ? "unit" : "units"}`];
+    const words = [lurk.counted(data.units, "unit")];
     for (const idle of IDLE) {
       const count = data.state.filter((state) => state === idle).length;
       if (count) words.push(`${count.toLocaleString("en")} ${idle}`);

@@ -143,9 +143,9 @@
     waiting: (s) =>
       s.ahead ? `Waiting: ${count(s.ahead)} ahead of you` : s.workers === 0 ? "Waiting for a worker" : "Waiting",
     starting: (s) => (s.message ? `Starting: ${s.message}` : "Starting"),
-    running: (s) => [`${count(s.done)} of ${count(s.total)} images`, speed(s.rate), left(s.eta_s)].filter(Boolean).join(" · "),
-    done: (s) => `Complete: ${count(s.total)} images`,
-    cancelled: (s) => (s.total ? `Stopped at ${count(s.done)} of ${count(s.total)} images` : "Stopped"),
+    running: (s) => [`${count(s.done)} of ${lurk.counted(s.total, "image")}`, speed(s.rate), left(s.eta_s)].filter(Boolean).join(" · "),
+    done: (s) => `Complete: ${lurk.counted(s.total, "image")}`,
+    cancelled: (s) => (s.total ? `Stopped at ${count(s.done)} of ${lurk.counted(s.total, "image")}` : "Stopped"),
     failed: (s) => `Failed: ${s.message || "the server's log says why"}`,
   };
 

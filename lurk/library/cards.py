@@ -13,6 +13,7 @@ from lurk.library.svg import bars_svg, histogram_svg
 from lurk.service.unit_words import (
     BADGES,
     SENTENCES,
+    counted,
     facts,
     hits_title,
     idle_words,
@@ -49,7 +50,7 @@ def index_card(index: "Index") -> str:
     table = f"<table><tr><th>layer</th><th>kind</th><th>units</th></tr>{rows}</table>"
     understood = (*manifest.notes, read_summary(index.folder, swept))
     notes = "".join(f"<div>{escape(note)}</div>" for note in understood if note)
-    return _card(f"{title}, {manifest.images:,} images", index, notes, table)
+    return _card(f"{title}, {counted(manifest.images, 'image')}", index, notes, table)
 
 
 def layer_card(layer: "Layer") -> str:

@@ -12,6 +12,7 @@ from lurk.service.grid_view import grid
 from lurk.service.unit_words import (
     SENTENCES,
     before_words,
+    counted,
     hits_title,
     no_hits,
     number,
@@ -68,7 +69,9 @@ def _hits(unit: "Unit", kind: "Kind", title: str, cells: Sequence[Cell]) -> Any:
     if not cells:
         return plotted(words_alone(no_hits(unit)), unit, title, height=160)
     score = "highest value" if kind == "max" else "mean"
-    notes = [f"ranked by the unit's {score}" + (f", from {view.seen:,} of {view.total:,} images" * view.is_partial)]
+    notes = [
+        f"ranked by the unit's {score}" + (f", from {view.seen:,} of {counted(view.total, 'image')}" * view.is_partial)
+    ]
     if all(hit["whole"] for hit in view.hits(kind)):
         notes.append("every position sees the whole image; the frame is where in the output the highest value is")
     notes += filter(None, [tie_words(unit, kind)])
@@ -155,7 +158,7 @@ def unit_grid(layer: "Layer") -> Any:
         margin={"l": 40, "r": 10, "t": 10, "b": 10},
     )
     size = {"height": TILE * rows + 90, "width": TILE * columns + 60}
-    return titled(drawn, f"{layer.name}: {layer.units:,} units", grid_note(layer), **size)
+    return titled(drawn, f"{layer.name}: {counted(layer.units, 'unit')}", grid_note(layer), **size)
 
 
 def grid_note(layer: "Layer") -> str:

@@ -8,7 +8,7 @@ from dash.development.base_component import Component
 
 from lurk.records import LayerInfo
 from lurk.service.service import Service
-from lurk.service.unit_words import layer_words, units_words
+from lurk.service.unit_words import counted, layer_words, units_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading
@@ -135,8 +135,8 @@ def kind(layer: LayerInfo) -> str:
 
 
 def count(layer: LayerInfo) -> str:
-    """How many units a layer has, as `64 units` or `12 heads`."""
-    return f"{layer.units:,} {'heads' if layer.heads else 'units'}"
+    """How many units a layer has, as `64 units`, `1 unit` or `12 heads`."""
+    return counted(layer.units, "head" if layer.heads else "unit")
 
 
 def shape(layer: LayerInfo) -> str:

@@ -10,6 +10,7 @@ from dash.development.base_component import Component
 
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView
+from lurk.service.unit_words import counted
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.page_addresses import write
@@ -82,7 +83,7 @@ def _badges(view: StudyView) -> Component:
 def state_words(status: Mapping[str, Any]) -> str:
     """State of a sweep as a card says it."""
     state, done, total = status["state"], status["done"], status["total"]
-    count = f"{done:,} of {total:,} images" if total else ""
+    count = f"{done:,} of {counted(total, 'image')}" if total else ""
     if state == "waiting":
         ahead = status["ahead"]
         return f"Waiting, {ahead} ahead" if ahead else "Waiting" if status["workers"] else "Waiting for a worker"
@@ -116,8 +117,8 @@ def _progress(status: Mapping[str, Any]) -> Component | None:
 
 def _facts(view: StudyView) -> list[Component]:
     """Size, time and provenance, as terms and what is said of them."""
-    images = f"{view.count:,} images" if view.count else ""
-    size = [images, f"{view.layers:,} layers", f"{view.units:,} units"] if view.layers else []
+    images = counted(view.count, "image") if view.count else ""
+    size = [images, counted(view.layers, "layer"), counted(view.units, "unit")] if view.layers else []
     facts: list[tuple[str, str, str]] = []
     if view.label:
         facts.append(("what", f"{base_name(view.model)} on {base_name(view.images)}", f"{view.model} on {view.images}"))

@@ -9,7 +9,7 @@ from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
 from lurk.service.service import Service
-from lurk.service.unit_words import BADGES, layer_words
+from lurk.service.unit_words import BADGES, counted, layer_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.page_addresses import find_unit
@@ -84,7 +84,7 @@ def title(service: Service, place: object, serial: object) -> list[Component]:
         word, meaning = BADGES[view.record.state]
         parts.append(html.Span(word, className=f"badge-state {view.record.state}", title=meaning))
     if view.seen < view.total:
-        parts.append(html.Span(f"from {view.seen:,} of {view.total:,} images", className="note"))
+        parts.append(html.Span(f"from {view.seen:,} of {counted(view.total, 'image')}", className="note"))
     return parts
 
 
