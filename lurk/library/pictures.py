@@ -69,9 +69,9 @@ def _hits(unit: "Unit", kind: "Kind", title: str, cells: Sequence[Cell]) -> Any:
     if not cells:
         return plotted(words_alone(no_hits(unit)), unit, title, height=160)
     score = "highest value" if kind == "max" else "mean"
-    notes = [
-        f"ranked by the unit's {score}" + (f", from {view.seen:,} of {counted(view.total, 'image')}" * view.is_partial)
-    ]
+    notes = [f"ranked by the unit's {score}"]
+    if view.is_partial:
+        notes[0] += f", from {view.seen:,} of {counted(view.total, 'image')}"
     if all(hit["whole"] for hit in view.hits(kind)):
         notes.append("every position sees the whole image; the frame is where in the output the highest value is")
     notes += filter(None, [tie_words(unit, kind)])

@@ -55,11 +55,7 @@ def test_from_the_first_page_to_a_units_page(request, tmp_path, open_page, optio
         server.wait(study, lambda now: now["state"] == "done", timeout_s=240)
         page.wait_for_selector("#grid button.tile >> nth=23", timeout=30_000)
 
-        page.locator("#layer-slider").focus()
-        page.keyboard.press("Home")
-        until(page, "document.getElementById('layer-slider').value === '0' && location.pathname !== '/'")
-        page.locator("#layer-choice").click()
-        page.get_by_role("option", name=re.compile("^" + re.escape(layer))).click()
+        choose_layer(page, layer)
         path_is(page, f"/s/{study}/{layer}")
         until(page, "units => document.querySelectorAll('#grid button.tile').length === units", units)
         until(page, "!document.querySelector('#grid button.tile.waiting')")
@@ -95,6 +91,15 @@ def test_from_the_first_page_to_a_units_page(request, tmp_path, open_page, optio
         assert watched.errors == []
         assert watched.hosts == {server.url.removeprefix("http://")}
         a_picture_sharpens_is_cancelled_and_a_map_is_there_after_a_reload(page)
+
+
+def choose_layer(page, layer: str) -> None:
+    """Go to the first layer by the slider, and from there to a layer by the dropdown."""
+    page.locator("#layer-slider").focus()
+    page.keyboard.press("Home")
+    until(page, "document.getElementById('layer-slider').value === '0' && location.pathname !== '/'")
+    page.locator("#layer-choice").click()
+    page.get_by_role("option", name=re.compile("^" + re.escape(layer))).click()
 
 
 def picture_of_a_unit(page):
