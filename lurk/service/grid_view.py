@@ -27,11 +27,14 @@ def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None,
 
     Returns:
         Sprite addresses, what is needed to cut them, and for each unit in `order` its label, state, score and the value
-        before its activation function; `names` of class scores.
+        before its activation function, and the class that excites it most on average; `names` of class scores.
     """
     info, best, states = index.layer(layer), index.best(layer), index.states(layer)
     order = _order(index, layer, sort, best.score)[offset : None if limit is None else offset + limit]
     names = [unit_name(info, unit, index.manifest.outputs) for unit in order]
+    classes = [*(index.classes or ()), ""]  # -1 is none
+    best_class = index.best_class(layer)
+    found_most = ["" if states[unit] in ("dead", "constant") else classes[best_class[unit]] for unit in order]
     scores = [float(best.score[unit]) for unit in order]
     tops = [
         {"score": score, "before": finite(float(best.before[unit]))} for unit, score in zip(order, scores, strict=True)
@@ -45,9 +48,11 @@ def grid(index: Index, layer: str, sort: str = "unit", limit: int | None = None,
         "sprites": sprite_urls(index, layer),
         "order": order,
         "labels": [
-            tile_words(name, states[unit], top, info) for name, unit, top in zip(names, order, tops, strict=True)
+            tile_words(name, states[unit], top, info, most)
+            for name, unit, top, most in zip(names, order, tops, found_most, strict=True)
         ],
         "names": names if info.class_scores else None,
+        "top_class": [most or None for most in found_most],
         "state": [states[unit] for unit in order],
         "score": [finite(score) for score in scores],
         "before": [top["before"] for top in tops],

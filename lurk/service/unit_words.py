@@ -193,7 +193,7 @@ def before_words(hit: Mapping[str, Any], info: LayerInfo) -> str:
     return f"at its bound; {number(before, 3)} before it" if is_at_bound(score, info) else ""
 
 
-def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo) -> str:
+def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo, most: str = "") -> str:
     """What is said of a unit's tile in the grid.
 
     Args:
@@ -201,9 +201,10 @@ def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo) -
         state: Its state.
         top: `score` and `before` of its best hit; NaN as the score without one.
         info: Its layer.
+        most: The class that excites it most on average; empty if none is known.
 
     Returns:
-        Name, highest score and state.
+        Name, highest score, state and class.
     """
     if state == "constant":
         value = "" if math.isnan(top["score"]) else f" {number(top['score'])}"
@@ -213,7 +214,7 @@ def tile_words(name: str, state: str, top: Mapping[str, Any], info: LayerInfo) -
     if state == "dead":
         nearest = "" if top["before"] is None else f", nearest {number(top['before'])}"
         return f"{name}, never active on these images{nearest}"
-    return f"{name}, highest {score_words(top, info)}{STATES.get(state, '')}"
+    return f"{name}, highest {score_words(top, info)}{STATES.get(state, '')}{f'; most for {most}' if most else ''}"
 
 
 def score_meaning(hit: Mapping[str, Any], info: LayerInfo) -> str:

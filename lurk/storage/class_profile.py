@@ -5,7 +5,7 @@ Axes: u units, y classes. The last two axes are (of the max, of the mean) and (m
 
 import numpy as np
 
-from lurk.records import Floats
+from lurk.records import Floats, Ints
 from lurk.storage.npy_file import Array
 
 
@@ -49,3 +49,18 @@ def selectivity(means: Floats) -> Floats:
     size = np.abs(best) + np.abs(rest)
     index: Floats = np.divide(best - rest, size, out=np.zeros_like(size), where=size > 0)
     return index
+
+
+def best_class(means: Floats) -> Ints:
+    """The class that excites each unit most.
+
+    Args:
+        means: As in `selectivity`.
+
+    Returns:
+        int64 (u,), the class with the highest mean; -1 if classes share it, or fewer than two classes have images.
+    """
+    seen = np.where(np.isnan(means), -np.inf, means)
+    best: Ints = seen.argmax(1).astype(np.int64)
+    is_one = (seen == seen.max(1, keepdims=True)).sum(1) == 1
+    return np.where(is_one & (np.isfinite(seen).sum(1) > 1), best, -1)

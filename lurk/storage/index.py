@@ -4,6 +4,7 @@ Axes: u units, k hits, y classes.
 """
 
 import math
+from collections.abc import Iterator
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -13,9 +14,9 @@ import numpy as np
 import orjson
 
 from lurk.errors import IndexFormatError, LayerError, expect, whole_number
-from lurk.records import Floats, Hit, LayerInfo, UnitRecord, UnitState
+from lurk.records import Floats, Hit, Ints, LayerInfo, UnitRecord, UnitState
 from lurk.storage.best_hits import Best
-from lurk.storage.class_profile import class_profile, selectivity
+from lurk.storage.class_profile import best_class, class_profile, selectivity
 from lurk.storage.manifest import generation_folder, read_manifest, view_file
 from lurk.storage.npy_file import Array
 from lurk.storage.quantile_bins import SIDE, Counts, bin_edges, quantiles, unpacked
@@ -291,11 +292,21 @@ class Index:
 
     def selectivity(self, layer: str) -> Floats:
         """Selectivity index of each unit's class means of the spatial max, float64 (u,); see `class_profile`."""
-        info, rows = self._place(layer)
         if not self.manifest.generation:
-            return np.full(info.units, np.nan)
-        blocks = (slice(first, min(first + BLOCK, rows.stop)) for first in range(rows.start, rows.stop, BLOCK))
-        return np.concatenate([selectivity(self._profile(block)[:, :, 0, 0]) for block in blocks])
+            return np.full(self.layer(layer).units, np.nan)
+        return np.concatenate([selectivity(means) for means in self._class_means(layer)])
+
+    def best_class(self, layer: str) -> Ints:
+        """The class with the highest mean of the spatial max, int64 (u,); -1 if none or several have it."""
+        if not self.manifest.generation:
+            return np.full(self.layer(layer).units, -1)
+        return np.concatenate([best_class(means) for means in self._class_means(layer)])
+
+    def _class_means(self, layer: str) -> Iterator[Floats]:
+        """The class means of the spatial max of a layer's units, float64 (u, y) a block."""
+        _, rows = self._place(layer)
+        for first in range(rows.start, rows.stop, BLOCK):
+            yield self._profile(slice(first, min(first + BLOCK, rows.stop)))[:, :, 0, 0]
 
 
 def _unseen(layer: str, unit: int) -> UnitRecord:

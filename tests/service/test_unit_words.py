@@ -165,6 +165,10 @@ def test_a_tile_says_name_score_and_state(state, top, said):
     assert tile_words("unit 3", state, top, RELU6) == said
 
 
+def test_a_tile_says_which_class_excites_it_most():
+    assert tile_words("unit 3", "ok", hit(3.25, 3.25), RELU6, "tench") == "unit 3, highest 3.25; most for tench"
+
+
 def test_every_state_has_a_badge_and_a_sentence():
     assert set(unit_words.BADGES) == set(unit_words.SENTENCES) == {"dead", "always_on", "saturated", "constant"}
 

@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from lurk.storage.class_profile import class_profile, rounded_profile, selectivity
+from lurk.storage.class_profile import best_class, class_profile, rounded_profile, selectivity
 
 
 def moments_of(*classes):
@@ -48,3 +48,19 @@ def test_a_finished_profile_is_the_nearest_float32_and_may_be_infinite():
 )
 def test_selectivity_by_hand(means, index):
     assert selectivity(np.array([means, means])) == pytest.approx([index, index], nan_ok=True)
+
+
+@pytest.mark.parametrize(
+    ("means", "best"),
+    [
+        ([1.0, 3.0, 2.0], 1),
+        ([-4.0, -3.0, -5.0], 1),
+        ([1.0, np.nan, 0.5], 0),
+        ([2.0, 2.0, 1.0], -1),  # two classes share it
+        ([np.nan, 2.0, np.nan], -1),  # the only class
+        ([np.nan, np.nan, np.nan], -1),
+        ([0.0, 0.0, 0.0], -1),
+    ],
+)
+def test_the_best_class_by_hand(means, best):
+    assert best_class(np.array([means, means])).tolist() == [best, best]

@@ -142,6 +142,7 @@ def test_before_the_first_checkpoint_all_is_empty(tmp_path):
     assert record.count == 0
     assert index.best("conv").image.tolist() == [-1, -1, -1]
     assert np.isnan(index.selectivity("conv")).all()
+    assert index.best_class("conv").tolist() == [-1, -1, -1]
     assert histogram(index, "conv", 1)[0].size == 0
 
 

@@ -182,7 +182,12 @@ class FakeService:
 
     def _tile_words(self, info: LayerInfo, unit: int) -> str:
         top = {"score": 100 / (unit + 1) if self._seen(info, unit) else float("nan"), "before": None}
-        return tile_words(unit_name(info, unit, CLASSES), self._state(info, unit), top, info)
+        return tile_words(
+            unit_name(info, unit, CLASSES), self._state(info, unit), top, info, self._top_class(info, unit)
+        )
+
+    def _top_class(self, info: LayerInfo, unit: int) -> str:
+        return CLASSES[unit % len(CLASSES)] if self._state(info, unit) not in ("dead", "constant") else ""
 
     def _seen(self, info: LayerInfo, unit: int) -> bool:
         return self.done > 0 and (self.state == "done" or unit % 7 != 3)
@@ -210,6 +215,7 @@ class FakeService:
             "order": order,
             "labels": [self._tile_words(info, unit) for unit in order],
             "names": self.unit_names(study, layer) if info.class_scores else None,
+            "top_class": [self._top_class(info, unit) or None for unit in order],
             "state": [self._state(info, unit) for unit in order],
             "score": [100 / (unit + 1) if self._seen(info, unit) else None for unit in order],
             "before": [None for _ in order],
