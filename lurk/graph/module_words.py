@@ -25,7 +25,7 @@ def module_words(part: nn.Module) -> str:
     """
     if isinstance(part, nn.Linear):
         return "fully connected"
-    if not isinstance(part, CONVOLUTIONS):
+    if not isinstance(part, CONVOLUTIONS) or not hasattr(part, "kernel_size"):
         return ""
     kind = "transposed convolution" if isinstance(part, TRANSPOSED) else "convolution"
     sides = "×".join(str(side) for side in part.kernel_size)

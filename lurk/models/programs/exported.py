@@ -8,7 +8,7 @@ import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from itertools import groupby
-from typing import cast
+from typing import Any, cast
 
 import torch
 from torch import Tensor, fx, nn
@@ -19,7 +19,7 @@ from lurk.errors import ModelError
 from lurk.graph.plan import attribute
 from lurk.graph.trace_proxies import is_instance, real
 from lurk.models.programs.exported_graph import Call, calls, operator_step, plain_graph
-from lurk.models.programs.steps import HOME, OWN, Body, Step, Values, make_body, part_kind
+from lurk.models.programs.steps import HOME, OWN, Body, Step, Values, make_body, part_kind, set_convolution
 
 
 class ExportedPart(nn.Module):
@@ -141,7 +141,7 @@ class _Rebuilding:
             for name, buffer in source.named_buffers(recurse=False):
                 part.register_buffer(name, buffer.detach())
             if isinstance(part, (nn.Conv1d, nn.Conv2d, nn.Conv3d)):
-                part.in_channels = self._in_channels(path, part.weight)
+                set_convolution(part, *self._convolution(path))
             if path:
                 parent, _, name = path.rpartition(".")
                 self._part(parent).add_module(name, part)
@@ -195,12 +195,14 @@ class _Rebuilding:
         prefix = f"{path}." if path else ""
         return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
 
-    def _in_channels(self, path: str, weight: Tensor) -> int:
+    def _convolution(self, path: str) -> tuple[Sequence[int], Sequence[int], int]:
+        """Stride, dilation and groups of the convolution that reads the weight of a part."""
         name = next((name for name, target in self._weights.items() if target == f"{path}.weight"), "")
         for node in self._nodes:
             if len(node.args) > 1 and str(node.args[1]) == name:
-                return int(weight.shape[1]) * int(node.args[-1] if len(node.args) in (7, 9) else 1)
-        return int(weight.shape[1])
+                given: list[Any] = [*node.args, *[()] * 6][:6]
+                return given[3], given[5], int(node.args[-1] if len(node.args) in (7, 9) else 1)
+        return (), (), 1
 
 
 def _has_part(flat: nn.Module, path: str) -> bool:

@@ -5,6 +5,7 @@ TorchScript itself runs nothing of it: the steps of each method are made of its 
 
 import hashlib
 import re
+from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 from lurk.errors import ModelError
 from lurk.graph.trace_proxies import is_instance
 from lurk.models.programs.script_steps import attribute_names, method_body
-from lurk.models.programs.steps import HOME, Body, Values, part_kind
+from lurk.models.programs.steps import HOME, Body, Values, part_kind, set_convolution
 
 MARKS = re.compile(r"^__torch__\.|___torch_mangle_\d+\.")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -46,7 +47,7 @@ class ScriptedPart(nn.Module):
         self.defaults = {method.name: _defaults(method) for method in methods}
         self.program = hashlib.sha256(b"".join(map(_bytes, methods))).hexdigest()
         if issubclass(type(self), CONVOLUTIONS):
-            self.in_channels = cast(Tensor, self.weight).shape[1] * _groups(script)
+            set_convolution(self, *_convolution(script))
 
     def _keep(self, name: str, value: object) -> None:
         if isinstance(value, Tensor):
@@ -124,11 +125,14 @@ def _bytes(method: Any) -> bytes:
     return b"".join([code.encode(), *tensors])
 
 
-def _groups(script: torch.jit.ScriptModule) -> int:
-    """Groups of a convolution."""
+def _convolution(script: torch.jit.ScriptModule) -> tuple[Sequence[int], Sequence[int], int]:
+    """Stride, dilation and groups of a convolution."""
     if script._c.hasattr("groups"):
-        return int(script._c.getattr("groups"))
+        stride, dilation, groups = (script._c.getattr(name) for name in ("stride", "dilation", "groups"))
+        return stride, dilation, int(groups)
     for kind, place in GROUPS.items():
         for node in script._c._get_method("forward").graph.findAllNodes(kind):
-            return int(list(node.inputs())[place].toIValue())
-    return 1
+            given = list(node.inputs())
+            stride, dilation = ([one.toIValue() for one in given[at].node().inputs()] for at in (3, 5))
+            return stride, dilation, int(given[place].toIValue())
+    return (), (), 1

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
-from torch import nn
+from torch import Tensor, nn
 
 Values = dict[str, object]
 OWN, HOME = "", "the device of the inputs"  # names of the part that runs, and of what its constants are moved to
@@ -62,6 +63,24 @@ def make_body(takes: Iterable[str], steps: Sequence[Step], gives: Iterable[str])
     for name, at in last.items():
         done.setdefault(at, []).append(name)
     return Body(takes, tuple((step, tuple(done.get(at, ()))) for at, step in enumerate(steps)), gives)
+
+
+def set_convolution(part: nn.Module, stride: Sequence[int], dilation: Sequence[int], groups: int) -> None:
+    """Give a part that is a convolution the attributes that one has: they describe it, its steps compute it.
+
+    Args:
+        part: The part, with its weight.
+        stride: (down, across), or for other numbers of axes as many; empty for 1.
+        dilation: Likewise.
+        groups: Groups of channels.
+    """
+    weight = cast(Tensor, part.weight)
+    axes = weight.dim() - 2
+    sizes = {"kernel_size": weight.shape[2:], "stride": stride or [1] * axes, "dilation": dilation or [1] * axes}
+    for name, size in sizes.items():
+        setattr(part, name, tuple(size) if len(size) == axes else tuple(size) * axes)
+    for name, number in {"groups": groups, "in_channels": weight.shape[1] * groups}.items():
+        setattr(part, name, number)
 
 
 def part_kind(base: type[nn.Module], kind: str) -> type[nn.Module]:
