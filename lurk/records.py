@@ -28,6 +28,15 @@ def printable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def counted(count: int, noun: str) -> str:
+    """How many there are of something.
+
+    >>> [counted(count, "image") for count in (0, 1, 1200)]
+    ['0 images', '1 image', '1,200 images']
+    """
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def digest(value: object) -> str:
     """Hash a JSON value: 32 hexadecimal digits of the SHA-256 of its canonical text."""
     return hashlib.sha256(canonical(value).encode()).hexdigest()[:32]

@@ -211,7 +211,9 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
     ]
     for call in calls:
         part = module.get_submodule(call.path)
-        default = isinstance(part, (*CONVOLUTIONS, nn.Linear)) or follower.is_residual(call)
+        is_weighted = isinstance(part, (*CONVOLUTIONS, nn.Linear))
+        is_residual = not is_weighted and follower.is_residual(call)
+        default = is_weighted or is_residual
         if call.output is None or (only_default and not default):
             continue
         node, function = follower.after_activation(call.output)
@@ -226,7 +228,7 @@ def _traced_layers(module: nn.Module, trace: Trace, images: Tensor, *, only_defa
         layouts = arrange(value.shape, axes, COORDINATES, positions, guess, upright=upright)
         extras = name_tokens(kinds_of(trace, node, len(layouts) - 1))
         own = (trace.values[call.output].shape or ())[1:]
-        words = module_words(part) or ("residual block" if follower.is_residual(call) else "")
+        words = "residual block" if is_residual else module_words(part)
         bare = LayerInfo(call.name, type(part).__name__, 0, (), None, None, "post", words=words)
         whole, before, done = activations.described(bare, node, function, axes.channels)
         for info, layout in zip(describe_layers(whole, layouts, extras), layouts, strict=True):

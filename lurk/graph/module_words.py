@@ -5,6 +5,7 @@ from torch import nn
 from lurk.graph.trace import CONVOLUTIONS
 
 TRANSPOSED = (nn.ConvTranspose1d, nn.ConvTranspose2d, nn.ConvTranspose3d)
+AXES = {1: (nn.Conv1d, nn.ConvTranspose1d), 2: (nn.Conv2d, nn.ConvTranspose2d), 3: (nn.Conv3d, nn.ConvTranspose3d)}
 
 
 def module_words(part: nn.Module) -> str:
@@ -28,12 +29,18 @@ def module_words(part: nn.Module) -> str:
     if not isinstance(part, CONVOLUTIONS) or not hasattr(part, "kernel_size"):
         return ""
     kind = "transposed convolution" if isinstance(part, TRANSPOSED) else "convolution"
-    sides = "×".join(str(side) for side in part.kernel_size)
-    words = [f"{sides} {kind}" if len(part.kernel_size) > 1 else f"{kind} of width {sides}"]
+    kernel, stride, dilation = (_sizes(part, name) for name in ("kernel_size", "stride", "dilation"))
+    words = [f"{'×'.join(kernel)} {kind}" if len(kernel) > 1 else f"{kind} of width {kernel[0]}"]
     if part.groups > 1:
         words.append("depthwise" if part.groups == part.in_channels else f"{part.groups} groups")
-    for name in ("stride", "dilation"):
-        sizes = getattr(part, name)
-        if max(sizes) > 1:
-            words.append(f"{name} {'×'.join(str(size) for size in dict.fromkeys(sizes))}")
+    for name, sizes in (("stride", stride), ("dilation", dilation)):
+        if set(sizes) != {"1"}:
+            words.append(f"{name} {sizes[0] if len(set(sizes)) == 1 else '×'.join(sizes)}")
     return ", ".join(words)
+
+
+def _sizes(part: nn.Module, name: str) -> list[str]:
+    """An attribute of a convolution, as text for each axis; the code of some networks gives one number for all."""
+    value = getattr(part, name)
+    axes = next(number for number, kinds in AXES.items() if isinstance(part, kinds))
+    return [str(size) for size in ([value] * axes if isinstance(value, int) else value)]

@@ -162,7 +162,8 @@ def partial_forward(
         layers: Names of the layers whose activations are wanted.
         to_the_end: Whether the model's output is wanted as well.
         near: Says that all images will differ from a known one in a small window only, and that no gradients are
-            wanted; the first part of the graph is then computed in these windows alone. Values differ by rounding.
+            wanted. On a CPU the first part of the graph is then computed in these windows alone, and values differ
+            by rounding.
 
     Yields:
         The forward pass, which takes float (n, c, h, w). No later operation in place overwrites an activation, and
@@ -186,8 +187,9 @@ class _Run:
 
     def __init__(self, plan: Plan, graph: fx.Graph, wanted: set[str], to_the_end: bool, near: Near | None) -> None:
         self._plan, self._nodes, self._wanted, self._to_the_end = plan, list(graph.nodes), wanted, to_the_end
-        pays = near is not None and near.image.device.type == "cpu"  # on a GPU it was not measured
-        self._prefix = Prefix(plan, graph, wanted, self.taken(near.image), near.side) if near and pays else None
+        if near is not None and near.image.device.type != "cpu":  # whether it pays on a GPU was not measured
+            near = None
+        self._prefix = None if near is None else Prefix(plan, graph, wanted, self.taken(near.image), near.side)
         self._last: dict[fx.Node, list[fx.Node]] = {}
         for used, last in {used: node for node in self._nodes for used in node.all_input_nodes}.items():
             self._last.setdefault(last, []).append(used)

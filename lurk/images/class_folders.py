@@ -5,6 +5,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lurk.images.labels import describe_classes, sort_names
+from lurk.records import counted
 
 Parts = tuple[str, ...]
 SPLIT = re.compile(
@@ -77,10 +78,11 @@ def find_classes(paths: Sequence[Parts], folders: Collection[Parts]) -> ClassFol
     if empty:
         more = f" and {len(empty) - SHOWN} more" if len(empty) > SHOWN else ""
         notes.append(f"folders without images are no classes: {', '.join(empty[:SHOWN])}{more}")
+    lie, have = ("lies", "has") if loose == 1 else ("lie", "have")
     return ClassFolders(
         tuple(None if name is None else number[name] for name in names),
         tuple(classes),
-        f"{loose} images lie beside the class folders and have no class" if loose else "",
+        f"{counted(loose, 'image')} {lie} beside the class folders and {have} no class" if loose else "",
         tuple(notes),
     )
 

@@ -6,6 +6,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from lurk.records import counted
+
 MAX_NUMBER = 100_000
 SHOWN = 3
 NO_CLASS = frozenset(("", "nan", "NaN", "NAN", "na", "NA", "N/A", "n/a", "<NA>", "null", "NULL"))
@@ -50,7 +52,8 @@ def number_labels(texts: Sequence[str]) -> Labels:
     missing = sum(text not in known for text in texts)
     if not known:
         return Labels((None,) * len(texts), None)
-    notes = (f"{missing} images have no class (an empty label, nan or -1)",) if missing else ()
+    lack = "has" if missing == 1 else "have"
+    notes = (f"{counted(missing, 'image')} {lack} no class (an empty label, nan or -1)",) if missing else ()
     plain = {text: _whole(text) for text in known}
     values = {text: int(name) for text, name in plain.items() if name is not None}
     is_number = len(values) == len(known) and max(values.values()) < MAX_NUMBER

@@ -10,10 +10,10 @@ from lurk.library.drawn_picture import stored_picture
 from lurk.library.pictures import COLUMNS, TILE, grid_note, outline, shown
 from lurk.library.stored_images import patch_webp, tiles, view_webp
 from lurk.library.svg import bars_svg, histogram_svg
+from lurk.records import counted
 from lurk.service.unit_words import (
     BADGES,
     SENTENCES,
-    counted,
     facts,
     hits_title,
     idle_words,
@@ -168,9 +168,9 @@ def _states(index: "Index") -> Sequence[str]:
     warnings = (manifest.notice, *(read_diagnosis(index.folder, manifest.provenance) or ()), index.stale)
     found += [f'<div style="{WARNING}">{escape(words)}</div>' for words in warnings if words]
     if not manifest.complete:
-        found.append(f"<div>from {manifest.done:,} of {manifest.images:,} images</div>")
+        found.append(f"<div>from {manifest.done:,} of {counted(manifest.images, 'image')}</div>")
     if manifest.skipped:
         listed = "; ".join(f"{path}: {reason}" for _, path, reason in manifest.skipped[:20])
-        count = f"{len(manifest.skipped):,} images could not be used"
+        count = f"{counted(len(manifest.skipped), 'image')} could not be used"
         found.append(f'<div title="{escape(listed)}">{count}</div>')
     return found

@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 from lurk.library.charts import plotted, titled, words_alone
 from lurk.library.data_uri import data_uri
 from lurk.library.stored_images import patch_webp, tiles, view_webp
+from lurk.records import counted
 from lurk.service.figures.layout import Figure, figure, text
 from lurk.service.grid_view import grid
 from lurk.service.unit_words import (
     SENTENCES,
     before_words,
-    counted,
     hits_title,
     no_hits,
     number,

@@ -33,15 +33,6 @@ def number(value: float, digits: int = 4) -> str:
     return f"{value:.{digits}g}".replace("-", "−")
 
 
-def counted(count: int, noun: str) -> str:
-    """How many there are of something.
-
-    >>> [counted(count, "image") for count in (0, 1, 1200)]
-    ['0 images', '1 image', '1,200 images']
-    """
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def unit_name(info: LayerInfo, unit: int, outputs: Sequence[str] | None) -> str:
     """What a unit is called: `class tench` for a class score, `head 3 of 12` for an attention head, else `unit 3`.
 

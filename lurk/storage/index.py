@@ -55,6 +55,7 @@ class Index:
         self.manifest = read_manifest(folder)
         self.key = folder.name
         self._arrays: dict[str, Array] = {}
+        self._best_classes: dict[str, Ints] = {}
         ends = np.cumsum([layer.units for layer in self.manifest.layers]).tolist()
         self._layers = {
             layer.name: (layer, slice(end - layer.units, end))
@@ -300,7 +301,9 @@ class Index:
         """The class with the highest mean of the spatial max, int64 (u,); -1 if none or several have it."""
         if not self.manifest.generation:
             return np.full(self.layer(layer).units, -1)
-        return np.concatenate([best_class(means) for means in self._class_means(layer)])
+        if layer not in self._best_classes:  # each look at a layer asks, and reading its class profiles takes long
+            self._best_classes[layer] = np.concatenate([best_class(means) for means in self._class_means(layer)])
+        return self._best_classes[layer]
 
     def _class_means(self, layer: str) -> Iterator[Floats]:
         """The class means of the spatial max of a layer's units, float64 (u, y) a block."""

@@ -26,6 +26,8 @@ def test_a_layer_is_chosen_by_dropdown_and_by_slider(serve, open_page):
     page.wait_for_selector("#grid button.tile >> nth=63")
     assert page.locator("#grid button.tile").count() == 2048  # the last layer that has positions
     assert page.locator("#layer-slider").input_value() == "5"
+    counted = page.evaluate("[0, 1, 1200].map(count => lurk.counted(count, 'image'))")
+    assert counted == ["0 images", "1 image", "1,200 images"]
 
     page.locator("#layer-choice").click()
     page.get_by_role("option", name=re.compile("layer2.0.conv1")).click()

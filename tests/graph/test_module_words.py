@@ -11,6 +11,13 @@ class Padded(nn.Conv2d):
     """A convolution of somebody's own."""
 
 
+def one_number() -> nn.Module:
+    """A convolution whose sizes are one number for both axes, as some networks' own code has it."""
+    part = nn.Conv2d(4, 8, 3, stride=2)
+    part.kernel_size, part.stride, part.dilation = 3, 2, 1
+    return part
+
+
 @pytest.mark.parametrize(
     ("part", "words"),
     [
@@ -19,6 +26,8 @@ class Padded(nn.Conv2d):
         (nn.ConvTranspose2d(8, 8, 2, stride=2), "2×2 transposed convolution, stride 2"),
         (nn.Conv1d(8, 8, 5), "convolution of width 5"),
         (nn.Conv2d(1, 8, 3), "3×3 convolution"),
+        (nn.Conv3d(2, 4, 3, stride=(2, 1, 2)), "3×3×3 convolution, stride 2×1×2"),
+        (one_number(), "3×3 convolution, stride 2"),
         (nn.Linear(3, 4), "fully connected"),
         (nn.LayerNorm(4), ""),
     ],

@@ -57,7 +57,7 @@ LAYOUTS = {
         {"train/cat/1.png": "cat", "train/dog/1.png": "dog"}, ("cat", "dog"), "the folders of 'train' as classes"
     ),
     "test without classes": Layout(
-        {"train/cat/1.png": "cat", "train/dog/1.png": "dog", "test/1.png": None}, ("cat", "dog"), "1 images lie beside"
+        {"train/cat/1.png": "cat", "train/dog/1.png": "dog", "test/1.png": None}, ("cat", "dog"), "1 image lies beside"
     ),
     "Tiny ImageNet": Layout(
         {
@@ -141,7 +141,7 @@ LAYOUTS = {
     "a part beside loose images": Layout(
         {"train/cat/1.png": "cat", "train/dog/1.png": "dog", "images/1.png": None},
         ("cat", "dog"),
-        "1 images lie beside",
+        "1 image lies beside",
     ),
     "VOC": Layout(
         {"VOC2012/JPEGImages/1.png": None, "VOC2012/SegmentationClass/1.png": None}, None, "are taken as kinds of files"

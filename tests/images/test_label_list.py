@@ -162,7 +162,7 @@ CASES = {
         "a.png,010\nb.png,002\nc.png,001\n", {"a.png": "010", "b.png": "002", "c.png": "001"}, numbers=(10, 2, 1)
     ),
     "-1 is no class": Case(
-        "a.png,1\nb.png,-1\nc.png,0\n", {"a.png": "1", "b.png": None, "c.png": "0"}, note="1 images have no class"
+        "a.png,1\nb.png,-1\nc.png,0\n", {"a.png": "1", "b.png": None, "c.png": "0"}, note="1 image has no class"
     ),
     "-1 and 1 are two classes": Case(
         "a.png,1\nb.png,-1\nc.png,1\n", {"a.png": "1", "b.png": "-1", "c.png": "1"}, numbers=(1, 0, 1)

@@ -102,7 +102,7 @@ def test_warnings_unfinished_sweeps_and_skipped_images_are_told(tmp_path):
             read = Reader(shown._repr_html_())
             assert "the weights are <untrained>" in read.text
             assert "from 7 of 9 images" in read.text
-            assert "1 images could not be used" in read.text
+            assert "1 image could not be used" in read.text
             assert any(attributes.get("title") == "6.png: cut short" for _, attributes in read.found)
 
 

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from lurk.records import counted
+
 
 @dataclass(frozen=True)
 class Trial:
@@ -56,11 +58,11 @@ class Diagnosis:
         """In a line, on how many images the preprocessing was checked and with what result."""
         right = "" if self.right is None else f", right for {self.right} of {self.labelled} labelled ones"
         result = "it does not look right" if self.warnings else "nothing looks wrong"
-        return f"the preprocessing was checked on {self.images} images{right}: {result}"
+        return f"the preprocessing was checked on {counted(self.images, 'image')}{right}: {result}"
 
     def __repr__(self) -> str:
         """The findings, a line each."""
-        lines = [f"examined on {self.images} images; {self.matched}"]
+        lines = [f"examined on {counted(self.images, 'image')}; {self.matched}"]
         if self.right is not None:
             lines.append(f"right for {self.right} of {self.labelled} labelled images")
         if self.misfit is not None:

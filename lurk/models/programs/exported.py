@@ -195,14 +195,15 @@ class _Rebuilding:
         prefix = f"{path}." if path else ""
         return target.removeprefix(prefix) if target is not None and target.startswith(prefix) else None
 
-    def _convolution(self, path: str) -> tuple[Sequence[int], Sequence[int], int]:
-        """Stride, dilation and groups of the convolution that reads the weight of a part."""
+    def _convolution(self, path: str) -> tuple[int, dict[str, Sequence[int]]]:
+        """Groups of the convolution that reads the weight of a part, and its stride and dilation if it is found."""
         name = next((name for name, target in self._weights.items() if target == f"{path}.weight"), "")
         for node in self._nodes:
             if len(node.args) > 1 and str(node.args[1]) == name:
-                given: list[Any] = [*node.args, *[()] * 6][:6]
-                return given[3], given[5], int(node.args[-1] if len(node.args) in (7, 9) else 1)
-        return (), (), 1
+                given: list[Any] = [*node.args, *[(1,)] * 6]  # what is left out at the end is 1, or not asked for
+                groups = int(given[len(node.args) - 1] if len(node.args) in (7, 9) else 1)
+                return groups, {"stride": given[3], "dilation": given[5]}
+        return 1, {}
 
 
 def _has_part(flat: nn.Module, path: str) -> bool:

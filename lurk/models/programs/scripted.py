@@ -18,6 +18,7 @@ from lurk.models.programs.steps import HOME, Body, Values, part_kind, set_convol
 
 MARKS = re.compile(r"^__torch__\.|___torch_mangle_\d+\.")
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+SIZES = {"stride": 3, "dilation": 5}  # and the place of each among what a convolution takes
 GROUPS = {"aten::_convolution": 8, "aten::conv1d": 6, "aten::conv2d": 6, "aten::conv3d": 6}
 
 
@@ -125,14 +126,19 @@ def _bytes(method: Any) -> bytes:
     return b"".join([code.encode(), *tensors])
 
 
-def _convolution(script: torch.jit.ScriptModule) -> tuple[Sequence[int], Sequence[int], int]:
-    """Stride, dilation and groups of a convolution."""
-    if script._c.hasattr("groups"):
-        stride, dilation, groups = (script._c.getattr(name) for name in ("stride", "dilation", "groups"))
-        return stride, dilation, int(groups)
+def _convolution(script: torch.jit.ScriptModule) -> tuple[int, dict[str, Sequence[int]]]:
+    """Groups of a convolution, and its stride and dilation if they are known."""
+    if all(script._c.hasattr(name) for name in ("groups", *SIZES)):
+        return int(script._c.getattr("groups")), {name: script._c.getattr(name) for name in SIZES}
     for kind, place in GROUPS.items():
         for node in script._c._get_method("forward").graph.findAllNodes(kind):
             given = list(node.inputs())
-            stride, dilation = ([one.toIValue() for one in given[at].node().inputs()] for at in (3, 5))
-            return stride, dilation, int(given[place].toIValue())
-    return (), (), 1
+            sizes: dict[str, Sequence[int]] = {name: _constant_list(given[at]) for name, at in SIZES.items()}
+            return int(given[place].toIValue()), sizes if all(sizes.values()) else {}
+    return 1, {}
+
+
+def _constant_list(value: Any) -> list[int]:
+    """The numbers of a list in a graph; empty if they are computed while it runs."""
+    found = value.toIValue() or [one.toIValue() for one in value.node().inputs()]
+    return [] if None in found else list(found)

@@ -1,6 +1,6 @@
 """The steps of a program: each reads values by name and gives others; a value is forgotten after its last use."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import cast
 
@@ -65,22 +65,22 @@ def make_body(takes: Iterable[str], steps: Sequence[Step], gives: Iterable[str])
     return Body(takes, tuple((step, tuple(done.get(at, ()))) for at, step in enumerate(steps)), gives)
 
 
-def set_convolution(part: nn.Module, stride: Sequence[int], dilation: Sequence[int], groups: int) -> None:
+def set_convolution(part: nn.Module, groups: int, sizes: Mapping[str, Sequence[int]]) -> None:
     """Give a part that is a convolution the attributes that one has: they describe it, its steps compute it.
 
     Args:
         part: The part, with its weight.
-        stride: (down, across), or for other numbers of axes as many; empty for 1.
-        dilation: Likewise.
         groups: Groups of channels.
+        sizes: Its `stride` and `dilation`, a number for each axis or one for all; empty if they are not known.
     """
     weight = cast(Tensor, part.weight)
-    axes = weight.dim() - 2
-    sizes = {"kernel_size": weight.shape[2:], "stride": stride or [1] * axes, "dilation": dilation or [1] * axes}
-    for name, size in sizes.items():
-        setattr(part, name, tuple(size) if len(size) == axes else tuple(size) * axes)
-    for name, number in {"groups": groups, "in_channels": weight.shape[1] * groups}.items():
-        setattr(part, name, number)
+    known: dict[str, object] = {"groups": groups, "in_channels": weight.shape[1] * groups}
+    if sizes:
+        axes = weight.dim() - 2
+        known |= {name: tuple(size) * (axes if len(size) == 1 else 1) for name, size in sizes.items()}
+        known["kernel_size"] = tuple(weight.shape[2:])
+    for name, value in known.items():
+        setattr(part, name, value)
 
 
 def part_kind(base: type[nn.Module], kind: str) -> type[nn.Module]:

@@ -133,7 +133,7 @@ def test_the_windows_of_the_network_are_small():
     plan = planned(torchvision.models.vgg11, (3, 224, 224))
     prefix = Prefix(plan, plan.graph, (), image_of(plan), 32)
     last = list(plan.graph.nodes)[prefix.length - 1]
-    assert last.name.startswith("features_1"), "in the last of vgg11's eight convolutions a square of 32 is still small"
+    assert int(last.name.removeprefix("features_")) >= 16  # the seventh of eight convolutions
 
 
 def test_an_image_that_differs_in_more_is_refused_and_missing_numbers_are_no_difference():

@@ -46,7 +46,7 @@ def test_images_beside_class_folders_have_no_class(tmp_path):
     put(tmp_path / "cat/1.png")
     images = load_images(tmp_path)
     assert (images.paths, images.labels) == (("cat/1.png", "x.png"), (0, None))
-    assert "1 images lie beside" in images.note
+    assert "1 image lies beside" in images.note
 
 
 def test_hidden_files_and_companions_are_no_images(tmp_path):

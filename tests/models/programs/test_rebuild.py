@@ -5,6 +5,7 @@ from torch import Tensor, nn
 
 import lurk
 from lurk.errors import LurkError, ModelError
+from lurk.graph.module_words import module_words
 from lurk.methods import METHODS, MapMethod
 from lurk.methods.randomization_test import randomize_weights
 from lurk.models.programs.rebuild import rebuilt
@@ -36,6 +37,14 @@ PROGRAMS = {
     "its module": lambda net: exported(net).module(),
     "exported for one image": lambda net: exported(net, 1, free=False),
 }
+
+
+def test_convolutions_are_described_as_in_the_original():
+    net = nn.Sequential(nn.Conv2d(3, 6, 3, stride=(2, 1), dilation=2, groups=3), nn.Conv2d(6, 6, 1)).eval()
+    for program in (scripted, traced, exported):
+        first, second = rebuilt(program(net)).children()
+        assert module_words(first) == "3×3 convolution, depthwise, stride 2×1, dilation 2", program
+        assert module_words(second) == "1×1 convolution", program
 
 
 @pytest.mark.parametrize("kind", PROGRAMS)

@@ -6,9 +6,9 @@ from typing import Any
 from dash import Dash, Input, Output, State, dcc, html
 from dash.development.base_component import Component
 
-from lurk.records import LayerInfo
+from lurk.records import LayerInfo, counted
 from lurk.service.service import Service
-from lurk.service.unit_words import counted, layer_words, units_words
+from lurk.service.unit_words import layer_words, units_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.panels import PANELS, heading

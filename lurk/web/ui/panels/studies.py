@@ -8,9 +8,9 @@ from typing import Any
 from dash import Dash, Input, Output, dcc, html
 from dash.development.base_component import Component
 
+from lurk.records import counted
 from lurk.service.service import Service
 from lurk.service.study_view import StudyView
-from lurk.service.unit_words import counted
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes
 from lurk.web.ui.page_addresses import write

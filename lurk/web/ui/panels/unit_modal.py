@@ -8,8 +8,9 @@ from dash.development.base_component import Component
 from werkzeug.exceptions import BadRequest
 
 from lurk.errors import LurkError
+from lurk.records import counted
 from lurk.service.service import Service
-from lurk.service.unit_words import BADGES, counted, layer_words
+from lurk.service.unit_words import BADGES, layer_words
 from lurk.web.ui import ids
 from lurk.web.ui.clientside import attributes, bind
 from lurk.web.ui.page_addresses import find_unit
